@@ -1,0 +1,1 @@
+"""fleetjobs: run and schedule actions on whole fleets of machines."""

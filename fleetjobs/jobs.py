@@ -1,0 +1,95 @@
+"""Jobs and runs: their names, and what is known of each."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NewType
+
+from fleetjobs.errors import InvalidDocument
+from fleetjobs.states import Completion, Reason, State, Tally, WaitReason
+from fleetjobs.targets import Target
+
+JobId = NewType("JobId", str)  #: UUIDv7 in its 36-character form, chosen by whoever asks
+NodeId = NewType("NodeId", str)  #: a node's identity, such as `web1.example.org`
+
+JOB_ID = re.compile(r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+NODE_ID = re.compile(r"\A[A-Za-z0-9@][A-Za-z0-9._-]{0,127}\Z")
+
+
+def job_id(text: str) -> JobId:
+    """The text as a job id. Raises InvalidDocument if it is not a lower-case UUID."""
+    if not JOB_ID.match(text):
+        raise InvalidDocument(f"{text[:60]!r} is not a job id (a UUID in lower case)")
+    return JobId(text)
+
+
+def node_id(text: str) -> NodeId:
+    """The text as a node identity. Raises InvalidDocument for anything a file name could not be."""
+    if not NODE_ID.match(text):
+        raise InvalidDocument(
+            f"{text[:60]!r} is not a node identity (1 to 128 letters, digits, dots, dashes)"
+        )
+    return NodeId(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One accepted request, and how it stands."""
+
+    id: JobId
+    org: str
+    caller: str
+    agent: str
+    action: str
+    data: dict[str, Any]  # secrets masked; the sealed request alone has them
+    target: Target
+    sealed: str  # the request as the caller signed it
+    state: State
+    wait_reason: WaitReason | None
+    reason: Reason | None
+    tally: Tally  # of its runs
+    completion: Completion | None  # None while live
+    attention: bool
+    created_at: datetime
+    not_before: datetime | None
+    start_before: datetime | None  # None: whenever the node comes back
+    started_at: datetime | None  # when the first of its runs started
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A job on one node, and its latest attempt."""
+
+    job: JobId
+    node: NodeId
+    state: State
+    wait_reason: WaitReason | None
+    reason: Reason | None
+    attempt: int  # 1 is the first
+    statuscode: int | None  # None until it replied
+    statusmsg: str
+    data: dict[str, Any]
+    exit_code: int | None
+    stdout_size: int  # bytes
+    stderr_size: int
+    queued_at: datetime | None
+    started_at: datetime | None  # by the node's clock
+    ended_at: datetime | None  # by the node's clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One row of the append-only log: when, who, from, to, why."""
+
+    seq: int  # grows; within one job in the order of commits
+    at: datetime
+    org: str | None
+    job: JobId | None
+    node: NodeId | None
+    kind: str  # job.<state>, run.<state>, node.refused, reply.rejected, coordinator.started, …
+    actor: str  # account:<name>, node:<identity>, coordinator, server
+    old: State | None
+    new: State | None
+    reason: str | None
+    detail: dict[str, Any]

@@ -1,0 +1,173 @@
+"""Messages: the documents that cross the broker, and their bytes.
+
+Every document travels as JSON, sealed by `signing` (JWS, RFC 7515): what was signed is what
+arrives. Unknown fields are refused, so that a later version cannot be half understood.
+The JSON Schemas in `docs/schemas/` are made from these classes.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from fleetjobs.errors import InvalidDocument
+from fleetjobs.jobs import JOB_ID, NODE_ID
+from fleetjobs.states import Reason, State
+from fleetjobs.targets import Target
+
+VERSION = 1
+LIMIT_BYTES = 8 * 1024 * 1024  #: a longer document is refused unread
+
+Id = Annotated[str, Meta(pattern=JOB_ID.pattern, description="UUIDv7 of the job, lower case")]
+Identity = Annotated[str, Meta(pattern=NODE_ID.pattern, description="a node's identity")]
+Name = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z", description="agent or action")]
+Account = Annotated[str, Meta(min_length=1, max_length=128, description="who asks")]
+Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with zone")]
+
+
+class Document(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    tag_field="type",
+):
+    """What all documents share: a `type`, and a version of the protocol."""
+
+    version: int = VERSION
+
+
+class Request(Document, frozen=True, kw_only=True, tag="request"):
+    """What a caller asks for; signed by the caller's key, the same bytes for every node."""
+
+    id: Id
+    org: Account
+    caller: Account
+    agent: Name
+    action: Name
+    data: dict[str, Any]
+    target: Target
+    created_at: Moment
+    not_before: Moment | None = None
+    start_before: Moment | None = None
+
+
+class Delivery(Document, frozen=True, kw_only=True, tag="delivery"):
+    """One attempt of one run, addressed to one node; signed by the coordinator's key.
+
+    It travels beside the request and names it by digest, so that neither can be put beside another.
+    """
+
+    job: Id
+    node: Identity
+    attempt: Annotated[int, Meta(ge=1)]
+    generation: Annotated[int, Meta(ge=0)] = 0
+    request: Annotated[str, Meta(description="SHA-256 of the sealed request, hexadecimal")]
+    issued_at: Moment
+    not_before: Moment | None = None
+    start_before: Moment | None = None
+
+
+class Stage(StrEnum):
+    """How far an attempt has come, as its node tells."""
+
+    ACCEPTED = "accepted"  # on the node's disk
+    STARTED = "started"  # its program is at work
+    FINISHED = "finished"  # over; state, status and data are final
+
+
+class Output(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a run wrote to one of its streams."""
+
+    size: int  # bytes written in all
+    content: bytes = b""  # the first of them, base64 in JSON; `size` tells how many are missing
+
+
+class Reply(Document, frozen=True, kw_only=True, tag="reply"):
+    """What came of one attempt; signed by the node's key. It may arrive any number of times."""
+
+    job: Id
+    node: Identity
+    attempt: Annotated[int, Meta(ge=1)]
+    stage: Stage
+    state: State | None = None  # with FINISHED: the terminal state the attempt came to
+    reason: Reason | None = None
+    statuscode: Annotated[int, Meta(ge=0, le=255)] = 0
+    statusmsg: str = ""
+    data: dict[str, Any] = {}
+    exit_code: int | None = None  # negative: the signal that ended the program
+    accepted_at: Moment | None = None
+    started_at: Moment | None = None
+    ended_at: Moment | None = None
+    stdout: Output | None = None  # None: nothing was written
+    stderr: Output | None = None
+
+
+class Refusal(Document, frozen=True, kw_only=True, tag="refusal"):
+    """A message the node would not take because it could not be believed; signed by the node."""
+
+    node: Identity
+    at: Moment
+    code: str  # an error's code: unauthentic, misaddressed, stale, invalid_document, …
+    why: str
+    message: Annotated[str, Meta(description="SHA-256 of what arrived, hexadecimal")]
+    task: str = ""  # the task id it travelled under, as claimed
+
+
+class Beat(Document, frozen=True, kw_only=True, tag="beat"):
+    """`I live`, and with `inventory` what the node is; signed by the node's key."""
+
+    node: Identity
+    at: Moment
+    started_at: Moment  # of the worker
+    software: str  # fleetjobs' version
+    running: int = 0
+    waiting: int = 0  # accepted and not yet started
+    inventory: "Inventory | None" = None  # at start, on change, and every so often
+
+
+class Inventory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a node is: facts, classes, and the interfaces of its agents."""
+
+    facts: dict[str, Any]
+    classes: list[str] = []
+    interfaces: dict[str, dict[str, Any]] = {}  # by agent name, as in <agent>.json
+    refused: dict[str, str] = {}  # agents that could not be loaded, and why
+
+
+D = TypeVar("D", bound=Document)
+FromNode = Reply | Refusal | Beat  #: what may lie in the reply queue
+
+
+def encode(document: Document) -> bytes:
+    """The document as JSON bytes, UTF-8, one line."""
+    return msgspec.json.encode(document)
+
+
+def decode(kind: type[D], raw: bytes) -> D:
+    """The bytes as a document of that kind. Raises InvalidDocument and says where it breaks."""
+    document: D = _decode(kind, raw)
+    return document
+
+
+def decode_from_node(raw: bytes) -> FromNode:
+    """The bytes as whatever a node may send. Raises InvalidDocument."""
+    document: FromNode = _decode(FromNode, raw)
+    return document
+
+
+def _decode(kind: Any, raw: bytes) -> Any:
+    if len(raw) > LIMIT_BYTES:
+        raise InvalidDocument(
+            f"{len(raw)} bytes are too long; a document has at most {LIMIT_BYTES}"
+        )
+    try:
+        document = msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidDocument(f"not a document we know: {error}") from None
+    if document.version != VERSION:
+        raise InvalidDocument(f"version {document.version} is not understood; we speak {VERSION}")
+    return document
