@@ -1,0 +1,42 @@
+# `make` says what there is. Everything runs in .venv, which `make setup` makes.
+SHELL := bash
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+JOBS ?= logical
+
+.PHONY: help setup servers lint check test demo spec bench lock
+
+help: ## say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: ## make .venv from requirements.lock; quick when nothing changed
+	@tools/set-up
+
+servers: ## install RabbitMQ, Redis and PostgreSQL for the tests (Debian, as root)
+	@tools/install-servers
+
+lint: setup
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/ruff check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+check: lint ## the gate of every commit: format, rules, types, floors, unit tests
+	$(PYTEST) -n $(JOBS) tests/unit
+
+test: setup servers ## set everything up and run all tests, on real brokers and databases
+	$(PYTEST) -n $(JOBS) tests
+
+demo: setup ## start a fleet of three nodes and let it do something
+	@tools/demo
+
+spec: setup ## write docs/spec.md: what is promised, and which test holds it
+	$(BIN)/python -m tests.spec_table
+
+bench: setup ## measure; each benchmark prints its table
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit; done
+
+lock: setup ## resolve the dependencies anew; the lock names no package index
+	$$(command -v uv || echo .uv/bin/uv) pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --all-extras --no-emit-index-url --no-annotate --no-header --upgrade \
+	  pyproject.toml --output-file requirements.lock
