@@ -1,0 +1,157 @@
+"""Publishers: make parcels durable at the broker, many in flight at once.
+
+Waiting for each confirmation costs a round trip and, on RabbitMQ, an fsync a message; both
+publishers send a batch first and then wait once.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from kombu import Connection, Producer
+
+from fleetjobs.broker.connections import connect, durable_queue, failures_as_away, is_amqp
+from fleetjobs.broker.parcels import Parcel, Publisher, Unconfirmed
+
+CONFIRM_WITHIN_S = 10.0  #: how long a broker may be silent before what it owes counts as lost
+IN_FLIGHT = 500  #: parcels sent before the confirmations are read
+
+
+def open_publisher(url: str) -> Publisher:
+    """A publisher for the broker at the URL; it connects at its first use and again when needed."""
+    return AmqpPublisher(url) if is_amqp(url) else RedisPublisher(url)
+
+
+class AmqpPublisher:
+    """Pipelined publisher confirms on one channel."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Connection | None = None
+        self._channel: Any = None
+        self._declared: set[str] = set()
+        self._sent = 0  # delivery tags count from 1 on a confirming channel
+        self._unconfirmed: dict[int, Parcel] = {}  # by delivery tag
+        self._refused: list[Parcel] = []
+        self._returned: set[str] = set()  # queues that do not exist
+
+    def publish(self, parcels: Sequence[Parcel]) -> None:
+        """Send all, then wait for all confirmations. Raises BrokerAway, or Unconfirmed."""
+        failed: list[Parcel] = []
+        with failures_as_away(self._url, closing=self.close):
+            for start in range(0, len(parcels), IN_FLIGHT):
+                failed += self._publish_some(parcels[start : start + IN_FLIGHT])
+        if failed:
+            self.close()
+            queues = sorted({parcel.queue for parcel in failed})
+            raise Unconfirmed(f"not confirmed by the broker: {queues[:5]}", failed)
+
+    def close(self) -> None:
+        """Let the connection go."""
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            connection.collect(socket_timeout=1)
+
+    def _publish_some(self, parcels: Sequence[Parcel]) -> list[Parcel]:
+        failed = self._send(parcels)
+        if missing := set(self._returned):  # say after the broker lost its disk: declare them anew
+            self._declared -= missing
+            failed += self._send([parcel for parcel in parcels if parcel.queue in missing])
+            failed += [parcel for parcel in parcels if parcel.queue in self._returned]
+        return failed
+
+    def _send(self, parcels: Sequence[Parcel]) -> list[Parcel]:
+        """Send, and wait for the confirmations; those that the broker did not give in time."""
+        channel = self._open()
+        self._returned.clear()
+        self._refused.clear()
+        for parcel in parcels:
+            if parcel.queue not in self._declared:
+                durable_queue(parcel.queue, self._url).bind(channel).declare()
+                self._declared.add(parcel.queue)
+            message = channel.prepare_message(
+                parcel.body,
+                content_type=parcel.content_type,
+                content_encoding="utf-8",
+                headers=parcel.headers,
+                properties={"delivery_mode": 2, **parcel.properties},
+            )
+            channel.basic_publish(message, exchange="", routing_key=parcel.queue, mandatory=True)
+            self._sent += 1
+            self._unconfirmed[self._sent] = parcel
+        self._await_confirmations()
+        failed = [*self._unconfirmed.values(), *self._refused]
+        self._unconfirmed.clear()
+        return failed
+
+    def _await_confirmations(self) -> None:
+        """Until all are there, or none came for a while: one sick queue must not hold the rest."""
+        connection = self._connection
+        while connection is not None and self._unconfirmed:
+            try:
+                connection.drain_events(timeout=CONFIRM_WITHIN_S)
+            except TimeoutError:
+                return
+
+    def _open(self) -> Any:
+        if self._channel is None:
+            self._connection = connect(self._url)
+            channel: Any = self._connection.channel()
+            channel.confirm_select()
+            channel.events["basic_ack"].add(self._on_ack)
+            channel.events["basic_nack"].add(self._on_nack)
+            channel.events["basic_return"].add(self._on_return)
+            self._sent = 0
+            self._unconfirmed.clear()
+            self._declared.clear()
+            self._channel = channel
+        return self._channel
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001  amqp's signature
+        self._settle(tag, multiple=multiple)
+
+    def _on_nack(self, tag: int, multiple: bool) -> None:  # noqa: FBT001  amqp's signature
+        self._refused += self._settle(tag, multiple=multiple)
+
+    def _settle(self, tag: int, *, multiple: bool) -> list[Parcel]:
+        tags = [sent for sent in self._unconfirmed if sent <= tag] if multiple else [tag]
+        return [parcel for sent in tags if (parcel := self._unconfirmed.pop(sent, None))]
+
+    def _on_return(self, _error: Any, _exchange: str, routing_key: str, _message: Any) -> None:
+        self._returned.add(routing_key)
+
+
+class RedisPublisher:
+    """One pipeline per batch; Redis answers once it has written its append-only file."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Connection | None = None
+        self._producer: Any = None  # kombu's types do not know its batches yet
+
+    def publish(self, parcels: Sequence[Parcel]) -> None:
+        """Push all in pipelines. Raises BrokerAway."""
+        with failures_as_away(self._url, closing=self.close):
+            producer = self._open()
+            with producer.batch(max_size=IN_FLIGHT):
+                for parcel in parcels:
+                    producer.publish(
+                        parcel.body,
+                        routing_key=parcel.queue,
+                        content_type=parcel.content_type,
+                        content_encoding="utf-8",
+                        headers=parcel.headers,
+                        delivery_mode=2,
+                        **parcel.properties,
+                    )
+
+    def close(self) -> None:
+        """Let the connection go."""
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            connection.collect(socket_timeout=1)
+
+    def _open(self) -> Any:
+        if self._producer is None:
+            self._connection = connect(self._url)
+            self._producer = Producer(self._connection.channel(), auto_declare=False)
+        return self._producer
