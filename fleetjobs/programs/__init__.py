@@ -1,0 +1,1 @@
+"""Programs: where settings are read, parts are put together, and loops run."""

@@ -1,0 +1,106 @@
+"""Settings: TOML files overlaid by FLEETJOBS_* variables, read into frozen structs.
+
+msgspec rather than pydantic-settings: a node pays for every megabyte and a command for every
+hundredth of a second.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from fleetjobs.errors import InvalidSetting
+
+PREFIX = "FLEETJOBS_"
+S = TypeVar("S", bound=Struct)
+
+
+class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a node needs to know. Relative paths are relative to the settings file."""
+
+    identity: str
+    broker: str  # URL
+    state: Path  # spool, node.json
+    key: Path  # the node's private key, PEM
+    trust: Path  # directory of <key id>.pub
+    policy: Path  # TOML
+    agents: tuple[Path, ...] = ()  # beside those that come with fleetjobs
+    facts: tuple[Path, ...] = ()
+    classes: Path = Path("classes")
+    slots: int = 8  # runs at once
+    beat_every_s: float = 10.0
+    log_level: str = "INFO"
+
+
+class CoordinatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the coordinator needs to know."""
+
+    broker: str  # URL
+    database: str  # URL
+    key: Path  # the coordinator's private key, PEM
+    log_level: str = "INFO"
+
+
+class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the server needs to know."""
+
+    database: str  # URL
+    key: Path  # the server's private key, PEM
+    host: str = "127.0.0.1"
+    port: int = 8800
+    log_level: str = "INFO"
+
+
+def load_settings(kind: type[S], path: Path | None, environment: Mapping[str, str]) -> S:
+    """Settings of that kind from a file and the environment, which wins.
+
+    `FLEETJOBS_SLOTS=4` sets `slots`; lists are separated by colons, as in PATH.
+    Raises InvalidSetting naming the file and the field.
+    """
+    values = _from_file(path) if path else {}
+    values |= _from_environment(kind, environment)
+    try:
+        settings = msgspec.convert(values, kind, strict=False, dec_hook=_decode)
+    except (msgspec.ValidationError, ValueError) as error:
+        origin = path or "the environment"
+        known = ", ".join(kind.__struct_fields__)
+        raise InvalidSetting(f"{origin}: {error}; known settings: {known}") from None
+    return _absolute(settings, path.parent if path else Path.cwd())
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidSetting(f"{path}: cannot be read: {error}") from None
+
+
+def _from_environment(kind: type[Struct], environment: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        text = environment.get(PREFIX + field.name.upper())
+        if text is not None:
+            several = getattr(field.type, "__origin__", None) is tuple
+            found[field.name] = text.split(os.pathsep) if several else text
+    return found
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value).expanduser()
+    raise ValueError(f"expected {kind.__name__}, got {value!r:.60}")
+
+
+def _absolute(settings: S, base: Path) -> S:
+    changes: dict[str, Any] = {}
+    for name in settings.__struct_fields__:
+        value = getattr(settings, name)
+        if isinstance(value, Path):
+            changes[name] = base / value
+        elif isinstance(value, tuple) and value and isinstance(value[0], Path):
+            changes[name] = tuple(base / path for path in value)
+    return msgspec.structs.replace(settings, **changes)
