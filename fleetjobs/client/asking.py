@@ -1,0 +1,146 @@
+"""Asking: what a call is made of, checked by its interface and sent as a request."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from time import sleep
+from typing import Any
+
+import msgspec
+from uuid_utils.compat import uuid7
+
+from fleetjobs.client.fleet import Fleet
+from fleetjobs.client.replies import Document
+from fleetjobs.client.transport import Query
+from fleetjobs.errors import Problem, ServerAway
+from fleetjobs.interfaces import Interface, read_interface
+from fleetjobs.jobs import JobId
+from fleetjobs.messages import Request, encode
+from fleetjobs.targets import Target
+
+JOSE = "application/jose"
+JSON = "application/json"
+AGAIN_S = (0.3, 1.0, 2.0)  #: pauses before a request is sent again; its id keeps it one job
+AWAY = 503  #: what the server answers while its database is away
+
+
+def utc_now() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One action on one target, not yet asked for."""
+
+    agent: str
+    action: str
+    data: Mapping[str, Any]
+    target: Target
+    not_before: datetime | None = None
+    start_before: datetime | None = None
+    id: JobId = field(default_factory=lambda: JobId(str(uuid7())))
+
+
+def fetch_interface(fleet: Fleet, agent: str) -> Interface:
+    """What the agent declares. Raises UnknownAgent, naming those like it."""
+    return read_interface(fleet.agent(agent)["interface"])
+
+
+def aim(target: Target, agent: str) -> Target:
+    """The target, less the nodes that do not have the agent, unless they were named one by one.
+
+    So `package.update` without a target means every node that has packages, as in MCollective,
+    and who names a node without them is told.
+    """
+    if target.identities or agent in target.agents:
+        return target
+    return msgspec.structs.replace(target, agents=(*target.agents, agent))
+
+
+def query_of(target: Target) -> Query:
+    """The target as the query of `GET /nodes`."""
+    return [
+        *(("identity", word) for word in target.identities),
+        *(("fact", word) for word in target.facts),
+        *(("class", word) for word in target.classes),
+        *(("agent", word) for word in target.agents),
+        ("compound", target.compound),
+        *([("limit", target.limit), ("method", target.method)] if target.limit else []),
+        ("seed", target.seed),
+    ]
+
+
+def submit(
+    fleet: Fleet,
+    call: Call,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    pause: Callable[[float], None] = sleep,
+) -> Document:
+    """Ask for it; the job that was accepted. Raises Problem, ServerAway, InvalidSetting.
+
+    Signed by the profile's key if it has one, else the server signs. Sent again for a few seconds
+    while the server is away: the id is the same, so it is the same job.
+    """
+    body, content_type = _body(fleet, call, clock)
+    for again in (*AGAIN_S, None):
+        try:
+            job: Document = fleet.transport.post("jobs", body=body, content_type=content_type)
+        except ServerAway:
+            if again is None:
+                raise
+        except Problem as problem:
+            if again is None or problem.status != AWAY:
+                raise
+        else:
+            return job
+        pause(again)
+    raise AssertionError("the last pause is None")
+
+
+def _body(fleet: Fleet, call: Call, clock: Callable[[], datetime]) -> tuple[bytes, str]:
+    profile = fleet.transport.profile
+    if profile.key_path is None:
+        return _plain(call), JSON
+    from fleetjobs.signing import SigningKey, account_key_id
+
+    key = SigningKey.load(account_key_id(profile.account), profile.key_path)
+    request = Request(
+        id=call.id,
+        org=profile.org,
+        caller=profile.account,
+        agent=call.agent,
+        action=call.action,
+        data=dict(call.data),
+        target=call.target,
+        created_at=clock(),
+        not_before=call.not_before,
+        start_before=call.start_before,
+    )
+    return key.seal(encode(request)).encode(), JOSE
+
+
+def _plain(call: Call) -> bytes:
+    document = {
+        "id": call.id,
+        "agent": call.agent,
+        "action": call.action,
+        "data": call.data,
+        "target": msgspec.to_builtins(call.target),
+    }
+    for name in ("not_before", "start_before"):
+        moment: datetime | None = getattr(call, name)
+        if moment is not None:
+            document[name] = moment.isoformat()
+    return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+
+
+def deadline_of(timeout: timedelta) -> timedelta:
+    """How long to wait for the replies of an action of that timeout.
+
+    Beyond the timeout itself a node takes up to 10 s to end an action that will not stop, and the
+    messages take their time.
+    """
+    return timeout + timedelta(seconds=15)

@@ -1,0 +1,115 @@
+"""Fleet: what a server can be asked, as documents in and documents out."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from fleetjobs.client.profile import find_profile
+from fleetjobs.client.replies import Document
+from fleetjobs.client.transport import ANSWER_S, Query, Transport
+from fleetjobs.errors import Problem, UnknownAgent
+
+PAGE = 500  #: the most the server gives at once
+WAIT_S = 60.0  #: the longest the server lets one question wait
+NOT_FOUND = 404
+
+
+class Fleet:
+    """One server's nodes, agents and jobs."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Ask by that transport."""
+        self.transport = transport
+
+    @classmethod
+    def connect(cls, config: Path | None = None) -> "Fleet":
+        """The fleet of the profile found. Raises InvalidSetting; nothing is asked yet."""
+        return cls(Transport(find_profile(config)))
+
+    def pages(self, *path: str, query: Query = (), most: int | None = None) -> Iterator[Document]:
+        """The items of a list, page by page; at most so many."""
+        query, left, cursor = list(query), most, None
+        while left is None or left > 0:
+            limit = PAGE if left is None else min(PAGE, left)
+            page = self.transport.get(*path, query=[*query, ("limit", limit), ("cursor", cursor)])
+            yield from page["items"]
+            left = None if left is None else left - len(page["items"])
+            cursor = page.get("next")
+            if not cursor:
+                return
+
+    def nodes(self, query: Query = ()) -> list[Document]:
+        """The nodes that a query picks, by name; see `asking.query_of`."""
+        found: list[Document] = self.transport.get("nodes", query=query)["items"]
+        return found
+
+    def node(self, identity: str) -> Document:
+        """One node. Raises Problem (404) if there is none."""
+        return self._document("nodes", identity)
+
+    def agents(self) -> list[Document]:
+        """The agents that nodes have, by name."""
+        found: list[Document] = self.transport.get("agents")["items"]
+        return found
+
+    def agent(self, name: str) -> Document:
+        """One agent and its interface document. Raises UnknownAgent, naming those like it."""
+        try:
+            return self._document("agents", name)
+        except Problem as problem:
+            if problem.status != NOT_FOUND:
+                raise
+            names = [agent["name"] for agent in self.agents()]
+        raise UnknownAgent(f"no node has an agent {name!r}{nearest(name, names)}")
+
+    def jobs(self, query: Query = (), most: int | None = None) -> Iterator[Document]:
+        """Jobs, the newest first."""
+        return self.pages("jobs", query=query, most=most)
+
+    def job(self, job: str) -> Document:
+        """One job. Raises Problem (404) if there is none."""
+        return self._document("jobs", job)
+
+    def wait(self, job: str, within: float) -> Document:
+        """The job once it has ended, or as it stands after so many seconds, WAIT_S at most."""
+        patience = min(max(within, 0.0), WAIT_S)
+        query = [("timeout", f"{patience:.1f}")]
+        found: Document = self.transport.get(
+            "jobs", job, "wait", query=query, within=patience + ANSWER_S
+        )
+        return found
+
+    def runs(self, job: str, query: Query = ()) -> Iterator[Document]:
+        """The runs of a job, by node."""
+        return self.pages("jobs", job, "runs", query=query)
+
+    def run(self, job: str, node: str) -> Document:
+        """The run of a job on one node. Raises Problem (404) if there is none."""
+        return self._document("jobs", job, "runs", node)
+
+    def log(
+        self, job: str, node: str, stream: str, query: Query = ()
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """Bytes a run wrote to `stdout` or `stderr`, and the headers that say where they end."""
+        return self.transport.get_bytes("jobs", job, "runs", node, "logs", stream, query=query)
+
+    def status(self) -> Document:
+        """How server, coordinator and nodes are."""
+        return self._document("status")
+
+    def _document(self, *path: str) -> Document:
+        found: Document = self.transport.get(*path)
+        return found
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """The end of a sentence about an unknown name: those like it, or else what there is."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, n=3, cutoff=0.6)
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    if not known:
+        return "; there is none at all"
+    few = 12
+    more = f" and {len(known) - few} more" if len(known) > few else ""
+    return f"; there are {', '.join(sorted(known)[:few])}{more}"

@@ -1,0 +1,200 @@
+"""Transport: HTTP to the server, on a connection that is kept."""
+
+import json
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+from fleetjobs.client.profile import Profile
+from fleetjobs.errors import InvalidSetting, Problem, ServerAway
+
+ROOT = "/api/v1"
+CONNECT_S = 5.0
+ANSWER_S = 30.0  #: the server answers within seconds; only streams take longer
+Query = Iterable[tuple[str, str | int | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    method: str = "GET"
+    address: str
+    accept: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    within: float = ANSWER_S  # seconds
+
+
+class Transport:
+    """Asks one server, one question at a time; not for several threads at once."""
+
+    def __init__(self, profile: Profile) -> None:
+        """Nothing is connected before the first question."""
+        self._connection: HTTPConnection | None = None
+        try:
+            parts = urlsplit(profile.url)
+            self._port = parts.port
+        except ValueError as error:
+            raise InvalidSetting(f"{profile.origin}: url {profile.url!r}: {error}") from None
+        if not parts.hostname:
+            raise InvalidSetting(f"{profile.origin}: url {profile.url!r} names no host")
+        self.profile = profile
+        self._host = parts.hostname
+        self._is_tls = parts.scheme == "https"
+        self._root = parts.path.rstrip("/") + ROOT
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        """A client that goes out of sight lets go of its connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connection; the next question opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def get(self, *path: str, query: Query = (), within: float = ANSWER_S) -> Any:
+        """The JSON document there. Raises Problem, or ServerAway."""
+        question = _Question(address=self._address(path, query), within=within)
+        return _json(self._ask(question)[1])
+
+    def get_bytes(self, *path: str, query: Query = ()) -> tuple[bytes, Mapping[str, str]]:
+        """The bytes there, and the headers by lower-case name. Raises Problem, or ServerAway."""
+        question = _Question(address=self._address(path, query), accept="*/*")
+        response, raw = self._ask(question)
+        return raw, {name.lower(): value for name, value in response.getheaders()}
+
+    def post(self, *path: str, body: bytes, content_type: str) -> Any:
+        """What the server answers to the document. Raises Problem, or ServerAway."""
+        question = _Question(
+            method="POST",
+            address=self._address(path),
+            headers={"Content-Type": content_type},
+            body=body,
+        )
+        return _json(self._ask(question)[1])
+
+    def stream(
+        self, *path: str, query: Query = (), headers: Mapping[str, str] | None = None
+    ) -> tuple[HTTPResponse, socket.socket]:
+        """An event stream that has just begun, on a connection of its own, and its socket.
+
+        Raises Problem, or ServerAway.
+        """
+        connection = self._connect()
+        sent = self._headers("text/event-stream") | dict(headers or {})
+        try:
+            connection.request("GET", self._address(path, query), headers=sent)
+            sock = connection.sock
+            response = connection.getresponse()
+            refusal = response.read() if response.status >= HTTPStatus.MULTIPLE_CHOICES else None
+        except (OSError, HTTPException) as error:
+            connection.close()
+            raise self._away(error) from None
+        if refusal is not None:
+            connection.close()
+            raise _problem(response, refusal)
+        return response, sock
+
+    def _ask(self, question: "_Question") -> tuple[HTTPResponse, bytes]:
+        was_kept = self._connection is not None
+        try:
+            response, raw = self._exchange(question)
+        except (ConnectionError, HTTPException) as error:
+            # A kept connection may have been closed by the server meanwhile. Asking once more is
+            # safe for a POST too: a request with the same id is the same job.
+            self.close()
+            if not was_kept:
+                raise self._away(error) from None
+            return self._ask(question)
+        except OSError as error:
+            self.close()
+            raise self._away(error) from None
+        except BaseException:  # ctrl-C: what is half read would be taken for the next answer
+            self.close()
+            raise
+        if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise _problem(response, raw)
+        return response, raw
+
+    def _exchange(self, question: "_Question") -> tuple[HTTPResponse, bytes]:
+        connection = self._connection = self._connection or self._connect()
+        connection.sock.settimeout(question.within)
+        connection.request(
+            question.method,
+            question.address,
+            body=question.body,
+            headers=self._headers(question.accept) | question.headers,
+        )
+        response = connection.getresponse()
+        raw = response.read()
+        if response.will_close:
+            self.close()
+        return response, raw
+
+    def _connect(self) -> HTTPConnection:
+        kind = HTTPSConnection if self._is_tls else HTTPConnection
+        connection = kind(self._host, self._port, timeout=CONNECT_S)
+        try:
+            connection.connect()
+        except (OSError, HTTPException) as error:
+            raise self._away(error) from None
+        connection.sock.settimeout(ANSWER_S)
+        return connection
+
+    def _headers(self, accept: str) -> dict[str, str]:
+        headers = {"Accept": accept, "User-Agent": "fleetjobs"}
+        if self.profile.token:
+            headers["Authorization"] = f"Bearer {self.profile.token}"
+        return headers
+
+    def _address(self, path: tuple[str, ...], query: Query = ()) -> str:
+        address = self._root + "".join("/" + quote(part, safe="@") for part in path)
+        pairs = [(name, value) for name, value in query if value is not None]
+        return f"{address}?{urlencode(pairs)}" if pairs else address
+
+    def _away(self, error: Exception) -> ServerAway:
+        return ServerAway(f"the server at {self.profile.url} does not answer: {_in_words(error)}")
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, socket.gaierror):
+        return "its name cannot be resolved"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    text = str(getattr(error, "strerror", None) or error or type(error).__name__)
+    return text[:1].lower() + text[1:]
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ServerAway(f"what answers is no fleetjobs server: no JSON but {raw[:40]!r}") from None
+
+
+def _problem(response: HTTPResponse, raw: bytes) -> Problem:
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        document = {"title": f"HTTP {response.status} {response.reason}"}
+    return Problem(response.status, document)
