@@ -1,0 +1,30 @@
+"""Nodes: what is known of each machine of the fleet."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from fleetjobs.jobs import NodeId
+
+SILENT_AFTER = timedelta(seconds=60)  #: without a beat for longer, a node counts as away
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One machine with a worker, as its last beat described it."""
+
+    identity: NodeId
+    org: str
+    facts: dict[str, Any]
+    classes: frozenset[str]
+    agents: dict[str, str]  # name -> version
+    software: str | None  # fleetjobs' version; None until the first beat
+    seen_at: datetime | None  # of the last beat; None: enrolled, never heard of
+    started_at: datetime | None  # of its worker
+    running: int  # runs at work
+    waiting: int  # runs accepted and not yet started
+
+
+def is_alive(node: Node, now: datetime) -> bool:
+    """Whether the node was heard of within SILENT_AFTER."""
+    return node.seen_at is not None and now - node.seen_at <= SILENT_AFTER
