@@ -1,0 +1,132 @@
+"""Declarations: the shape of an interface document, `<agent>.json`.
+
+It is Choria's schema for agents (mcorpc/ddl/v1), read strictly: a misspelt `validation` that
+passed unnoticed would let everything through. One key is ours, `fleetjobs`.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from fleetjobs.errors import InvalidInterface
+
+Name = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z", description="agent or action")]
+FieldName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_]{1,64}\Z", description="input or output")]
+Version = Annotated[str, Meta(pattern=r"\A([0-9]+\.)?([0-9]+\.)?(\*|[0-9]+)\Z", max_length=64)]
+TypeName = Literal[
+    "string",
+    "list",
+    "boolean",
+    "integer",
+    "float",
+    "number",
+    "hash",
+    "array",
+    "any",
+    "Hash",
+    "Array",
+]
+AggregateName = Literal["summary", "average", "sum", "boolean_summary", "chart"]
+Seconds = Annotated[float, Meta(gt=0, le=30 * 24 * 3600, description="seconds")]
+
+
+class Metadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who the agent is."""
+
+    name: Name
+    version: Version
+    timeout: Annotated[int, Meta(ge=1, le=30 * 24 * 3600, description="seconds an action may take")]
+    description: str = ""
+    author: str = ""
+    license: str = ""
+    url: str = ""
+    provider: str = "fleetjobs"
+    service: bool = False
+
+
+class InputDeclaration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One input of an action."""
+
+    type: TypeName
+    prompt: str = ""
+    description: str = ""
+    optional: bool = False
+    default: Any = None
+    validation: str | None = None
+    maxlength: Annotated[float, Meta(ge=0, le=2**31, description="characters; 0: no limit")] = 0
+    choices: tuple[str, ...] | None = field(default=None, name="list")
+
+
+class OutputDeclaration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One field of a reply's data."""
+
+    description: str = ""
+    display_as: str = ""
+    default: Any = None
+    type: TypeName | None = None
+
+
+class AggregateDeclaration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A summary over all replies: of the output its first argument names."""
+
+    function: AggregateName
+    args: Annotated[tuple[Any, ...], Meta(min_length=1, max_length=2)]
+
+
+class ActionDeclaration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One action."""
+
+    action: Name
+    description: str = ""
+    input: dict[FieldName, InputDeclaration]
+    output: dict[FieldName, OutputDeclaration]
+    display: Literal["ok", "failed", "always"] = "failed"
+    aggregate: tuple[AggregateDeclaration, ...] = ()
+
+
+class ActionTraits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What only fleetjobs asks of an action."""
+
+    inline: Annotated[bool, Meta(description="quick and read-only: runs inside the worker")] = False
+    idempotent: Annotated[bool, Meta(description="may be attempted again by itself")] = False
+    timeout_s: Seconds | None = None
+    secret: Annotated[tuple[str, ...], Meta(description="inputs that are never shown")] = ()
+
+
+class Traits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The key `fleetjobs`: our own additions, by action."""
+
+    actions: dict[Name, ActionTraits] = {}
+
+
+class InterfaceDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an agent declares of itself: who it is, its actions, their inputs and outputs."""
+
+    metadata: Metadata
+    actions: tuple[ActionDeclaration, ...]
+    schema: str = field(default="", name="$schema")
+    fleetjobs: Traits = Traits()
+
+
+def read_declaration(document: object) -> InterfaceDocument:
+    """The document in its shape. Raises InvalidInterface naming the place."""
+    try:
+        return msgspec.convert(document, InterfaceDocument)
+    except (msgspec.ValidationError, RecursionError, UnicodeEncodeError) as error:
+        raise InvalidInterface(_place(document) or str(error)) from None
+
+
+def _place(document: object) -> str | None:
+    """Which input or output is at fault; msgspec itself calls any key of a mapping `[...]`."""
+    if not isinstance(document, dict) or not isinstance(document.get("actions"), list):
+        return None
+    for action in document["actions"]:
+        for key, kind in (("input", InputDeclaration), ("output", OutputDeclaration)):
+            fields = action.get(key) if isinstance(action, dict) else None
+            for name, declared in fields.items() if isinstance(fields, dict) else ():
+                try:
+                    msgspec.convert({name: declared}, dict[FieldName, kind])  # type: ignore[valid-type]
+                except (msgspec.ValidationError, RecursionError, UnicodeEncodeError) as error:
+                    return f"{action.get('action')!r:.70}, {key} {name!r:.70}: {error}"
+    return None

@@ -1,0 +1,276 @@
+"""Interfaces: what an agent's `<agent>.json` says of its actions, ready to be asked."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from fleetjobs import patterns
+from fleetjobs.declarations import (
+    ActionDeclaration,
+    ActionTraits,
+    AggregateDeclaration,
+    InputDeclaration,
+    InterfaceDocument,
+    read_declaration,
+)
+from fleetjobs.errors import (
+    InvalidInput,
+    InvalidInterface,
+    InvalidPattern,
+    MissingInput,
+    UnknownAction,
+)
+from fleetjobs.inputs import VALIDATIONS, Input, InputType
+from fleetjobs.values import check_value
+
+PROCESS_RESULTS = (
+    "process_results"  #: MCollective's clients send it along; no interface declares it
+)
+MASK = "***"
+
+
+class Display(StrEnum):
+    """Which replies of an action are worth showing, if nobody says otherwise."""
+
+    OK = "ok"
+    FAILED = "failed"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One declared field of a reply's data."""
+
+    name: str
+    description: str
+    display_as: str
+    type: InputType | None  # for display; nobody checks outputs
+    default: Any  # None: none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """A summary over all replies; see `aggregates`."""
+
+    function: str  # summary, average, sum, boolean_summary, chart
+    output: str
+    options: dict[str, Any]  # format, or the titles of a boolean_summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One typed operation of an agent."""
+
+    agent: str
+    name: str
+    description: str
+    inputs: dict[str, Input]
+    outputs: dict[str, Output]
+    display: Display
+    aggregates: tuple[Aggregate, ...]
+    inline: bool  # quick and read-only: runs inside the worker
+    idempotent: bool  # may be attempted again by itself
+    timeout: timedelta
+    secrets: frozenset[str]  # inputs that are never shown
+
+    def __str__(self) -> str:
+        return f"{self.agent}.{self.name}"
+
+    def check(self, data: Mapping[str, Any]) -> None:
+        """Let valid inputs pass; a default stands in for what is left out.
+
+        Raises MissingInput or InvalidInput. `process_results` is let through undeclared.
+        """
+        for name in data:
+            if name not in self.inputs and name != PROCESS_RESULTS:
+                raise InvalidInput(self._undeclared(name))
+        for name, declared in self.inputs.items():
+            if name in data:
+                declared.check(data[name])
+            elif declared.default is None and not declared.optional:
+                raise MissingInput(f"{self} needs {name}: {declared.description}".rstrip(": "))
+        if not isinstance(data.get(PROCESS_RESULTS, True), bool):
+            raise InvalidInput(f"{PROCESS_RESULTS} must be true or false")
+
+    def _undeclared(self, name: str) -> str:
+        takes = ", ".join(self.inputs) or "none"
+        return f"{self} has no input {name!r:.70}; its inputs are: {takes}"
+
+    def with_defaults(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs, with the defaults of those left out."""
+        return {**_defaults(self.inputs), **data}
+
+    def with_output_defaults(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """A reply's data, with the defaults of the outputs left out; undeclared ones are kept."""
+        return {**_defaults(self.outputs), **data}
+
+    def masked(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs as they may be shown: secrets are `***`."""
+        return {name: MASK if name in self.secrets else value for name, value in data.items()}
+
+    def parse(self, words: Sequence[str]) -> dict[str, Any]:
+        """Typed and checked inputs from `name=value` words; hashes and arrays are JSON.
+
+        Raises MissingInput or InvalidInput.
+        """
+        data: dict[str, Any] = {}
+        for word in words:
+            name, equals, text = word.partition("=")
+            if not equals:
+                raise InvalidInput(f"{word!r:.70} is not of the form name=value")
+            if name not in self.inputs:
+                raise InvalidInput(self._undeclared(name))
+            if name in data:
+                raise InvalidInput(f"{name} is given twice")
+            data[name] = self.inputs[name].parse(text)
+        self.check(data)
+        return data
+
+
+def _defaults(declared: Mapping[str, Input] | Mapping[str, Output]) -> dict[str, Any]:
+    """Copies, for a caller may change what is nested in them."""
+    return {
+        name: copy.deepcopy(item.default)
+        for name, item in declared.items()
+        if item.default is not None
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """An agent, as its interface document declares it."""
+
+    name: str
+    version: str
+    description: str
+    timeout: timedelta
+    provider: str
+    actions: dict[str, Action]
+    document: dict[str, Any]  # as it was read
+
+    def action(self, name: str) -> Action:
+        """The action of that name. Raises UnknownAction, listing what there is."""
+        try:
+            return self.actions[name]
+        except KeyError:
+            known = ", ".join(sorted(self.actions)) or "none"
+            raise UnknownAction(
+                f"{self.name} has no action {name!r:.70}; its actions are: {known}"
+            ) from None
+
+
+def read_interface(document: object) -> Interface:
+    """The interface in a decoded JSON document. Raises InvalidInterface naming the place."""
+    if not isinstance(document, dict):
+        raise InvalidInterface("an interface is a JSON object")
+    try:
+        check_value(document, "the document")
+    except InvalidInput as error:
+        raise InvalidInterface(str(error)) from None
+    declared = read_declaration(document)
+    metadata = declared.metadata
+    actions: dict[str, Action] = {}
+    for action in declared.actions:
+        if action.action in actions:
+            raise InvalidInterface(f"{metadata.name}.{action.action} is declared twice")
+        actions[action.action] = _read_action(declared, action)
+    for name in declared.fleetjobs.actions:
+        if name not in actions:
+            raise InvalidInterface(f"fleetjobs.actions: {metadata.name} has no action {name!r}")
+    return Interface(
+        name=metadata.name,
+        version=metadata.version,
+        description=metadata.description,
+        timeout=timedelta(seconds=metadata.timeout),
+        provider=metadata.provider,
+        actions=actions,
+        document=document,
+    )
+
+
+def _read_action(interface: InterfaceDocument, declared: ActionDeclaration) -> Action:
+    metadata = interface.metadata
+    place = f"{metadata.name}.{declared.action}"
+    traits = interface.fleetjobs.actions.get(declared.action, ActionTraits())
+    for name in traits.secret:
+        if name not in declared.input:
+            raise InvalidInterface(f"{place}: secret names {name!r:.70}, which is no input")
+    return Action(
+        agent=metadata.name,
+        name=declared.action,
+        description=declared.description,
+        inputs={name: _read_input(place, name, item) for name, item in declared.input.items()},
+        outputs={
+            name: Output(
+                name=name,
+                description=item.description,
+                display_as=item.display_as or name,
+                type=InputType(item.type.lower()) if item.type else None,
+                default=item.default,
+            )
+            for name, item in declared.output.items()
+        },
+        display=Display(declared.display),
+        aggregates=tuple(_read_aggregate(place, declared, item) for item in declared.aggregate),
+        inline=traits.inline,
+        idempotent=traits.idempotent,
+        timeout=timedelta(seconds=traits.timeout_s or metadata.timeout),
+        secrets=frozenset(traits.secret),
+    )
+
+
+def _read_input(place: str, name: str, declared: InputDeclaration) -> Input:
+    """One input, its validation and default tried out."""
+    place = f"{place}, input {name}"
+    _check_validation(place, declared.validation)
+    kind = InputType(declared.type.lower())
+    if kind is InputType.LIST and not declared.choices:
+        raise InvalidInterface(f"{place}: a list needs the strings to choose from in `list`")
+    read = Input(
+        name=name,
+        type=kind,
+        prompt=declared.prompt or name,
+        description=declared.description,
+        optional=declared.optional,
+        default=declared.default,
+        maxlength=int(declared.maxlength),
+        validation=declared.validation or None,
+        choices=declared.choices or (),
+    )
+    if read.default is not None:
+        try:
+            read.check(read.default)
+        except InvalidInput as error:
+            raise InvalidInterface(f"{place}: its default does not fit: {error}") from None
+    return read
+
+
+def _check_validation(place: str, validation: str | None) -> None:
+    """A bare word that is no known check is a mistake: as a pattern it would mean nothing."""
+    if not validation or validation in VALIDATIONS:
+        return
+    if validation.isidentifier():
+        raise InvalidInterface(
+            f"{place}: validation {validation!r:.70} is neither a pattern"
+            f" nor one of {', '.join(VALIDATIONS)}"
+        )
+    try:
+        patterns.compile(validation)
+    except InvalidPattern as error:
+        raise InvalidInterface(f"{place}: {error}") from None
+
+
+def _read_aggregate(
+    place: str, action: ActionDeclaration, declared: AggregateDeclaration
+) -> Aggregate:
+    output, *rest = declared.args
+    if output not in action.output:
+        raise InvalidInterface(f"{place}: {declared.function} over {output!r:.70}, no output")
+    if rest and not isinstance(rest[0], dict):
+        raise InvalidInterface(f"{place}: the options of {declared.function} are not an object")
+    return Aggregate(
+        function=declared.function, output=output, options=dict(rest[0]) if rest else {}
+    )
