@@ -12,10 +12,11 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from fleetjobs.errors import InvalidDocument
+from fleetjobs.errors import InvalidDocument, InvalidInput
 from fleetjobs.jobs import JOB_ID, NODE_ID
 from fleetjobs.states import Reason, State
 from fleetjobs.targets import Target
+from fleetjobs.values import read_json
 
 VERSION = 1
 LIMIT_BYTES = 8 * 1024 * 1024  #: a longer document is refused unread
@@ -23,7 +24,9 @@ LIMIT_BYTES = 8 * 1024 * 1024  #: a longer document is refused unread
 Id = Annotated[str, Meta(pattern=JOB_ID.pattern, description="UUIDv7 of the job, lower case")]
 Identity = Annotated[str, Meta(pattern=NODE_ID.pattern, description="a node's identity")]
 Name = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z", description="agent or action")]
-Account = Annotated[str, Meta(min_length=1, max_length=128, description="who asks")]
+Account = Annotated[
+    str, Meta(pattern=r"\A[^\x00-\x1f\x7f]{1,128}\Z", description="an account, or an org")
+]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with zone")]
 
 
@@ -150,7 +153,20 @@ def encode(document: Document) -> bytes:
 def decode(kind: type[D], raw: bytes) -> D:
     """The bytes as a document of that kind. Raises InvalidDocument and says where it breaks."""
     document: D = _decode(kind, raw)
+    if isinstance(document, Request):
+        _check_plain(raw)
     return document
+
+
+def _check_plain(raw: bytes) -> None:
+    """Refuse what other readers would take otherwise than we do, such as a key that is there twice.
+
+    Only of requests: who signs one must mean what each reader on its way sees.
+    """
+    try:
+        read_json(raw.decode(), "the request")
+    except InvalidInput as error:
+        raise InvalidDocument(str(error)) from None
 
 
 def decode_from_node(raw: bytes) -> FromNode:
