@@ -1,0 +1,131 @@
+"""Handovers: which runs are to be given to the broker, asked after, or given up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.states import Reason, State
+from fleetjobs.store.ledger import COORDINATOR, Ledger, RunName
+from fleetjobs.store.schema import jobs, nodes, runs
+from fleetjobs.store.standing import UNSTARTED
+
+ASK_AT_MOST = timedelta(hours=1)  #: a long run is asked after ever more rarely, at last every hour
+ANSWER_TIME = timedelta(minutes=5)  #: for a node to say in time that it did start in time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """One attempt of one run, to be given to the broker."""
+
+    job: JobId
+    node: NodeId
+    attempt: int
+    task: str  # agent.action
+    sealed: str  # the request
+    not_before: datetime | None
+    start_before: datetime | None
+
+
+def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[Handover]:
+    """The runs that are due for hand-over, longest due first."""
+    query = (
+        select(runs.c.job, runs.c.node, runs.c.attempt)
+        .where(runs.c.dispatch_at <= now)
+        .order_by(runs.c.dispatch_at, runs.c.job, runs.c.node)
+        .limit(limit)
+    )
+    due = connection.execute(query).all()
+    if not due:
+        return []
+    columns = (jobs.c.id, jobs.c.agent, jobs.c.action, jobs.c.sealed)
+    times = (jobs.c.not_before, jobs.c.start_before)
+    requests = select(*columns, *times).where(jobs.c.id.in_(sorted({row.job for row in due})))
+    asked = {row.id: row for row in connection.execute(requests)}
+    return [
+        Handover(
+            job=row.job,
+            node=row.node,
+            attempt=row.attempt,
+            task=f"{asked[row.job].agent}.{asked[row.job].action}",
+            sealed=asked[row.job].sealed,
+            not_before=asked[row.job].not_before,
+            start_before=asked[row.job].start_before,
+        )
+        for row in due
+    ]
+
+
+def mark_queued(
+    connection: Connection, handovers: Sequence[Handover], now: datetime, ask_after: timedelta
+) -> set[JobId]:
+    """Note that the broker has them; gives the jobs that moved.
+
+    A run whose reply was faster keeps its state. Whoever has not ended `ask_after` its hand-over,
+    or its time, will be asked; each time the wait doubles.
+    """
+    ledger = Ledger(connection, [(item.job, item.node) for item in handovers], now)
+    for item in handovers:
+        run = ledger.run(item.job, item.node)
+        if run is None or run.attempt != item.attempt or run.state.is_terminal:
+            continue
+        waited = now - run.queued_at if run.queued_at else ask_after
+        wait = min(max(ask_after, waited), ASK_AT_MOST)
+        run.changes |= {
+            "dispatch_at": None,
+            "handed_at": now,
+            "ask_at": max(now, item.not_before or now) + wait,
+        }
+        if run.state in {State.SCHEDULED, State.WAITING}:
+            ledger.move(run, [State.QUEUED], actor=COORDINATOR)
+            answer_by = None if item.start_before is None else item.start_before + ANSWER_TIME
+            run.changes |= {"queued_at": now, "expire_at": answer_by}
+    return ledger.write()
+
+
+def runs_to_ask(connection: Connection, now: datetime, limit: int) -> list[RunName]:
+    """Handed-over runs whose node should have told more, and was heard of since."""
+    query = (
+        select(runs.c.job, runs.c.node)
+        .join(nodes, nodes.c.identity == runs.c.node)
+        .where(runs.c.ask_at <= now, nodes.c.seen_at > runs.c.handed_at)
+        .order_by(runs.c.ask_at)
+        .limit(limit)
+    )
+    return [(row.job, row.node) for row in connection.execute(query)]
+
+
+def ask_again(connection: Connection, names: Sequence[RunName], now: datetime) -> None:
+    """Have the same attempts handed over once more: a node that knows them tells how they stand."""
+    due = (runs.c.job == bindparam("_job"), runs.c.node == bindparam("_node"))
+    statement = update(runs).where(*due, runs.c.ask_at <= now).values(dispatch_at=now, ask_at=None)
+    rows = [{"_job": job, "_node": node} for job, node in sorted(names)]
+    if rows:
+        connection.execute(statement, rows)
+
+
+def runs_overdue(connection: Connection, now: datetime, limit: int) -> list[RunName]:
+    """Runs of which no node said that it has them, though their time to start is over."""
+    query = (
+        select(runs.c.job, runs.c.node)
+        .where(runs.c.expire_at <= now)
+        .order_by(runs.c.expire_at)
+        .limit(limit)
+    )
+    return [(row.job, row.node) for row in connection.execute(query)]
+
+
+def expire_runs(connection: Connection, names: Sequence[RunName], now: datetime) -> set[JobId]:
+    """End those of the runs that are still overdue; gives the jobs that moved."""
+    ledger = Ledger(connection, names, now)
+    for name in names:
+        run = ledger.run(*name)
+        if run is None or run.expire_at is None or run.expire_at > now:
+            continue
+        if run.state in UNSTARTED:
+            ledger.move(run, [State.EXPIRED], actor=COORDINATOR, reason=Reason.START_BEFORE)
+            run.changes |= {"ended_at": now, "dispatch_at": None, "ask_at": None}
+        run.changes["expire_at"] = None
+    return ledger.write()

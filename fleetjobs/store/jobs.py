@@ -1,0 +1,187 @@
+"""Jobs in the database."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    exists,
+    insert,
+    literal,
+    select,
+    tuple_,
+)
+
+from fleetjobs.jobs import Job, JobId, NodeId
+from fleetjobs.signing import account_key_id
+from fleetjobs.states import State, Tally
+from fleetjobs.store import dialect
+from fleetjobs.store.events import add_events, event_row
+from fleetjobs.store.pages import Page, read_time_cursor, time_cursor
+from fleetjobs.store.schema import jobs, runs
+from fleetjobs.targets import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs are wanted; all parts must hold, an empty part always does."""
+
+    org: str | None = None  # None: every org's; only for those who may see them
+    states: Sequence[State] = ()
+    agent: str | None = None
+    action: str | None = None
+    caller: str | None = None
+    node: NodeId | None = None  # it has a run there
+    ids: Sequence[JobId] = ()
+    since: datetime | None = None  # created then or later
+    until: datetime | None = None  # created before
+    attention: bool | None = None
+
+
+def insert_job(
+    connection: Connection,
+    job: Job,
+    nodes: Sequence[NodeId],
+    *,
+    meaning: str,
+    dispatch_at: datetime,
+) -> bool:
+    """Keep a new job, its runs and its first event; False if there is a job of that id.
+
+    The runs stand as the job does, and are due for hand-over at `dispatch_at`.
+    """
+    row = {name: getattr(job, name) for name in _COLUMNS if hasattr(job, name)}
+    row |= {
+        "meaning": meaning,
+        "target": msgspec.to_builtins(job.target),
+        "tally": dump_tally(job.tally),
+    }
+    statement = dialect.insert(connection, jobs).values(row).on_conflict_do_nothing()
+    if connection.execute(statement.returning(jobs.c.id)).first() is None:
+        return False
+    _insert_runs(connection, job, nodes, dispatch_at)
+    accepted = event_row(
+        at=job.created_at,
+        org=job.org,
+        job=job.id,
+        kind="job.accepted",
+        actor=account_key_id(job.caller),
+        new=job.state,
+        detail={"nodes": len(nodes)},
+    )
+    add_events(connection, [accepted])
+    return True
+
+
+_COLUMNS = tuple(jobs.c.keys())
+
+
+def _insert_runs(
+    connection: Connection, job: Job, nodes: Sequence[NodeId], dispatch_at: datetime
+) -> None:
+    """All runs by one statement: they differ in nothing but the node."""
+    alike: dict[str, Any] = {
+        "job": job.id,
+        "org": job.org,
+        "state": job.state,
+        "wait_reason": job.wait_reason,
+        "attempt": 1,
+        "statusmsg": "",
+        "data": {},
+        "stdout_size": 0,
+        "stderr_size": 0,
+        "dispatch_at": dispatch_at,
+        "expire_at": job.start_before,
+    }
+    table = dialect.names(connection, nodes)
+    values = [literal(value, runs.c[name].type) for name, value in alike.items()]
+    connection.execute(insert(runs).from_select(["node", *alike], select(table.c.name, *values)))
+
+
+def get_job(connection: Connection, job: JobId, *, org: str | None) -> Job | None:
+    """The job; None if there is none, or it is not that org's. `org` None: whosever it is."""
+    query = select(jobs).where(jobs.c.id == job)
+    if org is not None:
+        query = query.where(jobs.c.org == org)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _job(row)
+
+
+def job_meaning(connection: Connection, job: JobId) -> tuple[str, str] | None:
+    """The org and the meaning under which the id was taken; None if it was not."""
+    query = select(jobs.c.org, jobs.c.meaning).where(jobs.c.id == job)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row.org, row.meaning)
+
+
+def list_jobs(
+    connection: Connection,
+    wanted: JobFilter,
+    *,
+    cursor: str | None = None,
+    limit: int,
+    descending: bool = True,
+) -> Page[Job]:
+    """Jobs by time of creation, newest first unless told otherwise. Raises InvalidDocument."""
+    query = select(jobs).where(*_conditions(wanted)).limit(limit + 1)
+    place = (jobs.c.created_at, jobs.c.id)
+    query = query.order_by(*(column.desc() if descending else column for column in place))
+    if cursor is not None:
+        query = _behind(query, cursor, descending=descending)
+    found = [_job(row) for row in connection.execute(query).mappings()]
+    items = found[:limit]
+    more = len(found) > limit
+    return Page(items, time_cursor(items[-1].created_at, items[-1].id) if more else None)
+
+
+def _behind(query: Select[Any], cursor: str, *, descending: bool) -> Select[Any]:
+    at, name = read_time_cursor(cursor)
+    here = tuple_(jobs.c.created_at, jobs.c.id)
+    there = tuple_(literal(at, jobs.c.created_at.type), literal(name))
+    return query.where(here < there if descending else here > there)
+
+
+def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
+    equal = {
+        jobs.c.org: wanted.org,
+        jobs.c.agent: wanted.agent,
+        jobs.c.action: wanted.action,
+        jobs.c.caller: wanted.caller,
+        jobs.c.attention: wanted.attention,
+    }
+    conditions = [column == value for column, value in equal.items() if value is not None]
+    if wanted.states:
+        conditions.append(jobs.c.state.in_(wanted.states))
+    if wanted.ids:
+        conditions.append(jobs.c.id.in_(wanted.ids))
+    if wanted.since is not None:
+        conditions.append(jobs.c.created_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(jobs.c.created_at < wanted.until)
+    if wanted.node is not None:
+        conditions.append(exists().where(runs.c.job == jobs.c.id, runs.c.node == wanted.node))
+    return conditions
+
+
+def _job(row: RowMapping) -> Job:
+    fields = {name: row[name] for name in Job.__slots__}
+    fields["target"] = msgspec.convert(row["target"], Target)
+    fields["tally"] = read_tally(row["tally"])
+    return Job(**fields)
+
+
+def dump_tally(tally: Tally) -> dict[str, int]:
+    """The tally as JSON keeps it."""
+    return {str(state): count for state, count in tally.items() if count}
+
+
+def read_tally(counts: dict[str, int]) -> Tally:
+    """The tally from what `dump_tally` gave."""
+    return Counter({State(state): count for state, count in counts.items()})

@@ -1,0 +1,202 @@
+"""Schema: the tables. Every row that belongs to somebody says to which org."""
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+
+from fleetjobs.messages import Stage
+from fleetjobs.states import Completion, Reason, State, WaitReason
+from fleetjobs.store.columns import Moment, Word
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _one_of(column: str, kind: type[StrEnum]) -> CheckConstraint:
+    """A plain check: the native enumerations of PostgreSQL are painful to change."""
+    members = ", ".join(f"'{member}'" for member in kind)
+    return CheckConstraint(f"{column} IN ({members})", name=column)
+
+
+orgs = Table(
+    "orgs",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("created_at", Moment, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("org", ForeignKey("orgs.name"), nullable=False, index=True),
+    Column("role", String, nullable=False),
+    Column("verify_key", String),  # base64url; null: the server signs for it
+    Column("created_at", Moment, nullable=False),
+    Column("disabled_at", Moment),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("sha256", String, primary_key=True),  # of the token, hexadecimal
+    Column("account", ForeignKey("accounts.name"), nullable=False, index=True),
+    Column("name", String, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("identity", String, primary_key=True),
+    Column("org", ForeignKey("orgs.name"), nullable=False, index=True),
+    Column("verify_key", String, nullable=False),  # base64url
+    Column("enrolled_at", Moment, nullable=False),
+    Column("seen_at", Moment),  # by our clock
+    Column("started_at", Moment),  # by the node's clock, as all below
+    Column("software", String),
+    Column("running", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("classes", JSON, nullable=False),
+    Column("agents", JSON, nullable=False),  # name -> version
+    Column("refused", JSON, nullable=False),  # agent name -> why it was not loaded
+)
+
+interfaces = Table(
+    "interfaces",
+    metadata,
+    Column("digest", String, primary_key=True),  # SHA-256 of the document, keys sorted
+    Column("agent", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("document", JSON, nullable=False),
+)
+
+node_agents = Table(
+    "node_agents",
+    metadata,
+    Column("node", ForeignKey("nodes.identity", ondelete="CASCADE"), primary_key=True),
+    Column("agent", String, primary_key=True),
+    Column("org", String, nullable=False),
+    Column("interface", ForeignKey("interfaces.digest"), nullable=False),
+    Index(None, "org", "agent", "interface"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("org", ForeignKey("orgs.name"), nullable=False),
+    Column("caller", String, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("data", JSON, nullable=False),  # secrets masked
+    Column("target", JSON, nullable=False),
+    Column("sealed", String, nullable=False),
+    Column("meaning", String, nullable=False),  # digest of what was asked, whenever it was said
+    Column("state", Word(State), nullable=False),
+    Column("wait_reason", Word(WaitReason)),
+    Column("reason", Word(Reason)),
+    Column("tally", JSON, nullable=False),  # state -> number of runs
+    Column("completion", Word(Completion)),
+    Column("attention", Boolean(create_constraint=False), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("not_before", Moment),
+    Column("start_before", Moment),
+    Column("started_at", Moment),
+    Column("ended_at", Moment),
+    _one_of("state", State),
+    Index(None, "org", "created_at", "id"),  # newest first
+    Index(None, "org", "state", "created_at"),
+    Index(None, "created_at", "id"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("job", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("node", String, primary_key=True),
+    Column("org", String, nullable=False),
+    Column("state", Word(State), nullable=False),
+    Column("wait_reason", Word(WaitReason)),
+    Column("reason", Word(Reason)),
+    Column("attempt", Integer, nullable=False),
+    Column("stage", Word(Stage)),  # the furthest the node told of this attempt
+    Column("statuscode", Integer),
+    Column("statusmsg", String, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("exit_code", Integer),
+    Column("stdout_size", BigInteger, nullable=False),
+    Column("stderr_size", BigInteger, nullable=False),
+    Column("queued_at", Moment),
+    Column("started_at", Moment),
+    Column("ended_at", Moment),
+    Column("handed_at", Moment),  # when it was last given to the broker
+    # Three alarms; each is null when it is not set, so that a quiet index is an empty one.
+    Column("dispatch_at", Moment),  # to be given to the broker from then on
+    Column("ask_at", Moment),  # its node is to be asked from then on
+    Column("expire_at", Moment),  # not started by then: over
+    _one_of("state", State),
+)
+
+for _alarm in (runs.c.dispatch_at, runs.c.ask_at, runs.c.expire_at):
+    Index(
+        None,
+        _alarm,
+        runs.c.job,
+        runs.c.node,
+        sqlite_where=_alarm.is_not(None),
+        postgresql_where=_alarm.is_not(None),
+    )
+
+logs = Table(
+    "logs",
+    metadata,
+    Column("job", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("node", String, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("stream", String, primary_key=True),  # stdout, stderr
+    Column("org", String, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("org", String),
+    Column("job", String),
+    Column("node", String),
+    Column("kind", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("old", Word(State)),
+    Column("new", Word(State)),
+    Column("reason", String),
+    Column("detail", JSON, nullable=False),
+    Index(None, "job", "seq"),
+    Index(None, "org", "seq"),
+    sqlite_autoincrement=True,  # a number is never used again, so a reader's place stays its place
+)

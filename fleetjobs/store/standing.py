@@ -1,0 +1,78 @@
+"""Standing: through which states a run or a job passes, decided without a database."""
+
+from collections import deque
+from functools import cache
+
+from fleetjobs.messages import Reply, Stage
+from fleetjobs.states import MOVES, TERMINAL, State, Tally, derive
+
+UNSTARTED = frozenset({State.SCHEDULED, State.WAITING, State.QUEUED})
+_ENDS = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED})
+_ON_THE_WAY = (State.QUEUED, State.RUNNING, State.CANCELLING)  #: may be passed through unseen
+_STAGES = (None, Stage.ACCEPTED, Stage.STARTED, Stage.FINISHED)
+
+
+def is_news(told: Stage | None, stage: Stage) -> bool:
+    """Whether a node that has told one stage of an attempt tells more by the other."""
+    return _STAGES.index(stage) > _STAGES.index(told)
+
+
+def reply_path(state: State, reply: Reply) -> tuple[State, ...]:
+    """The states a live run passes through by this reply, its own not included.
+
+    A reply may overtake the note that the run was handed over, and short runs tell only their end.
+    """
+    if reply.stage is Stage.ACCEPTED:
+        return path(state, State.QUEUED) if state in UNSTARTED else ()
+    if reply.stage is Stage.STARTED:
+        return path(state, State.RUNNING) if state in UNSTARTED else ()
+    end = final_state(state, reply)
+    begun = reply.started_at is not None or end is State.SUCCEEDED
+    if state in UNSTARTED:
+        first = path(state, State.RUNNING if begun else State.QUEUED)
+        return (*first, *path(first[-1] if first else state, end))
+    return path(state, end)
+
+
+def final_state(state: State, reply: Reply) -> State:
+    """The terminal state a finished attempt came to; what makes no sense counts as failed."""
+    if reply.state is None or reply.state not in _ENDS:
+        return State.FAILED
+    begun = state not in UNSTARTED or reply.started_at is not None
+    if reply.state is State.EXPIRED and begun:
+        return State.FAILED  # nothing that has begun can be too late to begin
+    return reply.state
+
+
+def job_path(state: State, tally: Tally, *, begun: bool) -> tuple[State, ...]:
+    """The states a job passes through, now that its runs stand so; its own not included.
+
+    A job of several runs that has begun goes on running until all of them ended: derived from the
+    live runs alone it would fall back to `queued` whenever none happens to be at work.
+    """
+    new = derive(tally)
+    if begun and new in UNSTARTED and tally.total() > 1:
+        new = State.RUNNING
+    if new is state or (new not in TERMINAL and not _reaches(state, new)):
+        return ()
+    if begun and state in UNSTARTED and new is not State.RUNNING:
+        return (*path(state, State.RUNNING), *path(State.RUNNING, new))
+    return path(state, new)
+
+
+@cache
+def path(old: State, new: State) -> tuple[State, ...]:
+    """The shortest way of legal moves, without `old`; straight on if there is none."""
+    ways: deque[tuple[State, ...]] = deque([(old,)])
+    while ways and old is not new:
+        way = ways.popleft()
+        if new in MOVES[way[-1]]:
+            return (*way[1:], new)
+        ways.extend(
+            (*way, state) for state in _ON_THE_WAY if state in MOVES[way[-1]] and state not in way
+        )
+    return () if old is new else (new,)
+
+
+def _reaches(old: State, new: State) -> bool:
+    return new in MOVES[(old, *path(old, new))[-2]]

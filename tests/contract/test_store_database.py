@@ -1,0 +1,114 @@
+"""The database: transactions, migrations, times; the same on SQLite and PostgreSQL."""
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import exc as wrong
+from sqlalchemy import func, insert, select, update
+
+from fleetjobs.errors import DatabaseAway, InvalidSetting
+from fleetjobs.store.database import Database
+from fleetjobs.store.schema import events, metadata, nodes, orgs
+from tests.makers import NOW, add_org, enroll
+from tests.processes import free_port
+
+
+def test_the_migrations_make_the_tables_that_the_schema_names(database: Database) -> None:
+    with database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrating_twice_at_a_time_is_migrating_once(database_url: str) -> None:
+    opened = [Database.open(database_url) for _ in range(2)]
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(Database.migrate, opened))
+
+    with opened[0].reading() as connection:
+        assert connection.execute(select(func.count()).select_from(orgs)).scalar() == 0
+    for database in opened:
+        database.close()
+
+
+def test_an_exception_undoes_the_transaction(database: Database) -> None:
+    with contextlib.suppress(RuntimeError), database.transaction() as connection:
+        connection.execute(insert(orgs).values(name="undone", created_at=NOW))
+        raise RuntimeError
+
+    with database.reading() as connection:
+        assert "undone" not in connection.execute(select(orgs.c.name)).scalars().all()
+
+
+def test_a_reader_waits_for_no_writer(database: Database) -> None:
+    with database.transaction() as writer, database.reading() as reader:
+        writer.execute(insert(orgs).values(name="other", created_at=NOW))
+
+        assert reader.execute(select(func.count()).select_from(orgs)).scalar() == 1
+
+
+def test_writers_that_read_first_queue_up_instead_of_failing(database: Database) -> None:
+    """SQLite refuses, at once, a reader that turns writer after somebody else wrote."""
+    enroll(database, "web1", alive=False)
+
+    def count_up(_: int) -> None:
+        with database.transaction() as connection:
+            query = select(nodes.c.running).with_for_update()
+            running = connection.execute(query).scalar_one()
+            connection.execute(update(nodes).values(running=running + 1))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(count_up, range(40)))
+
+    with database.reading() as connection:
+        assert connection.execute(select(nodes.c.running)).scalar() == 40
+
+
+def test_times_come_back_in_utc_and_naive_ones_are_refused(database: Database) -> None:
+    with database.transaction() as connection:
+        connection.execute(insert(orgs).values(name="b", created_at=NOW))
+        kept = connection.execute(select(orgs.c.created_at).where(orgs.c.name == "b")).scalar_one()
+        with pytest.raises(wrong.StatementError, match="no zone"):
+            connection.execute(insert(orgs).values(name="c", created_at=datetime(2026, 1, 1)))  # noqa: DTZ001  that is the point
+
+    assert kept == NOW
+    assert str(kept.tzinfo) == "UTC"
+
+
+def test_a_database_that_is_not_there_is_away() -> None:
+    database = Database.open(f"postgresql://nobody@127.0.0.1:{free_port()}/none")
+
+    with pytest.raises(DatabaseAway), database.reading():
+        pass
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "mysql://x/y", "nonsense", "sqlite:///:memory:"])
+def test_other_databases_are_refused(url: str) -> None:
+    with pytest.raises(InvalidSetting):
+        Database.open(url)
+
+
+def test_the_password_is_not_shown() -> None:
+    with pytest.raises(InvalidSetting) as refused:
+        Database.open("mysql://user:hunter2@x/y")
+
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_number_of_an_event_is_never_used_again(database: Database) -> None:
+    """Readers remember the last number they saw; a pruned log must not restart below it."""
+    row = {"at": NOW, "kind": "k", "actor": "a", "detail": {}}
+    with database.transaction() as connection:
+        connection.execute(insert(events), [row, row])
+        last = connection.execute(select(func.max(events.c.seq))).scalar_one()
+        connection.execute(events.delete())
+    add_org(database, "later")
+
+    with database.transaction() as connection:
+        connection.execute(insert(events), row)
+        assert connection.execute(select(events.c.seq)).scalar_one() > last
