@@ -103,7 +103,8 @@ def _answers(broker: EmbeddedBroker) -> bool:
         with socket.create_connection(("127.0.0.1", broker.port), timeout=1) as connection:
             connection.sendall(f"AUTH {broker.password}\r\nPING\r\n".encode())
             connection.settimeout(1)
-            return b"+PONG" in connection.recv(256) + connection.recv(256)
+            with connection.makefile("rb") as answers:
+                return answers.readline() == b"+OK\r\n" and answers.readline() == b"+PONG\r\n"
     except OSError:
         return False
 
