@@ -1,0 +1,45 @@
+"""Crash points: named places where the fault tests kill a process, to the line.
+
+`FLEETJOBS_CRASH_POINT=after_ack` kills the process (SIGKILL, nothing is cleaned up) whenever it
+comes there; with `FLEETJOBS_CRASH_ONCE=<file>` only the one that manages to create that file.
+Unset, as it is outside of tests, a crash point costs one look into the environment.
+"""
+
+import os
+import signal
+from pathlib import Path
+from typing import Literal, get_args
+
+POINT = "FLEETJOBS_CRASH_POINT"
+ONCE = "FLEETJOBS_CRASH_ONCE"
+
+CrashPoint = Literal[
+    "before_spool",  # receiver: believed and allowed, nothing on disk
+    "after_spool",  # receiver: on disk, not acknowledged
+    "after_ack",  # receiver: acknowledged, launcher not woken
+    "after_fork",  # runner: forked, nothing claimed
+    "after_claim",  # runner: the attempt is its own, no program yet
+    "after_announce",  # runner: the program is announced on disk and about to begin
+    "mid_run",  # runner: the program has begun
+    "before_outbox",  # runner: the program has ended, its reply is not sealed
+    "after_outbox",  # runner: the reply is in the outbox, the launcher not told
+    "after_send",  # sender: the broker has confirmed, the outbox not cleared
+]
+CRASH_POINTS: tuple[CrashPoint, ...] = get_args(CrashPoint)
+
+
+def crash_point(name: CrashPoint) -> None:
+    """Die here, if a fault test asks for it."""
+    if os.environ.get(POINT) == name and _is_first():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _is_first() -> bool:
+    once = os.environ.get(ONCE)
+    if once is None:
+        return True
+    try:
+        Path(once).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
