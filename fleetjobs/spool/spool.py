@@ -1,0 +1,179 @@
+"""Spool: accept runs, keep their replies until the broker has them."""
+
+import logging
+import os
+import shutil
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from errno import EEXIST, ENOTEMPTY
+from pathlib import Path
+
+from fleetjobs.errors import DuplicateRun, InvalidDocument, SpoolFull
+from fleetjobs.messages import Stage
+from fleetjobs.spool.attempts import Accepted, RunDirectory, RunKey
+from fleetjobs.spool.durable import sync_directory, write_file
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A reply on disk that the broker has not confirmed."""
+
+    key: RunKey
+    stage: Stage
+    path: Path
+
+    def sealed(self) -> str:
+        """The reply as it is to be sent."""
+        return self.path.read_text(encoding="ascii", errors="replace")
+
+
+class Spool:
+    """The spool in a directory. Worker and runners each make their own; they share the disk.
+
+    Every refusal of the disk (full, over quota, read-only, no inodes, no descriptors) is SpoolFull:
+    then nothing was accepted and nothing is half written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._incoming = root / "incoming"
+        self._runs = root / "runs"
+        self._outbox = root / "outbox"
+        self._broken = root / "broken"
+        for directory in (self._incoming, self._runs, self._outbox, self._broken):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._new: deque[RunDirectory] = deque()
+
+    def add(
+        self, key: RunKey, *, delivery: str, request: str, accepted_at: datetime
+    ) -> RunDirectory:
+        """Keep a request; durable on return. Raises DuplicateRun, SpoolFull."""
+        run = self._directory(key)
+        aside = self._incoming / f"{os.getpid()}.{key}"
+        accepted = Accepted(accepted_at=accepted_at, delivery=delivery, request=request)
+        try:
+            aside.mkdir(mode=0o700, exist_ok=True)
+            accepted.write(aside / "accepted")
+            sync_directory(aside)
+            aside.rename(run.path)  # atomic; fails on a directory that is not empty
+            sync_directory(self._runs)
+        except OSError as error:
+            shutil.rmtree(aside, ignore_errors=True)
+            if error.errno in {EEXIST, ENOTEMPTY}:
+                raise DuplicateRun(f"{key} was accepted before") from None
+            raise SpoolFull(f"{self.root} takes no more: {error.strerror}") from error
+        self._new.append(run)
+        return run
+
+    def take_new(self) -> list[RunDirectory]:
+        """The runs added through this object since the last call."""
+        return [self._new.popleft() for _ in range(len(self._new))]
+
+    def find(self, key: RunKey) -> RunDirectory | None:
+        """The attempt, if it was ever accepted."""
+        run = self._directory(key)
+        return run if run.path.is_dir() else None
+
+    def runs(self) -> list[RunDirectory]:
+        """Every attempt on disk, in no order; what is none is set aside."""
+        return [self._directory(key) for _, key, _ in self._named(self._runs, staged=False)]
+
+    def unsettled(self) -> list[RunDirectory]:
+        """The attempts without a final reply; two looks per attempt, so ask once, at the start."""
+        finished = {entry.key for entry in self.outbox() if entry.stage is Stage.FINISHED}
+        return [
+            run
+            for run in self.runs()
+            if run.key not in finished and not (run.path / "final").exists()
+        ]
+
+    def broken(self) -> list[str]:
+        """The names of what was set aside, because it was no run and no reply."""
+        return sorted(path.name for path in self._broken.iterdir())
+
+    def put_reply(self, key: RunKey, stage: Stage, sealed: str) -> None:
+        """Have a reply sent; durable on return. The first final reply of an attempt stands.
+
+        Raises SpoolFull.
+        """
+        name = f"{key}.{stage}"
+        aside = self._incoming / f"{os.getpid()}.{name}"
+        try:
+            write_file(aside, sealed.encode("ascii"))
+            if stage is Stage.FINISHED:
+                self._settle(aside, self._directory(key), self._outbox / name)
+            else:
+                aside.rename(self._outbox / name)
+            sync_directory(self._outbox)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            raise SpoolFull(f"{self.root} takes no more: {error.strerror}") from error
+
+    def _settle(self, aside: Path, run: RunDirectory, place: Path) -> None:
+        if not run.is_settled:
+            try:
+                os.link(aside, place)
+            except FileExistsError:
+                logger.warning("run %s was settled twice at once; the first reply stands", run.key)
+        aside.unlink()
+
+    def outbox(self, limit: int | None = None) -> list[OutboxEntry]:
+        """The replies to be sent, oldest first."""
+        found = self._named(self._outbox, staged=True)
+        found.sort(key=lambda each: (_written_at(each[0]), str(each[1]), each[2] == Stage.FINISHED))
+        return [OutboxEntry(key, Stage(stage), path) for path, key, stage in found[:limit]]
+
+    def confirm(self, entry: OutboxEntry) -> None:
+        """The broker has it: forget a note on the way, keep a final reply with its run."""
+        if entry.stage is Stage.FINISHED:
+            try:
+                entry.path.rename(self._directory(entry.key).path / "final")
+            except FileNotFoundError:  # confirmed before, or its run is gone
+                entry.path.unlink(missing_ok=True)
+        else:
+            entry.path.unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what killed processes were writing when they died."""
+        for path in self._incoming.iterdir():
+            writer = path.name.partition(".")[0]
+            if not Path("/proc", writer).exists():
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
+    def _directory(self, key: RunKey) -> RunDirectory:
+        return RunDirectory(key, self._runs / str(key), self._outbox)
+
+    def _named(self, directory: Path, *, staged: bool) -> list[tuple[Path, RunKey, str]]:
+        """What lies in the directory, read by name; anything else moves to broken/."""
+        found = []
+        for name in os.listdir(directory):  # noqa: PTH208  ten thousand names: Path costs
+            stem, _, stage = name.rpartition(".") if staged else (name, "", "")
+            try:
+                key = RunKey.read(stem)
+                if staged:
+                    Stage(stage)
+            except (InvalidDocument, ValueError):
+                self._set_aside(directory / name)
+            else:
+                found.append((directory / name, key, stage))
+        return found
+
+    def _set_aside(self, path: Path) -> None:
+        logger.error("%s is no part of a spool, set aside in %s", path, self._broken)
+        try:
+            path.rename(self._broken / path.name)
+        except OSError as error:
+            logger.error("%s stays where it is: %s", path, error.strerror)
+
+
+def _written_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

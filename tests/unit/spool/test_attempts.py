@@ -1,0 +1,61 @@
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from fleetjobs.jobs import JobId
+from fleetjobs.spool.attempts import NOBODY, Holder, Program, RunDirectory, RunKey
+from fleetjobs.spool.spool import Spool
+
+KEY = RunKey(JobId("0190a1b2-0000-7000-8000-000000000001"), 1)
+AT = datetime(2026, 12, 1, 4, 0, tzinfo=UTC)
+ONE, TWO = Holder(1, 10, "boot"), Holder(2, 20, "boot")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return Spool(tmp_path).add(KEY, delivery="d", request="r", accepted_at=AT)
+
+
+def test_an_attempt_is_claimed_once(run: RunDirectory) -> None:
+    assert run.holder() is None
+
+    assert run.claim(ONE)
+    assert not run.claim(TWO)
+
+    assert run.holder() == ONE
+    assert sorted(os.listdir(run.path)) == ["accepted", "claim"]  # noqa: PTH208  names only
+
+
+def test_a_dead_holder_is_replaced(run: RunDirectory) -> None:
+    run.claim(ONE)
+
+    run.take_over(TWO)
+
+    assert run.holder() == TWO
+    assert not run.claim(ONE)
+
+
+def test_a_claim_that_cannot_be_read_is_still_a_claim(run: RunDirectory) -> None:
+    (run.path / "claim").write_bytes(b"\x00\x00")
+
+    assert run.holder() == NOBODY
+    assert not run.claim(ONE)
+
+
+def test_an_announced_program_is_known_with_its_time(run: RunDirectory) -> None:
+    assert not run.is_started()
+    assert run.started_at() is None
+
+    run.announce(Program(holder=TWO, started_at=AT, deadline=12.5))
+
+    assert run.program() == Program(holder=TWO, started_at=AT, deadline=12.5)
+    assert run.started_at() == AT
+    assert run.is_started()
+
+
+def test_an_announcement_that_cannot_be_read_is_none(run: RunDirectory) -> None:
+    (run.path / "program").write_bytes(b"{")
+
+    assert run.program() is None
