@@ -77,17 +77,20 @@ class Family:
     def reap(self) -> None:
         """Note who died."""
         for child in self.children:
-            if child.pid and os.waitpid(child.pid, os.WNOHANG)[0]:
-                lived = time.monotonic() - child.started
-                child.pause = PAUSE_S if lived > SETTLED_S else min(PAUSE_MAX_S, child.pause * 2)
-                child.pid = 0
-                if not child.lasting:
-                    continue
-                child.deaths += 1
-                child.due = time.monotonic() + child.pause
-                logger.warning(
-                    "%s ended; again in %.1f s; its log: %s", child.name, child.pause, child.log
-                )
+            if not child.pid or not os.waitpid(child.pid, os.WNOHANG)[0]:
+                continue
+            child.pid = 0
+            if child.lasting:
+                self._start_later(child)
+
+    def _start_later(self, child: Child) -> None:
+        now = time.monotonic()
+        if now - child.started > SETTLED_S:
+            child.pause = PAUSE_S
+        child.deaths += 1
+        child.due = now + child.pause
+        logger.warning("%s ended; again in %.1f s; see %s", child.name, child.pause, child.log)
+        child.pause = min(PAUSE_MAX_S, child.pause * 2)
 
     def stop(self, hurry: Callable[[], bool] = lambda: False) -> None:
         """End all, the highest stage first; what lingers, or all once `hurry()`, is killed."""
