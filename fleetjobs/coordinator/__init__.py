@@ -1,0 +1,1 @@
+"""Coordinator: hands runs to the broker, takes the replies, ends what is overdue."""

@@ -1,0 +1,106 @@
+"""Collector: take what nodes send, count it once, and only then let the broker forget it."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from fleetjobs.broker.parcels import Arrival, Subscriber
+from fleetjobs.coordinator.keys import NodeKeys
+from fleetjobs.coordinator.rejects import Reject, note_refusals, note_rejects
+from fleetjobs.errors import DatabaseAway, Refused, Unauthentic
+from fleetjobs.messages import Beat, FromNode, Refusal, Reply, decode_from_node
+from fleetjobs.signing import node_key_id
+from fleetjobs.store.bells import CHANGES
+from fleetjobs.store.database import Database, ring
+from fleetjobs.store.nodes import save_beats
+from fleetjobs.store.replies import apply_replies
+
+BATCH = 500
+PATIENCE_S = 1.0  #: how long a pass waits for something to come
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What arrived, sorted out."""
+
+    replies: list[Reply] = field(default_factory=list)
+    beats: list[Beat] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+
+    def add(self, document: FromNode) -> None:
+        """Put a believed document where it belongs."""
+        if isinstance(document, Reply):
+            self.replies.append(document)
+        elif isinstance(document, Beat):
+            self.beats.append(document)
+        else:
+            self.refusals.append(document)
+
+
+class Collector:
+    """A pass over the reply queue."""
+
+    def __init__(
+        self, database: Database, subscriber: Subscriber, clock: Callable[[], datetime]
+    ) -> None:
+        """Take from the subscriber, keep in the database."""
+        self._database = database
+        self._subscriber = subscriber
+        self._clock = clock
+        self._keys = NodeKeys(database, clock)
+
+    def step(self, within: float = PATIENCE_S) -> int:
+        """Take one batch; how many documents it was, 0 when none came within so many seconds.
+
+        Raises BrokerAway or DatabaseAway; then nothing was acknowledged, and all of it comes again.
+        """
+        arrivals = self._subscriber.take(limit=BATCH, within=within)
+        if arrivals:
+            self._keep(arrivals)
+            self._subscriber.acknowledge(arrivals)
+        return len(arrivals)
+
+    def _keep(self, arrivals: Sequence[Arrival]) -> None:
+        try:
+            self._write(self._sorted(arrivals))
+        except DatabaseAway:
+            raise
+        except Exception as error:  # one absurd document must not block the queue for ever
+            if len(arrivals) == 1:
+                logger.exception("a document cannot be kept")
+                self._write(Batch(rejects=[Reject.of(arrivals[0], "internal", repr(error))]))
+                return
+            for arrival in arrivals:
+                self._keep([arrival])
+
+    def _sorted(self, arrivals: Sequence[Arrival]) -> Batch:
+        batch = Batch()
+        for arrival in arrivals:
+            try:
+                batch.add(self._read(arrival.body))
+            except Refused as refused:
+                logger.warning("a document was rejected: %s", refused)
+                batch.rejects.append(Reject.of(arrival, refused.code, str(refused)))
+        return batch
+
+    def _read(self, body: bytes) -> FromNode:
+        """The document, if the node it speaks of signed it. Raises Unauthentic, InvalidDocument."""
+        key_id, payload = self._keys.unseal(body.decode("ascii", "replace"))
+        document = decode_from_node(payload)
+        if key_id != node_key_id(document.node):
+            raise Unauthentic(f"{key_id:.120} signed in the name of {document.node}")
+        return document
+
+    def _write(self, batch: Batch) -> None:
+        now = self._clock()
+        with self._database.transaction() as connection:
+            moved = apply_replies(connection, batch.replies, now)
+            save_beats(connection, batch.beats, now)
+            note_refusals(connection, batch.refusals, now)
+            note_rejects(connection, batch.rejects, now)
+            if moved:
+                ring(connection, CHANGES, ",".join(sorted(moved)))

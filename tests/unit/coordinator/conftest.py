@@ -1,0 +1,25 @@
+"""Fixtures: a small database of its own for each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fleetjobs.store.database import Database
+from tests.makers import Clock, add_org
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A database with all tables and one org."""
+    opened = Database.open(f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}")
+    opened.migrate()
+    add_org(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock()

@@ -1,0 +1,57 @@
+"""Fakes: a broker in this process, that keeps the protocols of publisher and subscriber."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fleetjobs.broker.parcels import Arrival, Parcel
+from fleetjobs.errors import BrokerAway
+
+
+@dataclass
+class FakePublisher:
+    """Keeps what is published; refuses while `away`."""
+
+    published: list[Parcel] = field(default_factory=list)
+    away: bool = False
+
+    def publish(self, parcels: Sequence[Parcel]) -> None:
+        """Take them all, or none."""
+        if self.away:
+            raise BrokerAway("no broker")
+        self.published += parcels
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+
+@dataclass
+class FakeSubscriber:
+    """A queue: what was taken and not acknowledged is there again after `reconnect`."""
+
+    waiting: list[bytes] = field(default_factory=list)
+    taken: dict[int, bytes] = field(default_factory=dict)
+    _count: int = 0
+
+    def take(self, *, limit: int, within: float) -> list[Arrival]:  # noqa: ARG002  nothing to wait for
+        """What waits."""
+        bodies, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        arrivals = []
+        for body in bodies:
+            self._count += 1
+            self.taken[self._count] = body
+            arrivals.append(Arrival(body=body, content_type="application/jose", token=self._count))
+        return arrivals
+
+    def acknowledge(self, arrivals: Sequence[Arrival]) -> None:
+        """Forget them."""
+        for arrival in arrivals:
+            del self.taken[arrival.token]
+
+    def reconnect(self) -> None:
+        """As a broker does when its client was gone."""
+        self.waiting = [*self.taken.values(), *self.waiting]
+        self.taken = {}
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self.reconnect()

@@ -1,0 +1,96 @@
+"""The dispatcher: published first, noted afterwards; signed for one node each."""
+
+import pytest
+
+from fleetjobs.broker.tasks import read_task
+from fleetjobs.coordinator.dispatcher import BATCH, Dispatcher
+from fleetjobs.errors import BrokerAway
+from fleetjobs.jobs import NodeId
+from fleetjobs.messages import Delivery, decode
+from fleetjobs.signing import COORDINATOR, SigningKey, digest, unseal
+from fleetjobs.states import State
+from fleetjobs.store.bells import CHANGES
+from fleetjobs.store.database import Database
+from fleetjobs.store.jobs import get_job
+from fleetjobs.store.runs import get_run
+from tests.makers import NOW, Clock, keep_job
+from tests.unit.coordinator.fakes import FakePublisher
+
+KEY = SigningKey.generate(COORDINATOR)
+
+
+@pytest.fixture
+def publisher() -> FakePublisher:
+    """A broker that takes everything."""
+    return FakePublisher()
+
+
+@pytest.fixture
+def dispatcher(database: Database, publisher: FakePublisher, clock: Clock) -> Dispatcher:
+    """A dispatcher on both."""
+    return Dispatcher(database, publisher, KEY, clock)
+
+
+def test_nothing_due_is_nothing_done(dispatcher: Dispatcher, publisher: FakePublisher) -> None:
+    assert dispatcher.step() == 0
+    assert publisher.published == []
+
+
+def test_each_node_gets_a_delivery_of_its_own(
+    dispatcher: Dispatcher, database: Database, publisher: FakePublisher
+) -> None:
+    job = keep_job(database, "web1", "web2", sealed="the.sealed.request")
+
+    assert dispatcher.step() == 2
+
+    assert [parcel.queue for parcel in publisher.published] == ["node.web1", "node.web2"]
+    sealed, request = read_task(publisher.published[0].body)
+    signer, payload = unseal(sealed, {COORDINATOR: KEY.verify_key})
+    assert signer == COORDINATOR
+    assert request == "the.sealed.request"
+    assert decode(Delivery, payload) == Delivery(
+        job=job.id,
+        node="web1",
+        attempt=1,
+        request=digest(request),
+        issued_at=NOW,
+        start_before=job.start_before,
+    )
+
+
+def test_what_was_handed_over_is_noted_and_rung(dispatcher: Dispatcher, database: Database) -> None:
+    job = keep_job(database, "web1").id
+    listener = database.listen(CHANGES)
+
+    dispatcher.step()
+
+    assert listener.wait(5.0) == [job]
+    assert dispatcher.step() == 0
+    with database.reading() as connection:
+        run = get_run(connection, job, NodeId("web1"))
+    assert run is not None
+    assert (run.state, run.queued_at) == (State.QUEUED, NOW)
+    listener.close()
+
+
+def test_nothing_is_noted_while_the_broker_is_away(
+    dispatcher: Dispatcher, database: Database, publisher: FakePublisher
+) -> None:
+    job = keep_job(database, "web1").id
+    publisher.away = True
+
+    with pytest.raises(BrokerAway):
+        dispatcher.step()
+
+    with database.reading() as connection:
+        found = get_job(connection, job, org=None)
+    assert found is not None
+    assert found.state is State.WAITING
+    publisher.away = False
+    assert dispatcher.step() == 1
+
+
+def test_large_jobs_go_in_batches(dispatcher: Dispatcher, database: Database) -> None:
+    keep_job(database, *(f"n{number}" for number in range(BATCH + 1)))
+
+    assert [dispatcher.step() for _ in range(3)] == [BATCH, 1, 0]
