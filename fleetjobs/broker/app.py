@@ -1,5 +1,7 @@
 """The Celery app of a node: one queue, no results, no pool, events for Flower."""
 
+from typing import Any
+
 from celery import Celery
 
 from fleetjobs.broker.connections import durable_queue, node_queue_name, transport_options
@@ -7,14 +9,20 @@ from fleetjobs.broker.connections import durable_queue, node_queue_name, transpo
 PREFETCH = 64  #: messages a node holds before it has spooled the first
 
 
-def make_app(url: str, node: str) -> Celery:
+class NodeApp(Celery):
+    """A Celery app that carries the parts of its node: Celery itself makes the consumer."""
+
+    node: Any = None
+
+
+def make_app(url: str, node: str) -> NodeApp:
     """Celery bound to the queue of one node.
 
     There is no result backend: Celery's own publishing of results turns a success into a failure
     when the broker is away for longer than its retries. Replies go through the outbox.
     """
     queue = durable_queue(node_queue_name(node), url)
-    app = Celery(f"fleetjobs-{node}", broker=url, set_as_current=True)
+    app = NodeApp(f"fleetjobs-{node}", broker=url, set_as_current=True)
     app.conf.update(
         accept_content=["json"],
         broker_connection_max_retries=None,

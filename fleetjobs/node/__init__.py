@@ -1,0 +1,1 @@
+"""Node: take deliveries, act on them once, and answer for each."""

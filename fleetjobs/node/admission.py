@@ -1,0 +1,110 @@
+"""Admission: who speaks, to whom, when, and whether it may; in the order of the original SimpleRPC.
+
+Verify, validate, authorise; audit and action follow. spec/simplerpc.md, Order at the node.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fleetjobs.broker.tasks import read_task
+from fleetjobs.errors import Misaddressed, Stale, Unauthentic
+from fleetjobs.interfaces import Action
+from fleetjobs.jobs import NodeId
+from fleetjobs.messages import Delivery, Request, decode
+from fleetjobs.policy import Policy
+from fleetjobs.registry import Agent, Registry
+from fleetjobs.signing import (
+    COORDINATOR,
+    SERVER,
+    VerifyKey,
+    account_key_id,
+    digest,
+    unseal,
+)
+
+SKEW = timedelta(minutes=10)  #: how far ahead of ours the coordinator's clock may be
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A delivery and its request, both believed, with the sealed texts they came in."""
+
+    delivery: Delivery
+    request: Request
+    signer: str  # key id of whoever signed the request
+    sealed_delivery: str
+    sealed_request: str
+
+    @property
+    def task(self) -> str:
+        """The action in full: `agent.action`."""
+        return f"{self.request.agent}.{self.request.action}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What a node believes, and what it allows."""
+
+    node: NodeId
+    keys: Callable[[], Mapping[str, VerifyKey]]
+    policy: Callable[[], Policy]
+    registry: Registry
+    facts: Callable[[], Mapping[str, object]]
+    classes: Callable[[], frozenset[str]]
+
+    def believe(self, body: bytes, now: datetime) -> Letter:
+        """The letter in a message's body.
+
+        Raises InvalidDocument, Unauthentic, Misaddressed, or Stale: then nobody is answered, for
+        nobody can be shown to have asked; the refusal is told to the coordinator.
+        """
+        sealed_delivery, sealed_request = read_task(body)
+        keys = self.keys()
+        delivery = self._delivery(sealed_delivery, keys, now)
+        if digest(sealed_request) != delivery.request:
+            raise Misaddressed("the request is not the one that the delivery names")
+        signer, raw = unseal(sealed_request, keys)
+        request = decode(Request, raw)
+        if signer not in {account_key_id(request.caller), SERVER}:
+            raise Unauthentic(f"{signer!r:.120} may not speak for {request.caller!r:.120}")
+        if request.id != delivery.job:
+            raise Misaddressed(f"delivery for job {delivery.job}, request for {request.id}")
+        return Letter(
+            delivery=delivery,
+            request=request,
+            signer=signer,
+            sealed_delivery=sealed_delivery,
+            sealed_request=sealed_request,
+        )
+
+    def allow(self, letter: Letter) -> tuple[Agent, Action]:
+        """The agent and the action that are asked for.
+
+        Raises UnknownAgent, UnknownAction, MissingInput, InvalidInput or Denied: then the run ends
+        with a reply that says so.
+        """
+        request = letter.request
+        agent = self.registry.agent(request.agent)
+        action = agent.interface.action(request.action)
+        action.check(request.data)
+        self.policy().check(
+            caller=request.caller,
+            signer=letter.signer,
+            agent=request.agent,
+            action=request.action,
+            facts=self.facts(),
+            classes=self.classes(),
+        )
+        return agent, action
+
+    def _delivery(self, sealed: str, keys: Mapping[str, VerifyKey], now: datetime) -> Delivery:
+        signer, raw = unseal(sealed, keys)
+        if signer != COORDINATOR:
+            raise Unauthentic(f"{signer!r:.120} may not deliver")
+        delivery = decode(Delivery, raw)
+        if delivery.node != self.node:
+            raise Misaddressed(f"addressed to {delivery.node}, this is {self.node}")
+        if delivery.issued_at > now + SKEW:
+            raise Stale(f"issued at {delivery.issued_at:%FT%TZ}, which is ahead of {now:%FT%TZ}")
+        return delivery

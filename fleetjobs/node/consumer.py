@@ -1,0 +1,72 @@
+"""Consumer: Celery's worker, receiving into our spool instead of its pool.
+
+Celery connects, reconnects, declares, acknowledges, beats, and answers remote control. Only what
+becomes of a task message is ours: `Consumer.create_task_handler` is the place Celery has for it.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from celery.worker.consumer import Consumer
+from celery.worker.state import maybe_shutdown
+
+from fleetjobs.broker.app import NodeApp
+from fleetjobs.errors import SpoolFull
+from fleetjobs.node.announcer import Announcer
+from fleetjobs.node.receiver import Receiver
+
+logger = logging.getLogger(__name__)
+
+EVENTS_EVERY_S = 0.5  #: how often collected events go out
+FULL_PAUSE_S = 5.0  #: how long a message that finds no room waits before it is given back
+RECONNECT_MAX_S = 4.0  #: the longest pause between two attempts to reach the broker
+
+
+class NodeConsumer(Consumer):
+    """Hands every message, whatever its task is called, to the node's receiver.
+
+    The parts hang on the app, because Celery makes the consumer itself.
+    """
+
+    app: NodeApp
+    event_dispatcher: Any
+
+    def create_task_handler(self, *_args: Any, **_kwargs: Any) -> Callable[[Any], None]:
+        """What Celery calls with each message."""
+        receiver: Receiver = self.app.node.receiver
+        announcer: Announcer = self.app.node.announcer
+        self._send_events_regularly(announcer)
+
+        def on_message(message: Any) -> None:
+            body = message.body
+            raw = body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogatepass")
+            claimed = str((message.headers or {}).get("id", ""))
+            try:
+                receiver.receive(raw, message.ack, claimed)
+            except SpoolFull as full:
+                logger.error("no room for %.120s: %s", claimed, full)
+                self.timer.call_after(FULL_PAUSE_S, message.requeue)
+
+        return on_message
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect with short pauses: Celery's own grow to 30 s, which delays a fleet's return."""
+
+        def tell(error: Exception, pause: float) -> None:
+            logger.warning("broker away, next try in %.0f s: %s", pause, error)
+
+        return conn.ensure_connection(
+            tell,
+            interval_start=0.5,
+            interval_step=0.5,
+            interval_max=RECONNECT_MAX_S,
+            callback=maybe_shutdown,
+        )
+
+    def _send_events_regularly(self, announcer: Announcer) -> None:
+        def flush() -> None:
+            for kind, fields in announcer.take():
+                self.event_dispatcher.send(kind, **fields)
+
+        self.timer.call_repeatedly(EVENTS_EVERY_S, flush)

@@ -1,0 +1,70 @@
+"""Inline: quick queries acted on inside the worker, without spool and runner.
+
+Only Python agents can, and only actions that declare themselves `inline`: they read, they end in
+milliseconds, and a lost reply costs nothing but the question.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from fleetjobs import agent as python
+from fleetjobs.interfaces import Action
+from fleetjobs.jobs import NodeId
+from fleetjobs.messages import Reply, Stage
+from fleetjobs.node.admission import Letter
+from fleetjobs.node.documents import request_document
+from fleetjobs.node.verdict import ReplyDocument, fail, judge_reply
+from fleetjobs.node.watched import Watched
+from fleetjobs.registry import Agent
+from fleetjobs.states import Reason, Status
+
+
+class InlineActor:
+    """Acts at once; keeps the agents it has loaded until their files change."""
+
+    def __init__(self, node: NodeId, node_file: Path, clock: Callable[[], datetime]) -> None:
+        self._node = node
+        self._document = Watched(node_file, python.Node.read)
+        self._clock = clock
+        self._loaded: dict[str, tuple[Agent, type[python.Agent]]] = {}
+
+    def __call__(self, agent: Agent, action: Action, letter: Letter) -> Reply:
+        """The final reply, whatever the action does."""
+        started_at = self._clock()
+        delivery = letter.delivery
+        request = request_document(
+            letter.request,
+            node=self._node,
+            attempt=delivery.attempt,
+            action=action,
+            deadline=started_at + action.timeout,
+        )
+        try:
+            answer = python.act(self._load(agent), request, self._document.value())
+            verdict = judge_reply(ReplyDocument(**answer), action)
+        except python.NotLoadable as error:
+            verdict = fail(Reason.LOAD_ERROR, str(error), Status.UNKNOWN_ERROR)
+        return Reply(
+            job=delivery.job,
+            node=self._node,
+            attempt=delivery.attempt,
+            stage=Stage.FINISHED,
+            state=verdict.state,
+            reason=verdict.reason,
+            statuscode=verdict.statuscode,
+            statusmsg=verdict.statusmsg,
+            data=verdict.data,
+            accepted_at=started_at,
+            started_at=started_at,
+            ended_at=self._clock(),
+        )
+
+    def _load(self, agent: Agent) -> type[python.Agent]:
+        kept = self._loaded.get(agent.name)
+        if kept is None or kept[0] is not agent:  # the registry makes a new one when files change
+            if agent.module is None:
+                raise python.NotLoadable(f"{agent.name} is a program; only Python can act inline")
+            kept = (agent, python.load(agent.module))
+            self._loaded[agent.name] = kept
+        return kept[1]

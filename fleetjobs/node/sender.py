@@ -1,0 +1,63 @@
+"""Sender: carry replies to the broker until it has confirmed them; forget them only then."""
+
+import threading
+from collections import deque
+
+from fleetjobs.broker.parcels import Publisher
+from fleetjobs.broker.tasks import reply_parcel
+from fleetjobs.crashpoints import crash_point
+from fleetjobs.errors import BrokerAway
+from fleetjobs.spool.spool import Spool
+
+BATCH = 200  #: documents handed to the broker at once
+LOOK_EVERY_S = 2.0  #: the outbox is looked at even if nobody says that there is something
+LOOSE_LIMIT = 10_000  #: documents kept in memory while the broker is away; the oldest go first
+
+
+class Sender:
+    """Sends what lies in the outbox, and loose documents that nobody needs on disk.
+
+    Loose are beats, refusals and replies of inline actions: if they are lost with the process,
+    the coordinator asks again.
+    """
+
+    def __init__(self, publisher: Publisher, spool: Spool) -> None:
+        self._publisher = publisher
+        self._spool = spool
+        self._loose: deque[str] = deque(maxlen=LOOSE_LIMIT)
+        self._bell = threading.Event()
+
+    def send(self, sealed: str) -> None:
+        """Have a loose document sent soon; from any thread."""
+        self._loose.append(sealed)
+        self._bell.set()
+
+    def wake(self) -> None:
+        """Have the outbox looked at soon; from any thread."""
+        self._bell.set()
+
+    def step(self) -> None:
+        """Wait for something to send, and send it. Raises BrokerAway; then nothing is forgotten."""
+        self._bell.wait(LOOK_EVERY_S)
+        self._bell.clear()
+        try:
+            self._send_loose()
+            self._send_outbox()
+        except BrokerAway:
+            self._bell.set()
+            raise
+
+    def _send_loose(self) -> None:
+        while self._loose:
+            batch = [self._loose[index] for index in range(min(BATCH, len(self._loose)))]
+            self._publisher.publish([reply_parcel(sealed) for sealed in batch])
+            for sealed in batch:
+                if self._loose and self._loose[0] is sealed:  # else the limit has pushed it out
+                    self._loose.popleft()
+
+    def _send_outbox(self) -> None:
+        while entries := self._spool.outbox(limit=BATCH):
+            self._publisher.publish([reply_parcel(entry.sealed()) for entry in entries])
+            crash_point("after_send")
+            for entry in entries:
+                self._spool.confirm(entry)
