@@ -1,0 +1,9 @@
+"""Places: where things that come with fleetjobs lie."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parents[1]
+_PACKED = _PACKAGE / "_agents"
+
+#: the agents that come with fleetjobs: inside an installed package, beside a checkout's
+AGENTS = _PACKED if _PACKED.is_dir() else _PACKAGE.parent / "agents"
