@@ -1,0 +1,69 @@
+"""Fan-out: an inline ping over N nodes, submit to last reply, against plain Celery.
+
+    python -m benchmarks.fanout [--brokers rabbit redis] [--nodes 1 10 30 100] [--rounds 15]
+
+Both fleets run at the same time on the same broker and take turns, so both see the same machine.
+"""
+
+import argparse
+import logging
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.desk import Desk
+from benchmarks.raw_celery import RawFleet
+from fleetjobs.client.rpc import rpcclient
+from tests.servers import Rabbit, Redis
+
+BROKERS = {"rabbit": Rabbit, "redis": Redis}
+
+
+def ping(desk: Desk, nodes: int) -> float:
+    """Seconds from submitting to the last reply at the client."""
+    client = rpcclient("rpcutil", nodes=desk.nodes[:nodes], config=desk.config)
+    _ = client.interface  # fetched once by a program, however often it calls
+    started = time.perf_counter()
+    replies = list(client.ping())
+    seconds = time.perf_counter() - started
+    answered = [reply for reply in replies if reply.statuscode == 0]
+    if len(answered) != nodes:
+        raise RuntimeError(f"{len(answered)} of {nodes} nodes answered: {replies[:3]}")
+    return seconds
+
+
+def measure(broker: str, sizes: list[int], rounds: int) -> None:
+    """Print a row for each size."""
+    with (
+        tempfile.TemporaryDirectory(prefix="fleetjobs-bench-") as directory,
+        BROKERS[broker](Path(directory)) as server,
+        RawFleet(server.url, max(sizes)) as raw,
+        Desk(server.url, max(sizes)) as desk,
+    ):
+        for nodes in sizes:
+            ours, theirs = [], []
+            for number in range(rounds + 2):
+                pair = ping(desk, nodes), raw.ping(nodes)
+                if number >= 2:  # noqa: PLR2004  the first two warm up
+                    ours.append(pair[0])
+                    theirs.append(pair[1])
+            one, other = statistics.median(ours) * 1000, statistics.median(theirs) * 1000
+            print(f"{broker:8} {nodes:5} {one:12.1f} {other:12.1f} {one / other:8.2f}", flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--brokers", nargs="+", default=list(BROKERS), choices=BROKERS)
+    parser.add_argument("--nodes", nargs="+", type=int, default=[1, 10, 30, 100])
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    print(f"{'broker':8} {'nodes':>5} {'fleetjobs ms':>12} {'celery ms':>12} {'ratio':>8}")
+    for broker in options.brokers:
+        measure(broker, options.nodes, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
