@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -15,30 +13,8 @@ from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.jobs import Job
 from fleetjobs.client.profile import read_profile
 from fleetjobs.client.rpc import RpcClient, rpcclient
+from tests.fleets import up
 from tests.processes import wait_for
-
-LAST_LINE = "ctrl-C stops it"
-
-
-@contextmanager
-def up(state: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A fleet that is ready; killed at the end if it still lives."""
-    argv = [sys.executable, "-m", "fleetjobs.programs.up", "--state", str(state)]
-    process = subprocess.Popen(
-        [*argv, "--port=0", "--no-flower", *options], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    with process:
-        try:
-            for line in process.stdout:
-                if line.startswith(LAST_LINE):
-                    break
-            else:
-                pytest.fail(f"up ended with {process.wait()}: {logs(state)}")
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.stdout.read()
 
 
 @pytest.mark.spec("S1-26")
@@ -141,11 +117,3 @@ def is_called(process: psutil.Process, name: str) -> bool:
         return any(word.endswith(name) or f"{name} " in word for word in process.cmdline())
     except psutil.NoSuchProcess:
         return False
-
-
-def logs(state: Path) -> str:
-    """The ends of all logs, for whoever has to find out."""
-    return "\n".join(
-        f"== {path.name}\n{path.read_text(errors='replace')[-800:]}"
-        for path in sorted((state / "logs").glob("*.log"))
-    )
