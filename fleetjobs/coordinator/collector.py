@@ -16,7 +16,7 @@ from fleetjobs.store.database import Database, ring
 from fleetjobs.store.nodes import save_beats
 from fleetjobs.store.replies import apply_replies
 
-BATCH = 500
+BATCH = 200  #: a reply may carry half a megabyte of output
 PATIENCE_S = 1.0  #: how long a pass waits for something to come
 
 logger = logging.getLogger(__name__)

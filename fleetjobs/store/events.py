@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, or_, select
+from sqlalchemy import Connection, RowMapping, func, insert, or_, select
 
 from fleetjobs.jobs import Event, JobId, NodeId
 from fleetjobs.states import State
@@ -78,10 +78,12 @@ def list_events(
     `kinds` are whole (`run.failed`) or, ending in a dot, beginnings (`run.`).
     """
     query = select(events).where(events.c.seq > after).order_by(events.c.seq).limit(limit)
-    if org is not None:
-        query = query.where(events.c.org == org)
     if job is not None:
         query = query.where(events.c.job == job)
+    if org is not None and job is None:
+        query = query.where(events.c.org == org)
+    elif org is not None:  # coalesce keeps SQLite from searching all of the org for the job's
+        query = query.where(func.coalesce(events.c.org, "") == org)
     if kinds:
         whole = [kind for kind in kinds if not kind.endswith(".")]
         begin = [

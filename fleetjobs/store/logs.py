@@ -1,6 +1,8 @@
 """Logs: what runs wrote to their streams, as far as their replies carried it."""
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Connection, func, select
 
@@ -27,11 +29,26 @@ def save_log(
     content: bytes,
 ) -> None:
     """Keep the stream of an attempt; what was kept before is replaced."""
-    key = {"job": job, "node": node, "attempt": attempt, "stream": str(stream)}
-    statement = dialect.insert(connection, logs).values(**key, org=org, content=content)
+    save_logs(connection, [log_row(job, node, attempt, stream, org=org, content=content)])
+
+
+def save_logs(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep many, made by `log_row`."""
+    if not rows:
+        return
+    statement = dialect.insert(connection, logs)
+    new = {"content": statement.excluded.content}
     connection.execute(
-        statement.on_conflict_do_update(index_elements=[*key], set_={"content": content})
+        statement.on_conflict_do_update(index_elements=[*logs.primary_key], set_=new), rows
     )
+
+
+def log_row(
+    job: JobId, node: NodeId, attempt: int, stream: Stream, *, org: str, content: bytes
+) -> dict[str, Any]:
+    """The stream of an attempt, before it is kept."""
+    key = {"job": job, "node": node, "attempt": attempt, "stream": str(stream)}
+    return {**key, "org": org, "content": content}
 
 
 def read_log(

@@ -119,17 +119,27 @@ def save_beats(connection: Connection, beats: Sequence[Beat], now: datetime) -> 
         ],
     )
     inventories = {beat.node: beat.inventory for beat in beats if beat.inventory is not None}
-    for node, inventory in sorted(inventories.items()):
-        _save_inventory(connection, NodeId(node), inventory)
+    _save_inventories(connection, inventories)
 
 
-def _save_inventory(connection: Connection, node: NodeId, inventory: Inventory) -> None:
-    org = connection.execute(select(nodes.c.org).where(nodes.c.identity == node)).scalar()
-    if org is None:
-        return
+def _save_inventories(connection: Connection, inventories: dict[str, Inventory]) -> None:
+    """Write those that say something new, each in the org of its node."""
+    query = select(nodes.c.identity, nodes.c.org, nodes.c.inventory).where(
+        nodes.c.identity.in_(sorted(inventories))
+    )
+    for row in connection.execute(query.order_by(nodes.c.identity)).all():
+        inventory = inventories[row.identity]
+        name = digest(msgspec.json.encode(inventory, order="deterministic"))
+        if name != row.inventory:
+            _save_inventory(connection, row.identity, row.org, inventory, name)
+
+
+def _save_inventory(
+    connection: Connection, node: NodeId, org: str, inventory: Inventory, name: str
+) -> None:
     readable, refused = _sorted_out(inventory)
-    for name in sorted(readable):
-        _save_interface(connection, name, readable[name])
+    for interface in sorted(readable):
+        _save_interface(connection, interface, readable[interface])
     connection.execute(
         update(nodes)
         .where(nodes.c.identity == node)
@@ -138,12 +148,13 @@ def _save_inventory(connection: Connection, node: NodeId, inventory: Inventory) 
             classes=inventory.classes,
             agents={found.name: found.version for found in readable.values()},
             refused=refused,
+            inventory=name,
         )
     )
     connection.execute(delete(node_agents).where(node_agents.c.node == node))
     rows = [
-        {"node": node, "agent": found.name, "org": org, "interface": name}
-        for name, found in readable.items()
+        {"node": node, "agent": found.name, "org": org, "interface": interface}
+        for interface, found in readable.items()
     ]
     if rows:
         connection.execute(node_agents.insert(), rows)

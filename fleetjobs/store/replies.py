@@ -13,7 +13,7 @@ from fleetjobs.states import State
 from fleetjobs.store.columns import printable
 from fleetjobs.store.events import add_event
 from fleetjobs.store.ledger import Ledger, RunEntry
-from fleetjobs.store.logs import Stream, save_log
+from fleetjobs.store.logs import Stream, log_row, save_logs
 from fleetjobs.store.standing import is_news, reply_path
 
 _INT32 = 2**31 - 1
@@ -25,6 +25,7 @@ def apply_replies(connection: Connection, replies: Sequence[Reply], now: datetim
 
     Replies may come twice, late, out of order, or before the run was marked as handed over.
     """
+    written: list[dict[str, Any]] = []
     ledger = Ledger(connection, [(JobId(r.job), NodeId(r.node)) for r in replies], now)
     for reply in replies:
         run = ledger.run(JobId(reply.job), NodeId(reply.node))
@@ -33,13 +34,13 @@ def apply_replies(connection: Connection, replies: Sequence[Reply], now: datetim
         elif run.attempt != reply.attempt or run.state.is_terminal:
             _note_late(ledger, run, reply)
         elif is_news(run.stage, reply.stage):
-            _apply(connection, ledger, run, reply, now)
+            _apply(ledger, run, reply, now)
+            written += _logs(run, reply)
+    save_logs(connection, written)
     return ledger.write()
 
 
-def _apply(
-    connection: Connection, ledger: Ledger, run: RunEntry, reply: Reply, now: datetime
-) -> None:
+def _apply(ledger: Ledger, run: RunEntry, reply: Reply, now: datetime) -> None:
     way = reply_path(run.state, reply)
     finished = reply.stage is Stage.FINISHED
     ledger.move(
@@ -58,7 +59,6 @@ def _apply(
         run.changes["started_at"] = reply.started_at
     if finished:
         run.changes |= _end(reply, now)
-        _save_logs(connection, run, reply)
 
 
 def _end(reply: Reply, now: datetime) -> dict[str, Any]:
@@ -80,18 +80,12 @@ def _size(output: Output | None) -> int:
     return 0 if output is None else max(0, min(output.size, _INT64))
 
 
-def _save_logs(connection: Connection, run: RunEntry, reply: Reply) -> None:
-    for stream, output in ((Stream.STDOUT, reply.stdout), (Stream.STDERR, reply.stderr)):
-        if output is not None and output.content:
-            save_log(
-                connection,
-                run.job,
-                run.node,
-                run.attempt,
-                stream,
-                org=run.org,
-                content=output.content,
-            )
+def _logs(run: RunEntry, reply: Reply) -> list[dict[str, Any]]:
+    return [
+        log_row(run.job, run.node, run.attempt, stream, org=run.org, content=output.content)
+        for stream, output in ((Stream.STDOUT, reply.stdout), (Stream.STDERR, reply.stderr))
+        if output is not None and output.content
+    ]
 
 
 def _note_late(ledger: Ledger, run: RunEntry, reply: Reply) -> None:

@@ -83,6 +83,7 @@ nodes = Table(
     Column("classes", JSON, nullable=False),
     Column("agents", JSON, nullable=False),  # name -> version
     Column("refused", JSON, nullable=False),  # agent name -> why it was not loaded
+    Column("inventory", String),  # SHA-256 of the last inventory: most say nothing new
 )
 
 interfaces = Table(
@@ -129,7 +130,7 @@ jobs = Table(
     Column("ended_at", Moment),
     _one_of("state", State),
     Index(None, "org", "created_at", "id"),  # newest first
-    Index(None, "org", "state", "created_at"),
+    Index(None, "org", "state", "created_at", "id"),
     Index(None, "created_at", "id"),
 )
 

@@ -104,6 +104,25 @@ def test_pages_hold_every_job_once_even_those_of_one_moment(
     assert set(found) == made
 
 
+def test_pages_of_several_states_keep_the_order_of_time(database: Database) -> None:
+    states = [State.WAITING, State.SCHEDULED, State.PAUSED]
+    made = [
+        keep_job(
+            database, "web1", state=states[number % 3], created_at=NOW + timedelta(seconds=number)
+        ).id
+        for number in range(6)
+    ]
+    wanted = JobFilter(org=ORG, states=[State.WAITING, State.SCHEDULED, State.WAITING])
+
+    with database.reading() as connection:
+        first = list_jobs(connection, wanted, limit=3)
+        second = list_jobs(connection, wanted, cursor=first.next, limit=3)
+
+    found = [job.id for job in first.items + second.items]
+    assert found == [made[4], made[3], made[1], made[0]]
+    assert second.next is None
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "20260101T000000.000000~x", "\0~\0"])
 def test_a_cursor_we_did_not_give_is_refused(database: Database, cursor: str) -> None:
     with database.reading() as connection, pytest.raises(InvalidDocument):

@@ -101,6 +101,21 @@ def test_of_several_beats_the_last_counts(database: Database) -> None:
     assert node(database).facts == {"os": "debian"}
 
 
+def test_a_new_inventory_replaces_the_last(database: Database) -> None:
+    enroll(database, "web1")
+    for inventory in (
+        Inventory(facts={"os": "bsd"}, interfaces={"demo": demo_interface("2.0.0")}),
+        Inventory(facts={"os": "bsd"}),
+        Inventory(facts={"os": "bsd"}),  # says nothing new
+    ):
+        with database.transaction() as connection:
+            save_beat(connection, make_beat(inventory=inventory), NOW)
+
+    assert (node(database).facts, node(database).agents) == ({"os": "bsd"}, {})
+    with database.reading() as connection:
+        assert list_interfaces(connection, ORG) == []
+
+
 def test_a_beat_of_a_node_that_is_not_enrolled_leaves_no_trace(database: Database) -> None:
     with database.transaction() as connection:
         save_beat(connection, make_beat("stranger"), NOW)

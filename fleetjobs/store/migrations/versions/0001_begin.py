@@ -78,6 +78,7 @@ def make_nodes() -> None:
         sa.Column("classes", sa.JSON(), nullable=False),
         sa.Column("agents", sa.JSON(), nullable=False),
         sa.Column("refused", sa.JSON(), nullable=False),
+        sa.Column("inventory", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(["org"], ["orgs.name"], name=op.f("fk_nodes_org_orgs")),
         sa.PrimaryKeyConstraint("identity", name=op.f("pk_nodes")),
     )
@@ -143,7 +144,7 @@ def make_jobs() -> None:
     )
     op.create_index("ix_jobs_created_at_id", "jobs", ["created_at", "id"])
     op.create_index("ix_jobs_org_created_at_id", "jobs", ["org", "created_at", "id"])
-    op.create_index("ix_jobs_org_state_created_at", "jobs", ["org", "state", "created_at"])
+    op.create_index("ix_jobs_org_state_created_at_id", "jobs", ["org", "state", "created_at", "id"])
 
 
 def make_runs() -> None:
