@@ -1,0 +1,1 @@
+"""The HTTP interface: a file per noun, one problem document for whatever goes wrong."""

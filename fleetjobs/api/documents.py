@@ -1,0 +1,208 @@
+"""Documents: what the interface answers with. Times are RFC 3339 in UTC, sizes are bytes."""
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from pydantic import BaseModel, Field
+
+from fleetjobs.jobs import Event, Job, Run
+from fleetjobs.nodes import Node
+from fleetjobs.states import Completion, Reason, State, WaitReason
+
+T = TypeVar("T")
+
+
+class Page(BaseModel, Generic[T]):
+    """Some of a list; `next` asks for more."""
+
+    items: list[T]
+    next: str | None = Field(description="the cursor of the next page; null: this was the last")
+
+
+class JobDocument(BaseModel):
+    """One accepted request, and how it stands."""
+
+    id: str = Field(description="UUID, lower case")
+    org: str
+    caller: str
+    agent: str
+    action: str
+    data: dict[str, Any] = Field(description="the inputs; secrets are masked")
+    target: dict[str, Any] = Field(description="which nodes were meant; only what was given")
+    state: State
+    wait_reason: WaitReason | None = Field(description="which guard is unmet, while waiting")
+    reason: Reason | None = Field(description="why it stands or ended so")
+    completion: Completion | None = Field(description="how much was done; null while live")
+    attention: bool = Field(description="a person has to decide")
+    nodes: int = Field(description="how many runs it has")
+    tally: dict[str, int] = Field(description="how many of its runs are in which state")
+    created_at: datetime
+    not_before: datetime | None
+    start_before: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, job: Job) -> "JobDocument":
+        """The job as a document."""
+        return cls.model_construct(
+            id=job.id,
+            org=job.org,
+            caller=job.caller,
+            agent=job.agent,
+            action=job.action,
+            data=job.data,
+            target=msgspec.to_builtins(job.target),
+            state=job.state,
+            wait_reason=job.wait_reason,
+            reason=job.reason,
+            completion=job.completion,
+            attention=job.attention,
+            nodes=job.tally.total(),
+            tally={state.value: count for state, count in sorted(job.tally.items()) if count},
+            created_at=job.created_at,
+            not_before=job.not_before,
+            start_before=job.start_before,
+            started_at=job.started_at,
+            ended_at=job.ended_at,
+        )
+
+
+class LogDocument(BaseModel):
+    """What is known of one of a run's streams."""
+
+    size: int = Field(description="bytes the run wrote")
+
+
+class LogsDocument(BaseModel):
+    """Both streams of a run."""
+
+    stdout: LogDocument
+    stderr: LogDocument
+
+
+class RunDocument(BaseModel):
+    """A job on one node, and its latest attempt."""
+
+    job: str
+    node: str
+    state: State
+    wait_reason: WaitReason | None
+    reason: Reason | None
+    attempt: int = Field(description="1 is the first")
+    statuscode: int | None = Field(description="SimpleRPC status; null until there is a reply")
+    statusmsg: str
+    data: dict[str, Any] = Field(description="what the action returned")
+    exit_code: int | None = Field(description="of the program; negative: the signal that ended it")
+    queued_at: datetime | None
+    started_at: datetime | None = Field(description="by the node's clock")
+    ended_at: datetime | None = Field(description="by the node's clock")
+    logs: LogsDocument
+
+    @classmethod
+    def of(cls, run: Run) -> "RunDocument":
+        """The run as a document."""
+        return cls.model_construct(
+            job=run.job,
+            node=run.node,
+            state=run.state,
+            wait_reason=run.wait_reason,
+            reason=run.reason,
+            attempt=run.attempt,
+            statuscode=run.statuscode,
+            statusmsg=run.statusmsg,
+            data=run.data,
+            exit_code=run.exit_code,
+            queued_at=run.queued_at,
+            started_at=run.started_at,
+            ended_at=run.ended_at,
+            logs=LogsDocument.model_construct(
+                stdout=LogDocument.model_construct(size=run.stdout_size),
+                stderr=LogDocument.model_construct(size=run.stderr_size),
+            ),
+        )
+
+
+class EventDocument(BaseModel):
+    """One row of the append-only log."""
+
+    seq: int = Field(description="grows; within one job in the order of commits")
+    at: datetime
+    org: str | None
+    job: str | None
+    node: str | None
+    kind: str = Field(description="job.<state>, run.<state>, node.refused, …")
+    actor: str = Field(description="account:<name>, node:<identity>, coordinator, server")
+    old: State | None
+    new: State | None
+    reason: str | None
+    detail: dict[str, Any]
+    run: RunDocument | None = Field(default=None, description="the run, if the event ended it")
+
+    @classmethod
+    def of(cls, event: Event, run: Run | None = None) -> "EventDocument":
+        """The event as a document, with the run that it ended."""
+        return cls.model_construct(
+            seq=event.seq,
+            at=event.at,
+            org=event.org,
+            job=event.job,
+            node=event.node,
+            kind=event.kind,
+            actor=event.actor,
+            old=event.old,
+            new=event.new,
+            reason=event.reason,
+            detail=event.detail,
+            run=None if run is None else RunDocument.of(run),
+        )
+
+
+class NodeDocument(BaseModel):
+    """One machine with a worker, as its last beat described it."""
+
+    identity: str
+    org: str
+    alive: bool = Field(description="it was heard of lately")
+    facts: dict[str, Any]
+    classes: list[str]
+    agents: dict[str, str] = Field(description="name to version")
+    software: str | None = Field(description="fleetjobs' version; null until it was heard of")
+    seen_at: datetime | None = Field(description="when it was last heard of")
+    started_at: datetime | None = Field(description="when its worker started")
+    running: int = Field(description="runs at work")
+    waiting: int = Field(description="runs accepted and not yet started")
+
+    @classmethod
+    def of(cls, node: Node, *, alive: bool) -> "NodeDocument":
+        """The node as a document."""
+        return cls.model_construct(
+            identity=node.identity,
+            org=node.org,
+            alive=alive,
+            facts=node.facts,
+            classes=sorted(node.classes),
+            agents=node.agents,
+            software=node.software,
+            seen_at=node.seen_at,
+            started_at=node.started_at,
+            running=node.running,
+            waiting=node.waiting,
+        )
+
+
+class AgentDocument(BaseModel):
+    """An agent that nodes of the org have."""
+
+    name: str
+    version: str = Field(description="the one that most nodes have")
+    description: str
+    nodes: int = Field(description="on how many nodes it is")
+    versions: dict[str, int] = Field(description="on how many nodes each version is")
+
+
+class AgentDetail(AgentDocument):
+    """An agent, and its interface."""
+
+    interface: dict[str, Any] = Field(description="as in <agent>.json")

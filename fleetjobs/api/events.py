@@ -1,0 +1,115 @@
+"""Events: the append-only log, of one job or of the org, by the page or as it is written."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from fleetjobs.api.access import Caller, clean_query
+from fleetjobs.api.desk import AtDesk, Desk, find_job
+from fleetjobs.api.documents import EventDocument, Page
+from fleetjobs.api.faults import InvalidParameter
+from fleetjobs.api.parameters import PAGE, PAGE_MAX, SEQ_MAX, InJob, Parameters, Words
+from fleetjobs.api.problems import RESPONSES
+from fleetjobs.api.streams import Only, Stream, with_runs
+from fleetjobs.jobs import JobId
+from fleetjobs.store.events import list_events
+
+router = APIRouter(tags=["events"], responses=RESPONSES, dependencies=[Depends(clean_query)])
+
+EVENT_STREAM = "text/event-stream"
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A page; or, with `Accept: text/event-stream`, all events as they happen.",
+        "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
+    }
+}
+
+
+class EventQuery(Parameters):
+    """Which events."""
+
+    after: int = Field(0, ge=0, le=SEQ_MAX, description="only events after this seq")
+    kind: Words = Field([], description="such as run.failed, or run. for all that begin so")
+    limit: int = Field(PAGE, ge=1, description=f"items on a page; at most {PAGE_MAX} are given")
+
+
+class StreamQuery(EventQuery):
+    """Which events, by the page or as they happen."""
+
+    only: Only = Field(Only.ALL, description="of a stream: which events")
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Whether a stream is wanted, and where it goes on."""
+
+    wanted: bool
+    last: int | None  # seq of the last event that arrived
+
+
+def _following(
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
+    last_event_id: Annotated[str | None, Header(description="resumes a stream")] = None,
+) -> Following:
+    if not last_event_id:
+        return Following(EVENT_STREAM in accept, None)
+    seq = int(last_event_id) if last_event_id.isascii() and last_event_id.isdecimal() else -1
+    if not 0 <= seq <= SEQ_MAX:
+        raise InvalidParameter(f"{last_event_id[:60]!r} is no event's id", field="Last-Event-ID")
+    return Following(EVENT_STREAM in accept, seq)
+
+
+@router.get("/events", summary="Events of the org")
+def index(
+    desk: AtDesk, caller: Caller, query: Annotated[EventQuery, Query()]
+) -> Page[EventDocument]:
+    """What happened, the oldest first; `next` is the seq to ask after."""
+    return _page(desk, query, org=caller.org)
+
+
+@router.get(
+    "/jobs/{job}/events",
+    summary="Events of a job",
+    response_model=Page[EventDocument],
+    responses=_STREAM,
+)
+async def of_job(
+    desk: AtDesk,
+    caller: Caller,
+    job: InJob,
+    query: Annotated[StreamQuery, Query()],
+    following: Annotated[Following, Depends(_following)],
+) -> Page[EventDocument] | Response:
+    """What happened to the job and its runs; an event that ended a run brings the run.
+
+    As a stream, `id` is the event's seq and `event` its kind; the last message is `end` with the
+    job. A stream that stops without it is resumed by Last-Event-ID.
+    """
+    if not following.wanted:
+        return await run_in_threadpool(_page, desk, query, org=caller.org, job=job)
+    await run_in_threadpool(desk.job, job, org=caller.org)
+    stream = Stream(desk=desk, job=job, org=caller.org, only=query.only)
+    after = query.after if following.last is None else following.last
+    return StreamingResponse(
+        stream.messages(after),
+        media_type=EVENT_STREAM,
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def _page(
+    desk: Desk, query: EventQuery, *, org: str, job: JobId | None = None
+) -> Page[EventDocument]:
+    limit = min(query.limit, PAGE_MAX)
+    with desk.database.reading() as connection:
+        if job is not None:
+            find_job(connection, job, org=org)
+        events = list_events(
+            connection, org=org, job=job, after=query.after, limit=limit, kinds=query.kind
+        )
+        items = with_runs(connection, events)
+    return Page(items=items, next=str(events[-1].seq) if len(events) == limit else None)

@@ -1,0 +1,158 @@
+"""Jobs: submit them, list them, look at one, wait for its end."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from fleetjobs.api.access import Caller, Operator, clean_query
+from fleetjobs.api.bodies import JOSE, JSON, media_type, read_body, schema_of
+from fleetjobs.api.desk import AtDesk, Desk
+from fleetjobs.api.documents import JobDocument, Page
+from fleetjobs.api.parameters import (
+    WAIT_MAX_S,
+    InJob,
+    Moment,
+    OnTerms,
+    Parameters,
+    Part,
+    States,
+    Terms,
+    Words,
+)
+from fleetjobs.api.problems import RESPONSES
+from fleetjobs.api.requests import Wish, seal_wish, take_sealed
+from fleetjobs.api.waiting import ended
+from fleetjobs.control.jobs import Submission
+from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.store.access import Account
+from fleetjobs.store.jobs import JobFilter, list_jobs
+
+router = APIRouter(tags=["jobs"], responses=RESPONSES, dependencies=[Depends(clean_query)])
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "A request signed by the account's key (JWS compact), "
+        "or a plain one, which the server signs.",
+        "content": {JSON: {"schema": schema_of(Wish)}, JOSE: {"schema": {"type": "string"}}},
+    }
+}
+_LOCATION = {"Location": {"description": "the job", "schema": {"type": "string"}}}
+
+
+class JobQuery(Part):
+    """Which of the org's jobs; all that is given must hold."""
+
+    state: States = Field([], description="any of these; several, or separated by commas")
+    agent: str | None = None
+    action: str | None = None
+    caller: str | None = Field(None, description="an account; `me` is whoever asks")
+    node: str | None = Field(None, description="the job has a run there")
+    ids: Words = Field([], description="any of these; several, or separated by commas")
+    since: Moment | None = Field(None, description="created at that time or later")
+    until: Moment | None = Field(None, description="created before that time")
+    attention: bool | None = Field(None, description="whether a person has to decide")
+    sort: Literal["created", "-created"] = "-created"
+
+
+class WaitQuery(Parameters):
+    """How long to wait."""
+
+    timeout: float = Field(
+        30.0, ge=0, allow_inf_nan=False, description=f"seconds; at most {WAIT_MAX_S} are waited"
+    )
+
+
+@router.post(
+    "/jobs",
+    summary="Submit a job",
+    status_code=HTTPStatus.ACCEPTED,
+    openapi_extra=_BODY,
+    responses={
+        200: {"model": JobDocument, "description": "It existed, or ended while we waited."},
+        202: {"description": "Accepted: it is in the database.", "headers": _LOCATION},
+    },
+)
+async def submit(
+    request: Request, response: Response, desk: AtDesk, caller: Operator, terms: OnTerms
+) -> JobDocument:
+    """Ask for an action on a target. The same id or Idempotency-Key again is the same job."""
+    raw = await read_body(request, kinds={JOSE, JSON})
+    signed = media_type(request) == JOSE
+    submission = await run_in_threadpool(_submit, desk, caller, raw, terms, signed=signed)
+    job = submission.job
+    if terms.patience and not job.state.is_terminal:
+        job = await ended(desk, job.id, org=caller.org, within=terms.patience)
+        response.headers["Preference-Applied"] = f"wait={terms.patience:.0f}"
+    if job.state.is_terminal or not submission.created:
+        response.status_code = HTTPStatus.OK
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return JobDocument.of(job)
+
+
+def _submit(desk: Desk, caller: Account, raw: bytes, terms: Terms, *, signed: bool) -> Submission:
+    if signed:
+        sealed = take_sealed(raw, account=caller, idempotency_key=terms.idempotency_key)
+    else:
+        sealed = seal_wish(
+            raw,
+            account=caller,
+            idempotency_key=terms.idempotency_key,
+            key=desk.key,
+            clock=desk.clock,
+        )
+    return desk.control.submit(sealed.text, sealed.request, org=caller.org)
+
+
+@router.get("/jobs", summary="List jobs")
+def index(desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]) -> Page[JobDocument]:
+    """The org's jobs that pass all filters, the newest first."""
+    wanted = JobFilter(
+        org=caller.org,
+        states=query.state,
+        agent=query.agent,
+        action=query.action,
+        caller=caller.name if query.caller == "me" else query.caller,
+        node=None if query.node is None else NodeId(query.node),
+        ids=[JobId(job) for job in query.ids],
+        since=query.since,
+        until=query.until,
+        attention=query.attention,
+    )
+    with desk.database.reading() as connection:
+        page = list_jobs(
+            connection,
+            wanted,
+            cursor=query.cursor,
+            limit=query.size,
+            descending=query.sort == "-created",
+        )
+    return Page(items=[JobDocument.of(job) for job in page.items], next=page.next)
+
+
+@router.get("/jobs/{job}", summary="One job")
+def show(desk: AtDesk, caller: Caller, job: InJob) -> JobDocument:
+    """How the job stands."""
+    return JobDocument.of(desk.job(job, org=caller.org))
+
+
+@router.get(
+    "/jobs/{job}/wait",
+    summary="Wait for a job's end",
+    responses={202: {"model": JobDocument, "description": "It has not ended in that time."}},
+)
+async def wait(
+    response: Response,
+    desk: AtDesk,
+    caller: Caller,
+    job: InJob,
+    query: Annotated[WaitQuery, Query()],
+) -> JobDocument:
+    """The job once it has ended, or as it stands when the time is over."""
+    found = await ended(desk, job, org=caller.org, within=min(query.timeout, WAIT_MAX_S))
+    if not found.state.is_terminal:
+        response.status_code = HTTPStatus.ACCEPTED
+    return JobDocument.of(found)

@@ -1,0 +1,113 @@
+"""Nodes: which there are, which of them a target picks, and how new ones are enrolled."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from msgspec import Struct
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from fleetjobs.api.access import Admin, Caller, clean_query
+from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
+from fleetjobs.api.desk import AtDesk, Desk
+from fleetjobs.api.documents import NodeDocument, Page
+from fleetjobs.api.parameters import SEQ_MAX, OnNode, Parameters
+from fleetjobs.api.problems import RESPONSES
+from fleetjobs.errors import NoNodes, NotFound
+from fleetjobs.jobs import NodeId
+from fleetjobs.messages import Identity
+from fleetjobs.nodes import is_alive
+from fleetjobs.signing import VerifyKey
+from fleetjobs.store.nodes import enroll_node, get_node, list_nodes
+from fleetjobs.targets import make_target, pick
+
+router = APIRouter(tags=["nodes"], responses=RESPONSES, dependencies=[Depends(clean_query)])
+
+
+class NodeQuery(Parameters):
+    """A target: the nodes that it picks, or all of the org's."""
+
+    identity: list[str] = Field([], description="names, or /regex/; any of them")
+    fact: list[str] = Field([], description="fact=value and the other comparisons; all of them")
+    class_: list[str] = Field([], alias="class", description="names, or /regex/; all of them")
+    agent: list[str] = Field([], description="names; all of them")
+    compound: str | None = Field(None, description="and or not ( ) over the above")
+    limit: str | None = Field(None, description="a number, or a share such as 10%")
+    method: str = Field("first", description="how a limit picks: first or random")
+    seed: int | None = Field(None, ge=-SEQ_MAX, le=SEQ_MAX, description="of the random pick")
+
+
+class Enrollment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A node and the key by which its replies are believed."""
+
+    identity: Identity
+    verify_key: str  # Ed25519, base64url
+
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {JSON: {"schema": schema_of(Enrollment)}},
+    }
+}
+
+
+@router.get("/nodes", summary="List or find nodes")
+def index(desk: AtDesk, caller: Caller, query: Annotated[NodeQuery, Query()]) -> Page[NodeDocument]:
+    """The org's nodes, by name; with parameters, those that the target they make would pick."""
+    target = make_target(
+        identities=query.identity,
+        facts=query.fact,
+        classes=query.class_,
+        agents=query.agent,
+        compound=query.compound,
+        limit=query.limit,
+        method=query.method,
+        seed=query.seed,
+    )
+    now = desk.clock()
+    with desk.database.reading() as connection:
+        nodes = {node.identity: node for node in list_nodes(connection, caller.org)}
+    try:
+        picked = pick(target, nodes.values())
+    except NoNodes:
+        picked = []
+    items = [NodeDocument.of(nodes[name], alive=is_alive(nodes[name], now)) for name in picked]
+    return Page(items=items, next=None)
+
+
+@router.get("/nodes/{node}", summary="One node")
+def show(desk: AtDesk, caller: Caller, node: OnNode) -> NodeDocument:
+    """What its last beat told."""
+    return _document(desk, node, caller.org)
+
+
+@router.post(
+    "/nodes",
+    summary="Enroll a node",
+    status_code=HTTPStatus.CREATED,
+    openapi_extra=_BODY,
+    responses={200: {"model": NodeDocument, "description": "It was enrolled with that key."}},
+)
+async def enroll(request: Request, response: Response, desk: AtDesk, caller: Admin) -> NodeDocument:
+    """Believe what is signed by that key to come from that node, from now on."""
+    enrollment = decode_body(Enrollment, await read_body(request, kinds={JSON}))
+    if not await run_in_threadpool(_enroll, desk, caller.org, enrollment):
+        response.status_code = HTTPStatus.OK
+    response.headers["Location"] = f"/api/v1/nodes/{enrollment.identity}"
+    return await run_in_threadpool(_document, desk, NodeId(enrollment.identity), caller.org)
+
+
+def _enroll(desk: Desk, org: str, enrollment: Enrollment) -> bool:
+    key = VerifyKey.from_text(enrollment.verify_key)
+    with desk.database.transaction() as connection:
+        return enroll_node(connection, NodeId(enrollment.identity), org, key, desk.clock())
+
+
+def _document(desk: Desk, node: NodeId, org: str) -> NodeDocument:
+    with desk.database.reading() as connection:
+        found = get_node(connection, node, org=org)
+    if found is None:
+        raise NotFound(f"there is no node {node}")
+    return NodeDocument.of(found, alive=is_alive(found, desk.clock()))

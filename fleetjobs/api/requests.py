@@ -1,0 +1,96 @@
+"""Requests: what a caller asks for, sealed by their own key or by the server's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from msgspec import Struct
+from uuid_utils import uuid7
+
+from fleetjobs.api.bodies import decode_body
+from fleetjobs.api.faults import InvalidParameter
+from fleetjobs.errors import Denied, Unauthentic
+from fleetjobs.jobs import JobId
+from fleetjobs.messages import Id, Moment, Name, Request, decode, encode
+from fleetjobs.signing import SigningKey, account_key_id, unseal
+from fleetjobs.store.access import Account
+from fleetjobs.targets import Target
+
+_KEYS = UUID("5f0d3c0e-57cb-5d0b-8f5e-1f2f5d1a7c11")  # names the space of Idempotency-Keys
+
+
+class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request of a caller without a key of their own; the server signs it."""
+
+    agent: Name
+    action: Name
+    data: dict[str, Any] = {}
+    target: Target = Target()
+    id: Id | None = None
+    not_before: Moment | None = None
+    start_before: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A request, and the bytes that were signed."""
+
+    request: Request
+    text: str
+
+
+def take_sealed(raw: bytes, *, account: Account, idempotency_key: str | None) -> Sealed:
+    """A request the caller signed.
+
+    Raises Unauthentic, InvalidDocument, or Denied if it is signed for someone else.
+    """
+    if account.verify_key is None:
+        raise Unauthentic(f"account {account.name} has no key registered to check a signature by")
+    text = raw.decode("ascii", "replace").strip()
+    _, payload = unseal(text, {account_key_id(account.name): account.verify_key})
+    request = decode(Request, payload)
+    if (request.caller, request.org) != (account.name, account.org):
+        raise Denied(
+            f"the request is by {request.caller!r} of {request.org!r}, "
+            f"the token of {account.name!r} of {account.org!r}"
+        )
+    if idempotency_key is not None and _id_of(idempotency_key, account) != request.id:
+        raise InvalidParameter(
+            "a signed request is named by its id; leave the key out", field="Idempotency-Key"
+        )
+    return Sealed(request, text)
+
+
+def seal_wish(
+    raw: bytes,
+    *,
+    account: Account,
+    idempotency_key: str | None,
+    key: SigningKey,
+    clock: Callable[[], datetime],
+) -> Sealed:
+    """A plain request, signed for the caller. Raises InvalidDocument."""
+    wish = decode_body(Wish, raw)
+    named = None if idempotency_key is None else _id_of(idempotency_key, account)
+    if named is not None and wish.id not in (None, named):
+        raise InvalidParameter("id and Idempotency-Key exclude each other", field="Idempotency-Key")
+    request = Request(
+        id=wish.id or named or str(uuid7()),
+        org=account.org,
+        caller=account.name,
+        agent=wish.agent,
+        action=wish.action,
+        data=wish.data,
+        target=wish.target,
+        created_at=clock(),
+        not_before=wish.not_before,
+        start_before=wish.start_before,
+    )
+    return Sealed(request, key.seal(encode(request)))
+
+
+def _id_of(idempotency_key: str, account: Account) -> JobId:
+    """Always the same id for the same key of the same account."""
+    return JobId(str(uuid5(_KEYS, f"{account.org}/{account.name}/{idempotency_key}")))

@@ -1,0 +1,93 @@
+"""Status: how the fleet is, for people; whether the server works, for machines."""
+
+import os
+import socket
+from collections import Counter
+from datetime import datetime
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, Field
+
+from fleetjobs import __version__
+from fleetjobs.api.access import Caller, clean_query
+from fleetjobs.api.desk import AtDesk
+from fleetjobs.api.problems import RESPONSES
+from fleetjobs.errors import DatabaseAway
+from fleetjobs.nodes import is_alive
+from fleetjobs.states import State
+from fleetjobs.store.counts import count_jobs
+from fleetjobs.store.nodes import list_nodes
+
+router = APIRouter(tags=["status"], responses=RESPONSES, dependencies=[Depends(clean_query)])
+probes = APIRouter(tags=["status"])
+
+
+class NodeCounts(BaseModel):
+    """How many nodes there are."""
+
+    alive: int
+    silent: int = Field(description="not heard of lately")
+    versions: dict[str, int] = Field(description="on how many nodes each fleetjobs version is")
+
+
+class StatusDocument(BaseModel):
+    """How the org's fleet is."""
+
+    state: str = Field(description="ok")
+    at: datetime
+    version: str = Field(description="of the server")
+    hostname: str = Field(description="of the server")
+    pid: int = Field(description="of the server")
+    jobs: dict[State, int] = Field(description="how many jobs are in which state")
+    attention: int = Field(description="how many jobs wait for a person to decide")
+    nodes: NodeCounts
+
+
+class Probe(BaseModel):
+    """A short answer for a machine."""
+
+    status: str
+
+
+@router.get("/status", summary="How the fleet is")
+def status(desk: AtDesk, caller: Caller) -> StatusDocument:
+    """Counts of the org's jobs and nodes, and the versions at work."""
+    now = desk.clock()
+    with desk.database.reading() as connection:
+        counts = count_jobs(connection, caller.org)
+        nodes = list_nodes(connection, caller.org, with_facts=False)
+    alive = sum(is_alive(node, now) for node in nodes)
+    versions = Counter(node.software for node in nodes if node.software is not None)
+    return StatusDocument(
+        state="ok",
+        at=now,
+        version=__version__,
+        hostname=socket.gethostname(),
+        pid=os.getpid(),
+        jobs={state: counts.states[state] for state in State},
+        attention=counts.attention,
+        nodes=NodeCounts(alive=alive, silent=len(nodes) - alive, versions=dict(versions)),
+    )
+
+
+@probes.get("/healthz", summary="Whether the server lives")
+async def healthz() -> Probe:
+    """It does, if it answers."""
+    return Probe(status="ok")
+
+
+@probes.get(
+    "/readyz",
+    summary="Whether the server can serve",
+    responses={503: {"model": Probe, "description": "The database does not answer."}},
+)
+def readyz(desk: AtDesk, response: Response) -> Probe:
+    """Whether its database answers."""
+    try:
+        with desk.database.reading() as connection:
+            connection.exec_driver_sql("SELECT 1")
+    except DatabaseAway:
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        return Probe(status="database away")
+    return Probe(status="ok")

@@ -1,0 +1,127 @@
+"""Streams: a job's events as they happen, as server-sent events.
+
+`id` is the event's seq, so that Last-Event-ID resumes, also after the server was restarted.
+The last message is `end`, with the job; a stream that stops without it wants to be resumed.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from fastapi.sse import format_sse_event
+from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
+
+from fleetjobs.api.desk import Desk, find_job
+from fleetjobs.api.documents import EventDocument, JobDocument
+from fleetjobs.jobs import Event, JobId, NodeId, Run
+from fleetjobs.states import TERMINAL
+from fleetjobs.store.events import list_events
+from fleetjobs.store.runs import get_runs
+
+PIECE = 500  #: events read at a time
+ALIVE = timedelta(seconds=15)  #: silence that long is broken by a comment, for proxies' sake
+RETRY_MS = 1000  #: when a browser comes back after the stream broke
+
+
+class Only(StrEnum):
+    """Which events are wanted."""
+
+    ALL = "all"
+    RUNS = "runs"  # of runs, not of the job
+    ENDS = "ends"  # those that end a run or the job
+
+
+_KINDS = {
+    Only.ALL: (),
+    Only.RUNS: ("run.",),
+    Only.ENDS: tuple(f"{noun}.{state}" for noun in ("run", "job") for state in sorted(TERMINAL)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What one look found."""
+
+    messages: bytes
+    last: int  # seq of the last event looked at
+    more: bool  # there may be more at once
+    over: bool  # the job has ended and all was told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One follower of one job."""
+
+    desk: Desk
+    job: JobId
+    org: str
+    only: Only = Only.ALL
+
+    async def messages(self, after: int) -> AsyncIterator[bytes]:
+        """All events of the job after that seq, until it has ended or the server is to end."""
+        silent_since = self.desk.clock()
+        yield format_sse_event(retry=RETRY_MS, comment=f"job {self.job}")
+        with self.desk.watch.follow(self.job) as changed:
+            while not self.desk.watch.is_ending:
+                piece = await run_in_threadpool(self._look, after)
+                after = piece.last
+                if piece.messages:
+                    silent_since = self.desk.clock()
+                    yield piece.messages
+                elif self.desk.clock() - silent_since > ALIVE:
+                    silent_since = self.desk.clock()
+                    yield format_sse_event(comment="alive")
+                if piece.over:
+                    return
+                if not piece.more:
+                    await self.desk.watch.wait(changed)
+
+    def _look(self, after: int) -> Piece:
+        with self.desk.database.reading() as connection:
+            # the job first: what ended before we read it has its events in what we read next
+            job = find_job(connection, self.job, org=self.org)
+            page = list_events(
+                connection,
+                org=self.org,
+                job=self.job,
+                after=after,
+                limit=PIECE,
+                kinds=_KINDS[self.only],
+            )
+            documents = with_runs(connection, page)
+        more = len(page) == PIECE
+        over = job.state.is_terminal and not more
+        messages = [
+            format_sse_event(
+                id=str(document.seq), event=document.kind, data_str=document.model_dump_json()
+            )
+            for document in documents
+        ]
+        if over:
+            end = JobDocument.of(job).model_dump_json()
+            messages.append(format_sse_event(event="end", data_str=end))
+        return Piece(
+            messages=b"".join(messages),
+            last=page[-1].seq if page else after,
+            more=more,
+            over=over,
+        )
+
+
+def with_runs(connection: Connection, events: Sequence[Event]) -> list[EventDocument]:
+    """The events as documents; one that ended a run brings the run."""
+    nodes: dict[JobId, list[NodeId]] = defaultdict(list)
+    for event in events:
+        if event.job is not None and event.node is not None and event.new in TERMINAL:
+            nodes[event.job].append(event.node)
+    runs: dict[tuple[str | None, str | None, str | None], Run] = {
+        (job, node, run.state): run
+        for job, names in nodes.items()
+        for node, run in get_runs(connection, job, names).items()
+    }
+    return [
+        EventDocument.of(event, runs.get((event.job, event.node, event.new))) for event in events
+    ]

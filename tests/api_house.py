@@ -1,0 +1,107 @@
+"""A server in this process with two orgs and a few nodes, for tests of the interface."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from fleetjobs.api.app import make_app
+from fleetjobs.control.jobs import Control
+from fleetjobs.jobs import NodeId
+from fleetjobs.messages import Beat, Inventory, Reply, Stage
+from fleetjobs.signing import SERVER, SigningKey, account_key_id, node_key_id
+from fleetjobs.states import Reason, State
+from fleetjobs.store.access import Account, Role, create_account, create_org, create_token
+from fleetjobs.store.bells import CHANGES
+from fleetjobs.store.database import Database, ring
+from fleetjobs.store.nodes import enroll_node, save_beat
+from fleetjobs.store.replies import apply_replies
+from tests.fake_fleet import RPCUTIL
+
+NODES = ("web1", "web2", "web3")
+
+
+@dataclass(kw_only=True)
+class House:
+    """A server's parts, and what its fleet would do."""
+
+    database: Database
+    app: FastAPI
+    key: SigningKey  # ann's
+    tokens: dict[str, str]  # by account
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def client(self, account: str = "ann") -> TestClient:
+        """A client with that account's token; enter it to start the app."""
+        headers = {"Authorization": f"Bearer {self.tokens[account]}"}
+        return TestClient(self.app, headers=headers, raise_server_exceptions=False)
+
+    def reply(self, job: str, *nodes: str, state: State = State.SUCCEEDED, **more: Any) -> None:
+        """These nodes report that their runs ended."""
+        moment = datetime.now(UTC)
+        replies = [
+            Reply(
+                job=job,
+                node=node,
+                attempt=1,
+                stage=Stage.FINISHED,
+                state=state,
+                reason=None if state is State.SUCCEEDED else Reason.ABORTED,
+                started_at=moment,
+                ended_at=moment,
+                **more,
+            )
+            for node in nodes
+        ]
+        with self.database.transaction() as connection:
+            for moved in apply_replies(connection, replies, moment):
+                ring(connection, CHANGES, moved)
+
+
+def make_house(url: str) -> House:
+    """Orgs acme (ann admin, olaf operator, vera viewer; three nodes) and other (eve; one node)."""
+    database = Database.open(url)
+    database.migrate()
+    now = datetime.now(UTC)
+    key = SigningKey.generate(account_key_id("ann"))
+    tokens = {}
+    with database.transaction() as connection:
+        for org in ("acme", "other"):
+            create_org(connection, org, now=now)
+        for name, org, role in (
+            ("ann", "acme", Role.ADMIN),
+            ("olaf", "acme", Role.OPERATOR),
+            ("vera", "acme", Role.VIEWER),
+            ("eve", "other", Role.ADMIN),
+        ):
+            own = key.verify_key if name == "ann" else None
+            account = Account(name=name, org=org, role=role, verify_key=own)
+            create_account(connection, account, now=now)
+            tokens[name] = create_token(connection, name, name="test", now=now)
+        for node, org in (*((name, "acme") for name in NODES), ("foreign1", "other")):
+            node_key = SigningKey.generate(node_key_id(node)).verify_key
+            enroll_node(connection, NodeId(node), org, node_key, now)
+            save_beat(connection, beat(node, now), now)
+    app = make_app(
+        database,
+        control=Control(database, _clock),
+        clock=_clock,
+        key=SigningKey.generate(SERVER),
+    )
+    return House(database=database, app=app, key=key, tokens=tokens)
+
+
+def _clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def beat(node: str, now: datetime) -> Beat:
+    """A node's word that it lives and has the agent rpcutil."""
+    inventory = Inventory(
+        facts={"os": {"name": "Debian"}, "cpus": 2},
+        classes=["web"],
+        interfaces={"rpcutil": RPCUTIL},
+    )
+    return Beat(node=node, at=now, started_at=now, software="0.1.0", inventory=inventory)

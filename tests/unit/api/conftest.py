@@ -1,0 +1,42 @@
+"""Fixtures: a server in this process, on SQLite."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.api_house import House, make_house
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A server's parts."""
+    made = make_house(f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}")
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+def ann(house: House) -> Iterator[TestClient]:
+    """The admin's client of a running app."""
+    with house.client("ann") as client:
+        yield client
+
+
+Submit = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def submit(ann: TestClient) -> Submit:
+    """Submits a plain ping, as ann."""
+
+    def ask(identities: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+        wish = {"agent": "rpcutil", "action": "ping", "target": {"identities": identities}}
+        answer = ann.post("/api/v1/jobs", json={**wish, **more})
+        assert answer.status_code in {200, 202}, answer.text
+        document: dict[str, Any] = answer.json()
+        return document
+
+    return ask

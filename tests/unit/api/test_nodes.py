@@ -1,0 +1,105 @@
+"""Nodes, agents, and how the fleet is."""
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from fleetjobs.signing import SigningKey, node_key_id
+from tests.api_house import NODES, House
+from tests.unit.api.conftest import Submit
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ({}, [*NODES]),
+        ({"identity": ["web1", "web3"]}, ["web1", "web3"]),
+        ({"identity": "/2$/"}, ["web2"]),
+        ({"fact": "os.name=Debian", "class": "web"}, [*NODES]),
+        ({"fact": "cpus>2"}, []),
+        ({"agent": "rpcutil", "limit": "2"}, ["web1", "web2"]),
+        ({"compound": "web and not cpus>2"}, [*NODES]),
+    ],
+)
+def test_nodes_are_found_by_the_parts_of_a_target(
+    ann: TestClient, query: dict[str, Any], names: list[str]
+) -> None:
+    """Those of the org alone."""
+    answer = ann.get("/api/v1/nodes", params=query)
+
+    assert answer.status_code == 200, answer.text
+    assert [node["identity"] for node in answer.json()["items"]] == names
+
+
+def test_a_node_shows_its_last_word(ann: TestClient) -> None:
+    """Facts, classes, agents, and that it lives."""
+    node = ann.get("/api/v1/nodes/web1").json()
+
+    assert (node["alive"], node["org"], node["software"]) == (True, "acme", "0.1.0")
+    assert node["facts"]["os"] == {"name": "Debian"}
+    assert (node["classes"], node["agents"]) == (["web"], {"rpcutil": "1.0.0"})
+    assert ann.get("/api/v1/nodes/foreign1").status_code == 404
+
+
+def test_an_admin_enrolls_a_node_once(house: House, ann: TestClient) -> None:
+    """201, then 200; with another key it is a conflict; others may not."""
+    key = SigningKey.generate(node_key_id("new1")).verify_key.text
+    other = SigningKey.generate(node_key_id("new1")).verify_key.text
+    asked = {"identity": "new1", "verify_key": key}
+
+    assert house.client("olaf").post("/api/v1/nodes", json=asked).status_code == 403
+    answers = [ann.post("/api/v1/nodes", json=asked) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 200]
+    assert answers[0].headers["location"] == "/api/v1/nodes/new1"
+    assert answers[0].json()["alive"] is False
+    conflict = ann.post("/api/v1/nodes", json={**asked, "verify_key": other})
+    assert (conflict.status_code, conflict.json()["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize("change", [{"identity": "../x"}, {"verify_key": "short"}, {"x": 1}])
+def test_an_enrollment_that_makes_no_sense_is_refused(
+    ann: TestClient, change: dict[str, Any]
+) -> None:
+    """422, and the node is unknown as before."""
+    asked = {"identity": "new1", "verify_key": SigningKey.generate("x").verify_key.text}
+
+    assert ann.post("/api/v1/nodes", json={**asked, **change}).status_code == 422
+    assert ann.get("/api/v1/nodes/new1").status_code == 404
+
+
+def test_agents_are_listed_with_where_they_are(ann: TestClient) -> None:
+    """And one of them with its interface."""
+    (agent,) = ann.get("/api/v1/agents").json()["items"]
+    detail = ann.get("/api/v1/agents/rpcutil").json()
+
+    assert (agent["name"], agent["version"], agent["nodes"]) == ("rpcutil", "1.0.0", 3)
+    assert agent["versions"] == {"1.0.0": 3}
+    assert {**agent, "interface": detail["interface"]} == detail
+    assert detail["interface"]["metadata"]["name"] == "rpcutil"
+
+
+@pytest.mark.spec("S1-26")
+def test_status_counts_jobs_and_nodes(house: House, ann: TestClient, submit: Submit) -> None:
+    """Of the org; and says where and what the server is."""
+    done = submit(["web1"])
+    submit()
+    house.reply(done["id"], "web1")
+
+    status = ann.get("/api/v1/status").json()
+
+    assert status["state"] == "ok"
+    assert (status["jobs"]["succeeded"], status["jobs"]["waiting"]) == (1, 1)
+    assert status["jobs"]["failed"] == status["attention"] == 0
+    assert status["nodes"] == {"alive": 3, "silent": 0, "versions": {"0.1.0": 3}}
+    assert {"hostname", "pid", "version"} <= status.keys()
+    foreign = house.client("eve").get("/api/v1/status").json()
+    assert (foreign["jobs"]["succeeded"], foreign["nodes"]["alive"]) == (0, 1)
+
+
+def test_probes_need_no_token(house: House) -> None:
+    """They tell nothing."""
+    client = TestClient(house.app)
+
+    assert client.get("/api/v1/healthz").json() == {"status": "ok"}
+    assert client.get("/api/v1/readyz").json() == {"status": "ok"}
