@@ -1,0 +1,126 @@
+"""Admin: prepare a server's database, its first org, accounts and tokens.
+
+    python -m fleetjobs.programs.admin init [--org ORG]
+    python -m fleetjobs.programs.admin account NAME [--org ORG] [--role ROLE] [--key FILE]
+    python -m fleetjobs.programs.admin token ACCOUNT [--name NAME] [--days DAYS]
+
+It works on the database itself, so it needs the server's settings and no token. Each command may
+be repeated: what is there already is left as it is.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from fleetjobs.errors import Conflict, Fault
+from fleetjobs.programs.settings import ServerSettings, load_settings
+from fleetjobs.signing import SERVER, SigningKey, VerifyKey, account_key_id
+from fleetjobs.store.access import (
+    Account,
+    Role,
+    create_account,
+    create_org,
+    create_token,
+    get_account,
+    has_org,
+    set_verify_key,
+)
+from fleetjobs.store.database import Database
+
+ORG = "default"  #: of a server that serves one
+
+
+def prepare(database: Database, org: str, *, now: datetime) -> None:
+    """Bring the tables up to date and have the org."""
+    database.migrate()
+    with database.transaction() as connection:
+        if not has_org(connection, org):
+            create_org(connection, org, now=now)
+
+
+def have_account(database: Database, account: Account, *, now: datetime) -> None:
+    """Have that account, with that key. Raises Conflict if its name has another org or role."""
+    with database.transaction() as connection:
+        found = get_account(connection, account.name)
+        if found is None:
+            create_account(connection, account, now=now)
+        elif (found.org, found.role) != (account.org, account.role):
+            raise Conflict(f"{account.name} is {found.role} of {found.org} already")
+        elif account.verify_key is not None:
+            set_verify_key(connection, account.name, account.verify_key)
+
+
+def have_key(key_id: str, path: Path) -> VerifyKey:
+    """The public half of the private key in that file, which is made if there is none."""
+    if not path.exists():
+        SigningKey.generate(key_id).save(path)
+    return SigningKey.load(key_id, path).verify_key
+
+
+def run(options: argparse.Namespace, settings: ServerSettings, *, now: datetime) -> str:
+    """Do what was asked; what there is to say."""
+    database = Database.open(settings.database)
+    try:
+        if options.command == "init":
+            prepare(database, options.org, now=now)
+            key = have_key(SERVER, settings.key)
+            return f"org {options.org}; the server's public key is {key.text}"
+        if options.command == "account":
+            return _account(database, options, now=now)
+        expires_at = now + timedelta(days=options.days) if options.days else None
+        with database.transaction() as connection:
+            return create_token(
+                connection, options.account, name=options.name, now=now, expires_at=expires_at
+            )
+    finally:
+        database.close()
+
+
+def _account(database: Database, options: argparse.Namespace, *, now: datetime) -> str:
+    key = have_key(account_key_id(options.name), options.key) if options.key else None
+    role = Role(options.role)
+    account = Account(name=options.name, org=options.org, role=role, verify_key=key)
+    have_account(database, account, now=now)
+    return f"{role} {options.name} of {options.org}" + (f"; public key {key.text}" if key else "")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fleetjobs.programs.admin",
+        description="Prepare a server's database, its first org, accounts and tokens.",
+    )
+    parser.add_argument("--config", type=Path, help="the server's settings, TOML")
+    commands = parser.add_subparsers(dest="command", required=True)
+    init = commands.add_parser("init", help="tables, org and the server's key")
+    init.add_argument("--org", default=ORG)
+    account = commands.add_parser("account", help="an account")
+    account.add_argument("name")
+    account.add_argument("--org", default=ORG)
+    account.add_argument("--role", choices=[*Role], default=Role.OPERATOR.value)
+    account.add_argument("--key", type=Path, help="its private key; made if there is none")
+    token = commands.add_parser("token", help="a token, printed once")
+    token.add_argument("account")
+    token.add_argument("--name", default="cli")
+    token.add_argument("--days", type=int, help="valid so long; for ever if left out")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit status."""
+    options = make_parser().parse_args(arguments)
+    try:
+        settings = load_settings(ServerSettings, options.config, os.environ)
+        said = run(options, settings, now=datetime.now(UTC))
+    except Fault as fault:
+        sys.stderr.write(f"fj server: {fault}\n")
+        return 1
+    sys.stdout.write(said + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Preparing a server: database, org, accounts, tokens, keys."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from fleetjobs.programs.admin import main
+from fleetjobs.programs.server import now
+from fleetjobs.signing import SERVER, SigningKey, account_key_id
+from fleetjobs.store.access import Role, account_of_token, get_account
+from fleetjobs.store.database import Database
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    """A server's settings."""
+    path = tmp_path / "server.toml"
+    database = f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}"
+    path.write_text(f'database = "{database}"\nkey = "keys/server.pem"\n')
+    return str(path)
+
+
+def test_init_makes_the_tables_the_org_and_the_key_once(config: str, tmp_path: Path) -> None:
+    """A second time changes nothing."""
+    assert main(["--config", config, "init"]) == 0
+    key = SigningKey.load(SERVER, tmp_path / "keys/server.pem").verify_key
+
+    assert main(["--config", config, "init"]) == 0
+    assert SigningKey.load(SERVER, tmp_path / "keys/server.pem").verify_key == key
+    assert stat.S_IMODE((tmp_path / "keys/server.pem").stat().st_mode) == 0o600
+
+
+def test_an_account_gets_a_key_and_a_token(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The token is all that is printed, so that a script can take it."""
+    main(["--config", config, "init"])
+    key = tmp_path / "ann.pem"
+    account = ["--config", config, "account", "ann", "--role", "admin", "--key", str(key)]
+    assert [main(account), main(account)] == [0, 0]
+    capsys.readouterr()
+
+    assert main(["--config", config, "token", "ann", "--days", "30"]) == 0
+
+    token = capsys.readouterr().out.strip()
+    database = Database.open(f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}")
+    with database.reading() as connection:
+        found = account_of_token(connection, token, now())
+        assert found == get_account(connection, "ann")
+    database.close()
+    assert found is not None
+    assert found.role is Role.ADMIN
+    assert found.verify_key == SigningKey.load(account_key_id("ann"), key).verify_key
+
+
+def test_what_cannot_be_done_is_said_and_is_no_success(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a line, without a traceback."""
+    main(["--config", config, "init"])
+    main(["--config", config, "account", "ann"])
+
+    assert main(["--config", config, "account", "ann", "--role", "viewer"]) == 1
+    assert "ann is operator of default already" in capsys.readouterr().err
+    assert main(["--config", config, "token", "bob"]) == 1
+    assert "there is no account 'bob'" in capsys.readouterr().err
+    assert main(["--config", f"{config}.none", "init"]) == 1
