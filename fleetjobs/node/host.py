@@ -1,0 +1,131 @@
+"""Host: a small warm process that forks a runner for each run.
+
+The worker says `{"start": "<run>"}` or `{"adopt": "<run>"}` on a socket, a line each; the host
+answers `{"forked": "<run>", "pid": 7}`, `{"ended": "<run>"}`, or `{"unable": "<run>"}` when it
+cannot fork now. It ends with the connection; the runners it forked go on in sessions of their own.
+"""
+
+import gc
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from typing import NoReturn
+
+from fleetjobs.node.runner import Runner
+from fleetjobs.node.workplace import Workplace
+from fleetjobs.registry import Registry
+from fleetjobs.signing import SigningKey, node_key_id
+from fleetjobs.spool.attempts import RunKey
+from fleetjobs.spool.spool import Spool
+
+logger = logging.getLogger(__name__)
+
+START, ADOPT = "start", "adopt"
+FORKED, ENDED, UNABLE = "forked", "ended", "unable"
+
+
+class Host:
+    """Forks and reaps; single-threaded, for only then a fork is whole."""
+
+    def __init__(
+        self, connection: socket.socket, workplace: Workplace, clock: Callable[[], datetime]
+    ) -> None:
+        """Read once what all runners need. Raises InvalidSetting without a key."""
+        self._connection = connection
+        self._workplace = workplace
+        self._clock = clock
+        self._spool = Spool(workplace.spool)
+        self._registry = Registry(workplace.agents)
+        self._signer = SigningKey.load(node_key_id(workplace.node), workplace.key)
+        self._runners: dict[int, str] = {}
+        self._unread = b""
+
+    def serve(self) -> None:
+        """Until the worker closes the connection, or dies."""
+        wakeup = watch_children()
+        gc.freeze()  # what is there stays: collecting it in a runner would copy its pages
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._connection, selectors.EVENT_READ)
+            selector.register(wakeup, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is not self._connection:
+                        os.read(wakeup, 4096)
+                    elif not self._hear():
+                        return
+                self._reap()
+
+    def _hear(self) -> bool:
+        """Do what the worker says; False when it is gone."""
+        try:
+            received = self._connection.recv(65536)
+        except ConnectionError:
+            received = b""
+        *lines, self._unread = (self._unread + received).split(b"\n")
+        if lines:
+            self._registry.refresh()
+        for line in lines:
+            ((word, name),) = json.loads(line).items()
+            self._fork(word, name)
+        return bool(received)
+
+    def _fork(self, word: str, name: str) -> None:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            logger.error("run %s: no process: %s", name, error.strerror)
+            self._say({UNABLE: name})
+            return
+        if pid == 0:
+            self._be_runner(word, RunKey.read(name))
+        self._runners[pid] = name
+        self._say({FORKED: name, "pid": pid})
+
+    def _be_runner(self, word: str, key: RunKey) -> NoReturn:
+        status = 1
+        try:
+            os.setsid()
+            self._connection.close()
+            runner = Runner(
+                workplace=self._workplace,
+                spool=self._spool,
+                registry=self._registry,
+                signer=self._signer,
+                clock=self._clock,
+                wakeup=watch_children(),
+            )
+            (runner.start if word == START else runner.adopt)(key)
+            status = 0
+        except BaseException:  # noqa: BLE001  the rim of a process: it must not go on as the host
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    def _reap(self) -> None:
+        while self._runners:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            name = self._runners.pop(pid, None)
+            if name is not None:
+                self._say({ENDED: name})
+
+    def _say(self, message: dict[str, object]) -> None:
+        try:
+            self._connection.sendall(json.dumps(message).encode() + b"\n")
+        except ConnectionError:  # the worker is gone; the next read says so
+            logger.debug("nobody hears %s", message)
+
+
+def watch_children() -> int:
+    """A descriptor that becomes readable when a child of this process has ended."""
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)  # so that the wake-up is written
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    return reading

@@ -1,0 +1,190 @@
+"""Runner: carry one attempt from its claim to its sealed reply, in a process of its own."""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import msgspec
+
+from fleetjobs.crashpoints import crash_point
+from fleetjobs.errors import BrokenRun, Fault, UnknownAction, UnknownAgent
+from fleetjobs.interfaces import Action
+from fleetjobs.messages import Output, Reply, Request, Stage, decode, encode
+from fleetjobs.node.attendance import Attendance, Child, Orphan, Watched
+from fleetjobs.node.documents import request_document
+from fleetjobs.node.process import holder, is_alive
+from fleetjobs.node.program import Begun, begin
+from fleetjobs.node.streams import Streams
+from fleetjobs.node.verdict import Ending, ReplyDocument, Verdict, fail, judge
+from fleetjobs.node.workplace import Workplace
+from fleetjobs.registry import Registry
+from fleetjobs.signing import SigningKey, peek
+from fleetjobs.spool.attempts import Program, RunDirectory, RunKey
+from fleetjobs.spool.spool import Spool
+from fleetjobs.states import Reason, Status
+
+logger = logging.getLogger(__name__)
+
+Outputs = tuple[Output | None, Output | None]  #: stdout, stderr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    """What a forked process does for one run. It outlives its host and the worker."""
+
+    workplace: Workplace
+    spool: Spool
+    registry: Registry
+    signer: SigningKey
+    clock: Callable[[], datetime]
+    wakeup: int  # readable after SIGCHLD
+
+    def start(self, key: RunKey) -> None:
+        """Claim the attempt and see it through; does nothing if it was ever claimed.
+
+        Raises OSError or SpoolFull if the disk refuses: the launcher comes back to it.
+        """
+        crash_point("after_fork")
+        run = self.spool.find(key)
+        if run is None or run.is_settled or not run.claim(holder(os.getpid())):
+            return
+        crash_point("after_claim")
+        try:
+            action, begun, streams = self._begin(run)
+        except (Fault, OSError) as error:
+            logger.warning("run %s could not begin: %s", key, error)
+            self._settle(run, _not_begun(error), (None, None))
+            return
+        crash_point("mid_run")
+        child = Child(begun.program.holder.pid)
+        ending, outputs = self._attend(run, begun.program, child, streams)
+        self._judge(run, replace(ending, trouble=begun.trouble()), outputs, action)
+
+    def adopt(self, key: RunKey) -> None:
+        """See an attempt through whose runner was killed; its program may still be at work.
+
+        It is never started again. Raises OSError or SpoolFull if the disk refuses.
+        """
+        run = self.spool.find(key)
+        if run is None or run.is_settled:
+            return
+        last = run.holder()
+        if last is None or is_alive(last):
+            return
+        run.take_over(holder(os.getpid()))
+        program = run.program()
+        if program is None:
+            why = "its runner was killed before the action began"
+            verdict = fail(Reason.INTERRUPTED, why, Status.UNKNOWN_ERROR)
+            self._settle(run, verdict, (None, None))
+            return
+        streams = Streams(run.path, self.workplace.output_limit)
+        ending, outputs = self._attend(run, program, Orphan(program.holder), streams)
+        self._judge(run, ending, outputs, self._known_action(run))
+
+    def _begin(self, run: RunDirectory) -> tuple[Action, Begun, Streams]:
+        """Begin the program. Raises Fault or OSError; then it has not begun."""
+        request = decode(Request, peek(run.request()))
+        agent = self.registry.agent(request.agent)
+        action = agent.interface.action(request.action)
+        self._write_request(run, request, action)
+        streams = Streams(run.path, self.workplace.output_limit)
+
+        def announce(pid: int) -> Program:
+            program = Program(
+                holder=holder(pid),
+                started_at=self.clock(),
+                deadline=time.monotonic() + action.timeout.total_seconds(),
+            )
+            run.announce(program)
+            crash_point("after_announce")
+            return program
+
+        environment = self.workplace.environment(run.path)
+        return action, begin(agent, run.path, environment, announce), streams
+
+    def _write_request(self, run: RunDirectory, request: Request, action: Action) -> None:
+        document = request_document(
+            request,
+            node=self.workplace.node,
+            attempt=run.key.attempt,
+            action=action,
+            deadline=self.clock() + action.timeout,
+        )
+        (run.path / "request.json").write_bytes(msgspec.json.encode(document))
+
+    def _attend(
+        self, run: RunDirectory, program: Program, watched: Watched, streams: Streams
+    ) -> tuple[Ending, Outputs]:
+        attendance = Attendance(
+            watched=watched,
+            program=program,
+            streams=streams,
+            wakeup=self.wakeup,
+            mark=f"FLEETJOBS_REQUEST={run.path / 'request.json'}",
+            grace_s=self.workplace.grace_s,
+        )
+        timed_out = attendance.wait()
+        crash_point("before_outbox")
+        return Ending(exit_code=watched.exit_code, timed_out=timed_out), streams.close()
+
+    def _judge(
+        self, run: RunDirectory, ending: Ending, outputs: Outputs, action: Action | None
+    ) -> None:
+        reply = ReplyDocument.read(run.path / "reply.json")
+        self._settle(run, judge(ending, reply, action), outputs)
+
+    def _known_action(self, run: RunDirectory) -> Action | None:
+        """The action of an adopted run, if what describes it is still there."""
+        try:
+            request = decode(Request, peek(run.request()))
+            return self.registry.agent(request.agent).interface.action(request.action)
+        except Fault:
+            return None
+
+    def _settle(self, run: RunDirectory, verdict: Verdict, outputs: Outputs) -> None:
+        """Seal the final reply into the outbox. Raises SpoolFull."""
+        stdout, stderr = outputs
+        reply = final_reply(run, self.workplace.node, verdict, self.clock())
+        reply = msgspec.structs.replace(reply, stdout=stdout, stderr=stderr)
+        self.spool.put_reply(run.key, Stage.FINISHED, self.signer.seal(encode(reply)))
+        crash_point("after_outbox")
+
+
+def final_reply(run: RunDirectory, node: str, verdict: Verdict, now: datetime) -> Reply:
+    """The final reply of an attempt on disk, without its outputs."""
+    try:
+        accepted_at = run.accepted_at
+    except BrokenRun:
+        accepted_at = None
+    return Reply(
+        job=run.key.job,
+        node=node,
+        attempt=run.key.attempt,
+        stage=Stage.FINISHED,
+        state=verdict.state,
+        reason=verdict.reason,
+        statuscode=verdict.statuscode,
+        statusmsg=verdict.statusmsg,
+        data=verdict.data,
+        exit_code=verdict.exit_code,
+        accepted_at=accepted_at,
+        started_at=run.started_at(),
+        ended_at=now,
+    )
+
+
+def broken_verdict(broken: Fault) -> Verdict:
+    """Of an attempt whose files cannot be read: what was asked is not known here any more."""
+    return fail(Reason.INTERRUPTED, f"the node's disk lost it: {broken}", Status.UNKNOWN_ERROR)
+
+
+def _not_begun(error: Fault | OSError) -> Verdict:
+    if isinstance(error, BrokenRun):
+        return broken_verdict(error)
+    if isinstance(error, UnknownAgent | UnknownAction):
+        return fail(Reason.UNKNOWN_ACTION, str(error), Status.UNKNOWN_ACTION)
+    return fail(Reason.LOAD_ERROR, str(error), Status.UNKNOWN_ERROR)

@@ -1,0 +1,114 @@
+"""Streams: what a program writes, kept up to a limit and counted beyond it.
+
+They are named pipes which the program holds open for reading too. So a runner's death neither
+ends them nor kills the program that writes; whoever takes over goes on reading.
+"""
+
+import fcntl
+import os
+import selectors
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleetjobs.messages import Output
+
+SENT_BYTES = 256 * 1024  #: of each stream, sent with the reply; the rest stays on the node
+_KEPT_WHEN_FULL = 64 * 1024
+_CHUNK = 1024 * 1024
+_PIPE_BYTES = 1024 * 1024  # the most that an unprivileged process may ask for
+
+
+@dataclass(slots=True)
+class Stream:
+    """One stream of a run: a pipe that is read into a file. `size` counts what was written."""
+
+    pipe: int
+    file: int
+    limit: int  # bytes kept
+    size: int
+
+    @classmethod
+    def open(cls, directory: Path, name: str, limit: int) -> "Stream":
+        """The stream of that name, anew or where a dead runner left it. Raises OSError."""
+        path = pipe_path(directory, name)
+        if not path.exists():
+            os.mkfifo(path, 0o600)
+        pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with suppress(OSError):  # over the user's share: it works with less
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        file = os.open(directory / name, flags, 0o600)
+        return cls(pipe=pipe, file=file, limit=limit, size=os.fstat(file).st_size)
+
+    def read(self) -> bool:
+        """Keep what there is; False at the end.
+
+        A full disk loses text, never the count, and room is made for the reply.
+        """
+        try:
+            chunk = os.read(self.pipe, _CHUNK)
+        except BlockingIOError:
+            return True
+        room = max(0, self.limit - self.size)
+        self.size += len(chunk)
+        if room:
+            try:
+                os.write(self.file, chunk[:room])
+            except OSError:
+                self.limit = 0  # no holes: what follows is not kept either
+                os.ftruncate(self.file, min(os.fstat(self.file).st_size, _KEPT_WHEN_FULL))
+        return bool(chunk)
+
+    def drain(self) -> None:
+        """Keep what lies in the pipe, and wait for no more."""
+        for _ in range(_PIPE_BYTES // 4096):  # bounded: a daemon left behind may write for ever
+            before = self.size
+            if not self.read() or self.size == before:
+                return
+
+    def close(self, directory: Path, name: str) -> Output | None:
+        """The beginning and the size of what was written; None if nothing was."""
+        os.close(self.pipe)
+        os.close(self.file)
+        with suppress(OSError):
+            pipe_path(directory, name).unlink()
+        if not self.size:
+            return None
+        try:
+            with (directory / name).open("rb") as file:
+                content = file.read(SENT_BYTES)
+        except OSError:  # the program, or somebody, has removed it; the reply matters more
+            content = b""
+        return Output(size=self.size, content=content)
+
+
+NAMES = ("stdout", "stderr")
+
+
+def pipe_path(directory: Path, name: str) -> Path:
+    """Where the pipe of a stream lies."""
+    return directory / f"{name}.pipe"
+
+
+class Streams:
+    """Both streams of a run."""
+
+    def __init__(self, directory: Path, limit: int) -> None:
+        """Open them. Raises OSError."""
+        self._directory = directory
+        self._streams = {name: Stream.open(directory, name, limit) for name in NAMES}
+
+    def watch(self, selector: selectors.BaseSelector) -> None:
+        """Have the selector tell when there is something to read."""
+        for stream in self._streams.values():
+            selector.register(stream.pipe, selectors.EVENT_READ, stream)
+
+    def close(self) -> tuple[Output | None, Output | None]:
+        """Read what is left; stdout and stderr, None if nothing was written."""
+        for stream in self._streams.values():
+            stream.drain()
+        stdout, stderr = (
+            stream.close(self._directory, name) for name, stream in self._streams.items()
+        )
+        return stdout, stderr

@@ -1,0 +1,136 @@
+"""Verdict: what an attempt came to, from how its program ended and what it replied."""
+
+import signal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from fleetjobs.interfaces import Action
+from fleetjobs.states import Reason, State, Status
+
+LIMIT_BYTES = 4 * 1024 * 1024  #: of a reply document; it has to fit into a message
+_MESSAGE_LIMIT = 4096  # characters of a status message
+
+
+class ReplyDocument(Struct, frozen=True, kw_only=True):
+    """What a program writes; other keys are left to those who know them."""
+
+    statuscode: int = Status.OK
+    statusmsg: str = ""
+    data: dict[str, Any] = {}
+
+    @classmethod
+    def read(cls, path: Path) -> "ReplyDocument | str":
+        """The reply in a file, or why there is none."""
+        try:
+            with path.open("rb") as file:
+                raw = file.read(LIMIT_BYTES + 1)
+            if len(raw) > LIMIT_BYTES:
+                return f"its reply is longer than {LIMIT_BYTES} bytes"
+            return msgspec.json.decode(raw, type=cls)
+        except FileNotFoundError:
+            return "it left no reply"
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return f"its reply cannot be read: {error}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a program ended."""
+
+    exit_code: int | None  # negative: the signal; None: nobody saw it end
+    timed_out: bool = False
+    trouble: str = ""  # why it could not begin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What an attempt came to."""
+
+    state: State
+    reason: Reason | None = None
+    statuscode: int = Status.OK
+    statusmsg: str = "OK"
+    data: dict[str, Any]
+    exit_code: int | None = None
+
+
+#: why an attempt failed, by the status it replied; any other is a plain abort
+_REASONS = {
+    Status.UNKNOWN_ACTION: Reason.UNKNOWN_ACTION,
+    Status.MISSING_DATA: Reason.INVALID,
+    Status.INVALID_DATA: Reason.INVALID,
+    Status.UNKNOWN_ERROR: Reason.EXCEPTION,
+}
+
+
+def fail(reason: Reason, message: str, status: int = Status.ABORTED) -> Verdict:
+    """A failure without a reply from the action."""
+    return Verdict(
+        state=State.FAILED,
+        reason=reason,
+        statuscode=status,
+        statusmsg=message[:_MESSAGE_LIMIT],
+        data={},
+    )
+
+
+def judge_reply(reply: ReplyDocument, action: Action | None) -> Verdict:
+    """By what the action replied alone. Output defaults are filled in where it succeeded."""
+    status = min(max(reply.statuscode, 0), 255)
+    if status == Status.OK:
+        data = action.with_output_defaults(reply.data) if action else reply.data
+        message = reply.statusmsg[:_MESSAGE_LIMIT] or "OK"
+        return Verdict(state=State.SUCCEEDED, statusmsg=message, data=data)
+    reason = _REASONS.get(Status(status), Reason.ABORTED) if status in _STATUSES else Reason.ABORTED
+    verdict = fail(reason, reply.statusmsg or f"status {status}", status)
+    return replace(verdict, data=reply.data)
+
+
+_STATUSES = frozenset(int(status) for status in Status)
+
+
+def judge(ending: Ending, reply: ReplyDocument | str, action: Action | None) -> Verdict:
+    """By how the program ended, and what it replied or why it did not.
+
+    An exit status other than 0 is a failure, and the reply tells which one if it has a status too.
+    spec/external-agents.md, 1.
+    """
+    if ending.trouble:
+        return fail(Reason.LOAD_ERROR, ending.trouble, Status.UNKNOWN_ERROR)
+    verdict = _judge(ending, reply, action)
+    return replace(verdict, exit_code=ending.exit_code)
+
+
+def _judge(ending: Ending, reply: ReplyDocument | str, action: Action | None) -> Verdict:
+    data = {} if isinstance(reply, str) else reply.data
+    if ending.timed_out:
+        seconds = f"{action.timeout.total_seconds():g} s" if action else "its time"
+        return replace(fail(Reason.TIMEOUT, f"took longer than {seconds}"), data=data)
+    if isinstance(reply, str):
+        return _judge_silent(ending, reply)
+    verdict = judge_reply(reply, action)
+    if ending.exit_code and verdict.state is State.SUCCEEDED:
+        return replace(fail(Reason.EXIT_CODE, _exit_text(ending.exit_code)), data=data)
+    return verdict
+
+
+def _judge_silent(ending: Ending, why: str) -> Verdict:
+    if ending.exit_code is None:
+        message = f"its runner was killed, and {why}"
+        return fail(Reason.INTERRUPTED, message, Status.UNKNOWN_ERROR)
+    if ending.exit_code:
+        return fail(Reason.EXIT_CODE, f"{_exit_text(ending.exit_code)}, and {why}")
+    return fail(Reason.NO_REPLY, why, Status.UNKNOWN_ERROR)
+
+
+def _exit_text(exit_code: int) -> str:
+    if exit_code > 0:
+        return f"ended with status {exit_code}"
+    try:
+        return f"ended by {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"ended by signal {-exit_code}"

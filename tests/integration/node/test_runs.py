@@ -1,0 +1,269 @@
+"""What an attempt comes to, in real processes."""
+
+import json
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fleetjobs.messages import Stage
+from fleetjobs.node.process import marked
+from fleetjobs.states import Reason, State
+from tests.workbench import Desk, make_key, now, write_agent
+
+OK = 'echo \'{"data": {"ok": 1}}\' > "$FLEETJOBS_REPLY"'
+
+
+def test_a_program_reads_its_request_and_its_reply_is_the_reply(desk: Desk) -> None:
+    desk.shell('printf \'{"data": %s}\' "$(cat "$FLEETJOBS_REQUEST")" > "$FLEETJOBS_REPLY"')
+    key = make_key(attempt=2)
+
+    reply = desk.reply(desk.accept(key))
+
+    assert (reply.state, reply.statuscode, reply.exit_code) == (State.SUCCEEDED, 0, 0)
+    deadline = datetime.fromisoformat(reply.data.pop("deadline"))
+    assert timedelta(seconds=50) < deadline - now() < timedelta(seconds=61)
+    assert reply.data == {
+        "kind": "plain",
+        "job": key.job,
+        "run": f"{key.job}.web1",
+        "node": "web1",
+        "attempt": 2,
+        "org": "acme",
+        "caller": "ann",
+        "agent": "shell",
+        "action": "do",
+        "data": {"text": "hello"},
+    }
+    assert (reply.job, reply.node, reply.attempt) == (key.job, "web1", 2)
+    assert reply.accepted_at is not None
+    assert reply.started_at is not None
+    assert reply.ended_at is not None
+    assert reply.accepted_at <= reply.started_at <= reply.ended_at
+
+
+def test_a_program_has_a_small_environment_a_group_and_a_directory_of_its_own(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEETJOBS_BROKER", "secret")
+    desk.shell(f"env; pwd; ps -o pgid= $$; echo $$; ls /proc/$$/fd | xargs; {OK}")
+
+    run = desk.accept()
+    reply = desk.reply(run)
+
+    assert reply.stdout is not None
+    *variables, directory, group, pid, open_files = reply.stdout.content.decode().splitlines()
+    names = {line.split("=")[0] for line in variables}
+    ours = {"REQUEST", "REPLY", "PROGRESS", "NODE"}
+    assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {
+        "PATH",
+        "HOME",
+        "LANG",
+        *(f"FLEETJOBS_{name}" for name in ours),
+    }
+    assert Path(directory) == run.path / "work"
+    assert group.strip() == pid
+    assert open_files.split() == ["0", "1", "10", "2"]  # 10 is the script, as dash reads it
+
+
+def test_a_python_agent_knows_its_node_and_writes_its_logs(desk: Desk) -> None:
+    module = """
+import os, sys
+from fleetjobs.agent import Agent, action
+class Snake(Agent):
+    @action
+    def do(self, text):
+        print("hé", text)
+        print("bad", file=sys.stderr)
+        self.reply |= {"node": self.node.identity, "facts": self.node.facts()}
+        self.reply["environment"] = sorted(os.environ)
+        self.reply["at"] = os.getcwd()
+"""
+    write_agent(desk.agents, "snake", module=module)
+
+    run = desk.accept(agent="snake", text="you")
+    reply = desk.reply(run)
+
+    assert reply.state is State.SUCCEEDED
+    assert (reply.data["node"], reply.data["facts"]) == ("web1", {"os": "x"})
+    assert "FLEETJOBS_NODE" in reply.data["environment"]
+    assert len(reply.data["environment"]) == 7
+    assert reply.data["at"] == str(run.path / "work")
+    assert reply.stdout is not None
+    assert reply.stdout.content.decode() == "hé you\n"
+    assert reply.stderr is not None
+    assert reply.stderr.content == b"bad\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "reason", "status", "exit_code"),
+    [
+        ("exit 3", Reason.EXIT_CODE, 1, 3),
+        (f"{OK}; exit 3", Reason.EXIT_CODE, 1, 3),
+        ("kill -9 $$", Reason.EXIT_CODE, 1, -9),
+        ("exit 0", Reason.NO_REPLY, 5, 0),
+        ('echo "{" > "$FLEETJOBS_REPLY"', Reason.NO_REPLY, 5, 0),
+        ('echo "[]" > "$FLEETJOBS_REPLY"', Reason.NO_REPLY, 5, 0),
+        ('echo \'{"statuscode": 1}\' > "$FLEETJOBS_REPLY"', Reason.ABORTED, 1, 0),
+        ('echo \'{"statuscode": 4}\' > "$FLEETJOBS_REPLY"; exit 9', Reason.INVALID, 4, 9),
+    ],
+)
+def test_a_failure_has_its_reason(
+    desk: Desk, script: str, reason: Reason, status: int, exit_code: int
+) -> None:
+    desk.shell(script)
+
+    reply = desk.do()
+
+    assert reply.state is State.FAILED
+    assert (reply.reason, reply.statuscode, reply.exit_code) == (reason, status, exit_code)
+
+
+def test_a_raising_python_agent_fails_with_its_traceback_in_the_logs(desk: Desk) -> None:
+    module = """
+from fleetjobs.agent import Agent, action
+class Snake(Agent):
+    @action
+    def do(self, text):
+        raise RuntimeError("boom")
+"""
+    write_agent(desk.agents, "snake", module=module)
+
+    reply = desk.do(agent="snake")
+
+    assert (reply.reason, reply.statuscode) == (Reason.EXCEPTION, 5)
+    assert reply.statusmsg == "RuntimeError: boom"
+    assert reply.stderr is not None
+    assert b"Traceback" in reply.stderr.content
+
+
+@pytest.mark.parametrize("end", ["sys.exit(3)", "os._exit(3)"])
+def test_a_python_agent_that_leaves_fails_by_its_status(desk: Desk, end: str) -> None:
+    module = f"""
+import os, sys
+from fleetjobs.agent import Agent, action
+class Snake(Agent):
+    @action
+    def do(self, text):
+        {end}
+"""
+    write_agent(desk.agents, "snake", module=module)
+
+    reply = desk.do(agent="snake")
+
+    assert (reply.reason, reply.exit_code) == (Reason.EXIT_CODE, 3)
+
+
+@pytest.mark.parametrize("program", ["no interpreter line\n", "#!/no/such/interpreter\n"])
+def test_a_program_that_cannot_be_executed_is_a_load_error(desk: Desk, program: str) -> None:
+    write_agent(desk.agents, "odd", program=program)
+
+    reply = desk.do(agent="odd")
+
+    assert (reply.reason, reply.statuscode) == (Reason.LOAD_ERROR, 5)
+    assert reply.exit_code is None
+
+
+def test_a_python_agent_that_cannot_be_loaded_is_a_load_error(desk: Desk) -> None:
+    write_agent(desk.agents, "odd", module="import no_such_thing")
+
+    reply = desk.do(agent="odd")
+
+    assert reply.reason is Reason.LOAD_ERROR
+    assert "no_such_thing" in reply.statusmsg
+
+
+@pytest.mark.parametrize(("agent", "action"), [("gone", "do"), ("shell", "gone")])
+def test_what_was_removed_after_it_was_accepted_is_unknown(
+    desk: Desk, agent: str, action: str
+) -> None:
+    desk.shell("exit 0")
+
+    reply = desk.do(agent=agent, action=action)
+
+    assert (reply.reason, reply.statuscode) == (Reason.UNKNOWN_ACTION, 2)
+
+
+def test_a_new_agent_needs_no_restart(desk: Desk) -> None:
+    desk.shell("exit 0")
+    desk.do()
+
+    write_agent(desk.agents, "fresh", program=f"#!/bin/sh\n{OK}\n")
+
+    assert desk.do(agent="fresh").state is State.SUCCEEDED
+
+
+def test_over_its_time_a_program_and_all_it_started_are_ended(desk: Desk) -> None:
+    """It ignores TERM; a child of it does too, and another has left its group and session."""
+    desk.shell(
+        "trap '' TERM; sh -c \"trap '' TERM; sleep 61\" & setsid sleep 62 & echo ready; sleep 63",
+        timeout=0.3,
+    )
+    desk.close()
+    desk.workplace = type(desk.workplace)(
+        **{name: getattr(desk.workplace, name) for name in desk.workplace.__struct_fields__}
+        | {"grace_s": 0.2}
+    )
+    desk.open()
+
+    run = desk.accept()
+    reply = desk.reply(run)
+
+    assert (reply.state, reply.reason) == (State.FAILED, Reason.TIMEOUT)
+    assert reply.statusmsg == "took longer than 0.3 s"
+    assert reply.exit_code == -9
+    assert reply.stdout is not None
+    assert reply.stdout.content == b"ready\n"
+    assert marked(f"FLEETJOBS_REQUEST={run.path / 'request.json'}") == []
+
+
+def test_over_its_time_a_program_may_say_what_it_had_done(desk: Desk) -> None:
+    desk.shell(
+        'trap \'echo "{\\"data\\": {\\"done\\": 1}}" > "$FLEETJOBS_REPLY"; exit 0\' TERM;'
+        " echo ready; while :; do sleep 0.02; done",
+        timeout=0.3,
+    )
+
+    reply = desk.do()
+
+    assert reply.reason is Reason.TIMEOUT
+    assert reply.data == {"done": 1}
+    assert reply.exit_code == 0
+
+
+def test_a_daemon_left_behind_does_not_hold_up_the_reply(desk: Desk) -> None:
+    """Services are started like this; it keeps the streams open."""
+    desk.shell(f"setsid sleep 60 & echo $!; {OK}")
+
+    reply = desk.do()
+
+    assert reply.state is State.SUCCEEDED
+    assert reply.stdout is not None
+    os.kill(int(reply.stdout.content), 9)  # it lives
+
+
+def test_a_long_run_is_reported_as_started_and_a_short_one_is_not(desk: Desk) -> None:
+    desk.shell(f'{OK}; grep -q long "$FLEETJOBS_REQUEST" && sleep 0.9; exit 0')
+
+    short, long = desk.accept(text="brief"), desk.accept(text="long")
+    desk.reply(short)
+    desk.reply(long)
+    desk.drive(lambda: len(desk.finished) == 2)
+
+    assert [reply.job for reply in desk.started] == [long.key.job]
+    stages = {(entry.key, entry.stage) for entry in desk.spool.outbox()}
+    assert stages == {
+        (short.key, Stage.FINISHED),
+        (long.key, Stage.FINISHED),
+        (long.key, Stage.STARTED),
+    }
+
+
+def test_progress_lies_where_the_worker_finds_it(desk: Desk) -> None:
+    desk.shell(f'echo \'{{"percent": 50}}\' >> "$FLEETJOBS_PROGRESS"; {OK}')
+
+    run = desk.accept()
+    desk.reply(run)
+
+    assert json.loads((run.path / "progress").read_text()) == {"percent": 50}
