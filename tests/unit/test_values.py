@@ -58,7 +58,7 @@ def test_plain_json_passes(value: Any) -> None:
         {1: "one"},
         {"a\0": 1},
         {1, 2},
-        object(),
+        object,
     ],
     ids=repr,
 )
