@@ -16,6 +16,8 @@ from fleetjobs.spool.durable import sync_directory, write_file
 
 logger = logging.getLogger(__name__)
 
+_STAGES = frozenset(str(stage) for stage in Stage)
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
@@ -151,18 +153,12 @@ class Spool:
 
     def _named(self, directory: Path, *, staged: bool) -> list[tuple[Path, RunKey, str]]:
         """What lies in the directory, read by name; anything else moves to broken/."""
-        found = []
-        for name in os.listdir(directory):  # noqa: PTH208  ten thousand names: Path costs
-            stem, _, stage = name.rpartition(".") if staged else (name, "", "")
-            try:
-                key = RunKey.read(stem)
-                if staged:
-                    Stage(stage)
-            except (InvalidDocument, ValueError):
-                self._set_aside(directory / name)
-            else:
-                found.append((directory / name, key, stage))
-        return found
+        with os.scandir(directory) as entries:
+            read = [(entry.path, _read_name(entry, staged=staged)) for entry in entries]
+        for path, name in read:
+            if name is None:
+                self._set_aside(Path(path))
+        return [(Path(path), *name) for path, name in read if name is not None]
 
     def _set_aside(self, path: Path) -> None:
         logger.error("%s is no part of a spool, set aside in %s", path, self._broken)
@@ -170,6 +166,17 @@ class Spool:
             path.rename(self._broken / path.name)
         except OSError as error:
             logger.error("%s stays where it is: %s", path, error.strerror)
+
+
+def _read_name(entry: os.DirEntry[str], *, staged: bool) -> tuple[RunKey, str] | None:
+    """A run is a directory named by its key; a reply is a file, with its stage added."""
+    stem, _, stage = entry.name.rpartition(".") if staged else (entry.name, "", "")
+    if entry.is_dir() == staged or (staged and stage not in _STAGES):
+        return None
+    try:
+        return RunKey.read(stem), stage
+    except InvalidDocument:
+        return None
 
 
 def _written_at(path: Path) -> int:
