@@ -1,18 +1,23 @@
 """Dispatcher: give the runs that are due to the broker, each to the queue of its node."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from fleetjobs.broker.parcels import Parcel, Publisher
+from fleetjobs.broker.connections import node_queue_name
+from fleetjobs.broker.parcels import Parcel, Publisher, Unconfirmed
 from fleetjobs.broker.tasks import make_parcel
 from fleetjobs.messages import Delivery, encode
 from fleetjobs.signing import SigningKey, digest
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
-from fleetjobs.store.handovers import Handover, mark_queued, runs_to_dispatch
+from fleetjobs.store.handovers import Handover, mark_queued, postpone, runs_to_dispatch
+
+logger = logging.getLogger(__name__)
 
 BATCH = 500
+SICK_PAUSE = timedelta(minutes=1)  #: a queue that does not confirm must not hold up the others
 ASK_AFTER = timedelta(minutes=1)  #: a node that told nothing of a run for that long is asked
 
 
@@ -36,12 +41,24 @@ class Dispatcher:
             due = runs_to_dispatch(connection, now, BATCH)
         if not due:
             return 0
-        self.publisher.publish(self._parcels(due, now))
+        sick = self._publish(due, now)
+        handed = [item for item in due if node_queue_name(item.node) not in sick]
+        held = [item for item in due if node_queue_name(item.node) in sick]
         with self.database.transaction() as connection:
-            moved = mark_queued(connection, due, self.clock(), ASK_AFTER)
+            postpone(connection, held, self.clock() + SICK_PAUSE)
+            moved = mark_queued(connection, handed, self.clock(), ASK_AFTER)
             if moved:
                 ring(connection, CHANGES, ",".join(sorted(moved)))
         return len(due)
+
+    def _publish(self, due: Sequence[Handover], now: datetime) -> frozenset[str]:
+        """Publish; gives the queues that the broker did not confirm for. Raises BrokerAway."""
+        try:
+            self.publisher.publish(self._parcels(due, now))
+        except Unconfirmed as unconfirmed:
+            logger.warning("some runs wait: %s", unconfirmed)
+            return frozenset(parcel.queue for parcel in unconfirmed.parcels)
+        return frozenset()
 
     def _parcels(self, due: Sequence[Handover], now: datetime) -> list[Parcel]:
         requests = {item.job: digest(item.sealed) for item in due}

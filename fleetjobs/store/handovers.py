@@ -85,6 +85,15 @@ def mark_queued(
     return ledger.write()
 
 
+def postpone(connection: Connection, handovers: Sequence[Handover], until: datetime) -> None:
+    """Have these handed over later, if they still wait for it."""
+    due = (runs.c.job == bindparam("_job"), runs.c.node == bindparam("_node"))
+    waiting = (*due, runs.c.dispatch_at.is_not(None))
+    rows = [{"_job": item.job, "_node": item.node} for item in handovers]
+    if rows:
+        connection.execute(update(runs).where(*waiting).values(dispatch_at=until), rows)
+
+
 def runs_to_ask(connection: Connection, now: datetime, limit: int) -> list[RunName]:
     """Handed-over runs whose node should have told more, and was heard of since."""
     query = (

@@ -3,22 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fleetjobs.broker.parcels import Arrival, Parcel
+from fleetjobs.broker.parcels import Arrival, Parcel, Unconfirmed
 from fleetjobs.errors import BrokerAway
 
 
 @dataclass
 class FakePublisher:
-    """Keeps what is published; refuses while `away`."""
+    """Keeps what is published; refuses while `away`, and does not confirm for `sick` queues."""
 
     published: list[Parcel] = field(default_factory=list)
     away: bool = False
+    sick: set[str] = field(default_factory=set)
 
     def publish(self, parcels: Sequence[Parcel]) -> None:
-        """Take them all, or none."""
+        """Take them, or say which are not confirmed."""
         if self.away:
             raise BrokerAway("no broker")
-        self.published += parcels
+        self.published += [parcel for parcel in parcels if parcel.queue not in self.sick]
+        if left := [parcel for parcel in parcels if parcel.queue in self.sick]:
+            raise Unconfirmed("sick", left)
 
     def close(self) -> None:
         """Nothing to let go."""

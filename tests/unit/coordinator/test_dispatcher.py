@@ -3,7 +3,7 @@
 import pytest
 
 from fleetjobs.broker.tasks import read_task
-from fleetjobs.coordinator.dispatcher import BATCH, Dispatcher
+from fleetjobs.coordinator.dispatcher import BATCH, SICK_PAUSE, Dispatcher
 from fleetjobs.errors import BrokerAway
 from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Delivery, decode
@@ -12,7 +12,7 @@ from fleetjobs.states import State
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import get_job
-from fleetjobs.store.runs import get_run
+from fleetjobs.store.runs import get_run, get_runs
 from tests.makers import NOW, Clock, keep_job
 from tests.unit.coordinator.fakes import FakePublisher
 
@@ -94,3 +94,22 @@ def test_large_jobs_go_in_batches(dispatcher: Dispatcher, database: Database) ->
     keep_job(database, *(f"n{number}" for number in range(BATCH + 1)))
 
     assert [dispatcher.step() for _ in range(3)] == [BATCH, 1, 0]
+
+
+def test_a_sick_queue_holds_up_nobody_else(
+    dispatcher: Dispatcher, database: Database, publisher: FakePublisher, clock: Clock
+) -> None:
+    """What the broker did confirm counts; what it did not is tried again later."""
+    job = keep_job(database, "web1", "web2").id
+    publisher.sick = {"node.web1"}
+
+    assert dispatcher.step() == 2
+    assert dispatcher.step() == 0
+
+    with database.reading() as connection:
+        runs = get_runs(connection, job, [NodeId("web1"), NodeId("web2")])
+    states = {node: run.state for node, run in runs.items()}
+    assert states == {"web1": State.WAITING, "web2": State.QUEUED}
+    publisher.sick = set()
+    clock.forward(SICK_PAUSE)
+    assert dispatcher.step() == 1
