@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from fleetjobs.declarations import InterfaceDocument
-from fleetjobs.messages import Beat, Delivery, Refusal, Reply, Request
+from fleetjobs.messages import Answer, Beat, Delivery, Order, Question, Refusal, Reply, Request
 
 SCHEMAS = Path(__file__).parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -20,6 +20,9 @@ KINDS: dict[str, type] = {
     "request": Request,
     "delivery": Delivery,
     "reply": Reply,
+    "order": Order,
+    "question": Question,
+    "answer": Answer,
     "refusal": Refusal,
     "beat": Beat,
     "interface": InterfaceDocument,

@@ -7,14 +7,14 @@ The JSON Schemas in `docs/schemas/` are made from these classes.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from fleetjobs.errors import InvalidDocument, InvalidInput
 from fleetjobs.jobs import JOB_ID, NODE_ID
-from fleetjobs.states import Reason, State
+from fleetjobs.states import Reason, StartIf, State
 from fleetjobs.targets import Target
 from fleetjobs.values import read_json
 
@@ -43,6 +43,14 @@ class Document(
     version: int = VERSION
 
 
+class After(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Another job, or one of its runs, that has to end first."""
+
+    job: Id
+    node: Identity | None = None  # None: the whole job
+    when: StartIf = StartIf.SUCCEEDED
+
+
 class Request(Document, frozen=True, kw_only=True, tag="request"):
     """What a caller asks for; signed by the caller's key, the same bytes for every node."""
 
@@ -56,6 +64,8 @@ class Request(Document, frozen=True, kw_only=True, tag="request"):
     created_at: Moment
     not_before: Moment | None = None
     start_before: Moment | None = None
+    after: tuple[After, ...] = ()
+    retries: Annotated[int, Meta(ge=0, le=100)] | None = None  # None: as the action declares
 
 
 class Delivery(Document, frozen=True, kw_only=True, tag="delivery"):
@@ -74,12 +84,57 @@ class Delivery(Document, frozen=True, kw_only=True, tag="delivery"):
     start_before: Moment | None = None
 
 
+class Verb(StrEnum):
+    """What a node is told to do with an attempt."""
+
+    WITHDRAW = "withdraw"  # give it back, unless it has begun
+    STOP = "stop"  # end it, whether it has begun or not
+
+
+class Order(Document, frozen=True, kw_only=True, tag="order"):
+    """A change of mind about an attempt, addressed to one node; signed by the coordinator's key.
+
+    The highest generation counts, whatever arrives first: no delivery of this generation or a
+    lower one may start any more.
+    """
+
+    job: Id
+    node: Identity
+    attempt: Annotated[int, Meta(ge=1)]
+    generation: Annotated[int, Meta(ge=1)]
+    verb: Verb
+    issued_at: Moment
+
+
+class Asked(StrEnum):
+    """What can be asked of a node's spool."""
+
+    RUNS = "runs"  # the attempts of a job, or all
+    LOG = "log"  # a part of what an attempt wrote
+
+
+class Question(Document, frozen=True, kw_only=True, tag="question"):
+    """A question to one node, answered from its disk; signed by the coordinator's key."""
+
+    id: Id
+    node: Identity
+    what: Asked
+    job: Id | None = None  # None, of RUNS: all jobs
+    attempt: Annotated[int, Meta(ge=1)] | None = None  # None, of LOG: the latest
+    stream: Literal["stdout", "stderr"] = "stdout"
+    offset: Annotated[int, Meta(ge=0)] = 0
+    limit: Annotated[int, Meta(ge=1, le=1024 * 1024)] = 64 * 1024  # bytes
+    issued_at: Moment
+    expires_at: Moment  # nobody waits for the answer any longer
+
+
 class Stage(StrEnum):
     """How far an attempt has come, as its node tells."""
 
     ACCEPTED = "accepted"  # on the node's disk
     STARTED = "started"  # its program is at work
     FINISHED = "finished"  # over; state, status and data are final
+    WITHDRAWN = "withdrawn"  # given back before it began; a higher generation may come
 
 
 class Output(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -95,7 +150,10 @@ class Reply(Document, frozen=True, kw_only=True, tag="reply"):
     job: Id
     node: Identity
     attempt: Annotated[int, Meta(ge=1)]
+    generation: Annotated[int, Meta(ge=0)] = 0  # the highest the node knows of the attempt
     stage: Stage
+    blocked_by: Id | None = None  # with ACCEPTED: the job that holds the slot it waits for
+    delay_s: float | None = None  # with FINISHED: the action asks to be tried again after so long
     state: State | None = None  # with FINISHED: the terminal state the attempt came to
     reason: Reason | None = None
     statuscode: Annotated[int, Meta(ge=0, le=255)] = 0
@@ -141,8 +199,47 @@ class Inventory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     refused: dict[str, str] = {}  # agents that could not be loaded, and why
 
 
+class RunReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An attempt as it lies on a node's disk."""
+
+    job: Id
+    attempt: int
+    generation: int = 0
+    task: str  # agent.action
+    stage: Stage
+    state: State | None = None  # with FINISHED
+    statusmsg: str = ""
+    not_before: Moment | None = None
+    accepted_at: Moment | None = None
+    started_at: Moment | None = None
+    ended_at: Moment | None = None
+    stdout_size: int = 0  # bytes
+    stderr_size: int = 0
+
+
+class LogPart(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A part of what an attempt wrote to one of its streams."""
+
+    attempt: int
+    offset: int
+    content: bytes  # base64 in JSON
+    size: int  # bytes on disk by now
+    is_over: bool  # nothing more will be written
+
+
+class Answer(Document, frozen=True, kw_only=True, tag="answer"):
+    """What a node's disk says to a question; signed by the node's key."""
+
+    node: Identity
+    question: Id
+    at: Moment
+    runs: list[RunReport] = []
+    log: LogPart | None = None
+    error: str = ""  # why there is no answer
+
+
 D = TypeVar("D", bound=Document)
-FromNode = Reply | Refusal | Beat  #: what may lie in the reply queue
+FromNode = Reply | Refusal | Beat | Answer  #: what may lie in the reply queue
 
 
 def encode(document: Document) -> bytes:

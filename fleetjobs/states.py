@@ -71,7 +71,18 @@ class Reason(StrEnum):
     WINDOW = "window"
     RESOURCE_MISSING = "resource_missing"
     RESOURCE_EXISTS = "resource_exists"
+    HOLD = "hold"  # a person set it aside
+    CANCELLED = "cancelled"  # a person called it off
     RUNS_FAILED = "runs_failed"  # of a job: more of its runs failed than it tolerates
+
+
+class StartIf(StrEnum):
+    """How a job that another one waits for has to end. spec/semantics.md, E5."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    COMPLETED = "completed"  # in any way
+    ALWAYS = "always"  # in any way, too: the word that templates use
 
 
 class Completion(StrEnum):
@@ -115,6 +126,7 @@ MOVES: Mapping[State, Mapping[State, str]] = {
     },
     _S.QUEUED: {
         _S.RUNNING: "the node started it",
+        _S.CANCELLING: "cancel was asked, and the node may have begun",
         _S.WAITING: "the node gave it back, or it has to be handed over again",
         _S.FAILED: "the node refused it",
         _S.CANCELLED: "cancelled before it was picked up",
