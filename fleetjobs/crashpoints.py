@@ -24,6 +24,11 @@ CrashPoint = Literal[
     "before_outbox",  # runner: the program has ended, its reply is not sealed
     "after_outbox",  # runner: the reply is in the outbox, the launcher not told
     "after_send",  # sender: the broker has confirmed, the outbox not cleared
+    "control_before_commit",  # control: a job is written, nothing of it is durable
+    "control_after_commit",  # control: the job is durable, the caller not told
+    "dispatcher_after_publish",  # dispatcher: the broker has the runs, the database not noted it
+    "collector_before_commit",  # collector: replies are written, nothing of it is durable
+    "collector_after_commit",  # collector: the replies are durable, the broker may not forget them
 ]
 CRASH_POINTS: tuple[CrashPoint, ...] = get_args(CrashPoint)
 

@@ -3,7 +3,8 @@
 import os
 import socket
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from http import HTTPStatus
 
 from fastapi import APIRouter, Depends, Response
@@ -16,11 +17,20 @@ from fleetjobs.api.problems import RESPONSES
 from fleetjobs.errors import DatabaseAway
 from fleetjobs.nodes import is_alive
 from fleetjobs.states import State
-from fleetjobs.store.counts import count_jobs
+from fleetjobs.store.counts import count_jobs, count_undelivered
 from fleetjobs.store.nodes import list_nodes
+
+LATE = timedelta(seconds=10)  #: a run that is due for longer has nobody who hands it over
 
 router = APIRouter(tags=["status"], responses=RESPONSES, dependencies=[Depends(clean_query)])
 probes = APIRouter(tags=["status"])
+
+
+class Health(StrEnum):
+    """Whether all works."""
+
+    OK = "ok"
+    DEGRADED = "degraded"  # jobs do not reach the broker: it or the coordinator is away
 
 
 class NodeCounts(BaseModel):
@@ -34,13 +44,14 @@ class NodeCounts(BaseModel):
 class StatusDocument(BaseModel):
     """How the org's fleet is."""
 
-    state: str = Field(description="ok")
+    state: Health
     at: datetime
     version: str = Field(description="of the server")
     hostname: str = Field(description="of the server")
     pid: int = Field(description="of the server")
     jobs: dict[State, int] = Field(description="how many jobs are in which state")
     attention: int = Field(description="how many jobs wait for a person to decide")
+    undelivered: int = Field(description="runs that the broker should have had a while ago")
     nodes: NodeCounts
 
 
@@ -56,17 +67,19 @@ def status(desk: AtDesk, caller: Caller) -> StatusDocument:
     now = desk.clock()
     with desk.database.reading() as connection:
         counts = count_jobs(connection, caller.org)
+        undelivered = count_undelivered(connection, caller.org, now - LATE)
         nodes = list_nodes(connection, caller.org, with_facts=False)
     alive = sum(is_alive(node, now) for node in nodes)
     versions = Counter(node.software for node in nodes if node.software is not None)
     return StatusDocument(
-        state="ok",
+        state=Health.DEGRADED if undelivered else Health.OK,
         at=now,
         version=__version__,
         hostname=socket.gethostname(),
         pid=os.getpid(),
         jobs={state: counts.states[state] for state in State},
         attention=counts.attention,
+        undelivered=undelivered,
         nodes=NodeCounts(alive=alive, silent=len(nodes) - alive, versions=dict(versions)),
     )
 

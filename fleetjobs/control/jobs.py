@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from fleetjobs.control.picks import pick_nodes
+from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import Conflict, Denied, InvalidTime
 from fleetjobs.interfaces import Action, Interface
 from fleetjobs.jobs import Job, JobId, NodeId
@@ -60,12 +61,17 @@ class Control:
         job = _job(sealed, request, actions, times, now, len(nodes))
         due = now if job.not_before is None else max(now, job.not_before - DELIVER_AHEAD)
         with self.database.transaction() as connection:
-            if insert_job(connection, job, nodes, meaning=meaning, dispatch_at=due):
+            created = insert_job(connection, job, nodes, meaning=meaning, dispatch_at=due)
+            if created:
                 if due <= now:
                     ring(connection, DISPATCH)
                 ring(connection, CHANGES, job.id)
-                return Submission(job, created=True)
-            earlier = _earlier(connection, request, meaning, org)
+            else:
+                earlier = _earlier(connection, request, meaning, org)
+            crash_point("control_before_commit")
+        crash_point("control_after_commit")
+        if created:
+            return Submission(job, created=True)
         if earlier is None:
             raise Conflict(f"the id {request.id} was used before")
         return Submission(earlier, created=False)

@@ -8,6 +8,7 @@ from datetime import datetime
 from fleetjobs.broker.parcels import Arrival, Subscriber
 from fleetjobs.coordinator.keys import NodeKeys
 from fleetjobs.coordinator.rejects import Reject, note_refusals, note_rejects
+from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import DatabaseAway, Refused, Unauthentic
 from fleetjobs.messages import Beat, FromNode, Refusal, Reply, decode_from_node
 from fleetjobs.signing import node_key_id
@@ -61,6 +62,7 @@ class Collector:
         arrivals = self._subscriber.take(limit=BATCH, within=within)
         if arrivals:
             self._keep(arrivals)
+            crash_point("collector_after_commit")
             self._subscriber.acknowledge(arrivals)
         return len(arrivals)
 
@@ -104,3 +106,4 @@ class Collector:
             note_rejects(connection, batch.rejects, now)
             if moved:
                 ring(connection, CHANGES, ",".join(sorted(moved)))
+                crash_point("collector_before_commit")

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from fleetjobs.broker.connections import node_queue_name
 from fleetjobs.broker.parcels import Parcel, Publisher, Unconfirmed
 from fleetjobs.broker.tasks import make_parcel
+from fleetjobs.crashpoints import crash_point
 from fleetjobs.messages import Delivery, encode
 from fleetjobs.signing import SigningKey, digest
 from fleetjobs.store.bells import CHANGES
@@ -29,6 +30,7 @@ class Dispatcher:
     publisher: Publisher
     key: SigningKey
     clock: Callable[[], datetime]
+    ask_after: timedelta = ASK_AFTER
 
     def step(self) -> int:
         """Hand over one batch; how many runs it was, 0 when none is due.
@@ -42,11 +44,12 @@ class Dispatcher:
         if not due:
             return 0
         sick = self._publish(due, now)
+        crash_point("dispatcher_after_publish")
         handed = [item for item in due if node_queue_name(item.node) not in sick]
         held = [item for item in due if node_queue_name(item.node) in sick]
         with self.database.transaction() as connection:
             postpone(connection, held, self.clock() + SICK_PAUSE)
-            moved = mark_queued(connection, handed, self.clock(), ASK_AFTER)
+            moved = mark_queued(connection, handed, self.clock(), self.ask_after)
             if moved:
                 ring(connection, CHANGES, ",".join(sorted(moved)))
         return len(due)

@@ -14,7 +14,7 @@ from fleetjobs.spool.attempts import Holder, Program
 _LOOK_S = 0.1  # how often a process is looked at whose end nobody tells us
 
 
-class Watched(Protocol):
+class Attended(Protocol):
     """A process whose end is awaited."""
 
     leader: int  # pid, and process group
@@ -67,7 +67,7 @@ class Orphan:
 class Attendance:
     """Waits for one program."""
 
-    watched: Watched
+    watched: Attended
     program: Program
     streams: Streams
     wakeup: int  # readable after SIGCHLD

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NoReturn
 
+from fleetjobs.errors import SpoolFull
 from fleetjobs.node.runner import Runner
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.registry import Registry
@@ -102,6 +103,8 @@ class Host:
             )
             (runner.start if word == START else runner.adopt)(key)
             status = 0
+        except (OSError, SpoolFull) as error:  # the launcher comes back to it
+            logger.error("run %s: %s", key, error)
         except BaseException:  # noqa: BLE001  the rim of a process: it must not go on as the host
             traceback.print_exc()
         finally:

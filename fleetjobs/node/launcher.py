@@ -131,7 +131,7 @@ class Launcher:
         now, mono = self._clock(), time.monotonic()
         moments = [self._waiting.next_end()]
         if len(self._active) < self._slots:
-            moments.append(self._waiting.next_due())
+            moments.append(self._waiting.next_due(now))
         pauses = [(moment - now).total_seconds() for moment in moments if moment]
         pauses += [min(each.tell_at, each.look_at) - mono for each in self._active.values()]
         if not self._host.is_connected:
@@ -197,10 +197,17 @@ class Launcher:
             logger.error("run %s is broken: %s", run.key, fault)
             self._settle(run, broken_verdict(fault))
             return
-        due_at = delivery.not_before or accepted.accepted_at
+        not_before = delivery.not_before
         if delay_s:
-            due_at = max(due_at, self._clock() + timedelta(seconds=delay_s))
-        self._waiting.add(Waiting(run=run, due_at=due_at, start_before=delivery.start_before))
+            not_before = self._clock() + timedelta(seconds=delay_s)
+        self._waiting.add(
+            Waiting(
+                run=run,
+                since=accepted.accepted_at,
+                not_before=not_before,
+                start_before=delivery.start_before,
+            )
+        )
 
     def _expire(self) -> int:
         """Settle what was not started in time."""

@@ -13,7 +13,7 @@ from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import BrokenRun, Fault, UnknownAction, UnknownAgent
 from fleetjobs.interfaces import Action
 from fleetjobs.messages import Output, Reply, Request, Stage, decode, encode
-from fleetjobs.node.attendance import Attendance, Child, Orphan, Watched
+from fleetjobs.node.attendance import Attendance, Attended, Child, Orphan
 from fleetjobs.node.documents import request_document
 from fleetjobs.node.process import holder, is_alive
 from fleetjobs.node.program import Begun, begin
@@ -117,7 +117,7 @@ class Runner:
         (run.path / "request.json").write_bytes(msgspec.json.encode(document))
 
     def _attend(
-        self, run: RunDirectory, program: Program, watched: Watched, streams: Streams
+        self, run: RunDirectory, program: Program, watched: Attended, streams: Streams
     ) -> tuple[Ending, Outputs]:
         attendance = Attendance(
             watched=watched,

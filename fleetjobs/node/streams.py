@@ -14,7 +14,7 @@ from pathlib import Path
 from fleetjobs.messages import Output
 
 SENT_BYTES = 256 * 1024  #: of each stream, sent with the reply; the rest stays on the node
-_KEPT_WHEN_FULL = 64 * 1024
+LEFT_BYTES = 8 * 1024 * 1024  #: of the disk, that outputs never take
 _CHUNK = 1024 * 1024
 _PIPE_BYTES = 1024 * 1024  # the most that an unprivileged process may ask for
 
@@ -44,7 +44,7 @@ class Stream:
     def read(self) -> bool:
         """Keep what there is; False at the end.
 
-        A full disk loses text, never the count, and room is made for the reply.
+        The last of the disk is left to the replies: then text is lost, but not the count.
         """
         try:
             chunk = os.read(self.pipe, _CHUNK)
@@ -52,13 +52,18 @@ class Stream:
             return True
         room = max(0, self.limit - self.size)
         self.size += len(chunk)
-        if room:
-            try:
-                os.write(self.file, chunk[:room])
-            except OSError:
-                self.limit = 0  # no holes: what follows is not kept either
-                os.ftruncate(self.file, min(os.fstat(self.file).st_size, _KEPT_WHEN_FULL))
+        if room and not self._keep(chunk[:room]):
+            self.limit = 0  # no holes: what follows is not kept either
         return bool(chunk)
+
+    def _keep(self, chunk: bytes) -> bool:
+        disk = os.fstatvfs(self.file)
+        if disk.f_bavail * disk.f_frsize < LEFT_BYTES:
+            return False
+        try:
+            return os.write(self.file, chunk) == len(chunk)
+        except OSError:
+            return False
 
     def drain(self) -> None:
         """Keep what lies in the pipe, and wait for no more."""

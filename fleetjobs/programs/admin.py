@@ -1,11 +1,11 @@
 """Admin: prepare a server's database, its first org, accounts and tokens.
 
-    python -m fleetjobs.programs.admin init [--org ORG]
-    python -m fleetjobs.programs.admin account NAME [--org ORG] [--role ROLE] [--key FILE]
-    python -m fleetjobs.programs.admin token ACCOUNT [--name NAME] [--days DAYS]
+    fj server init [--org ORG]
+    fj server account NAME [--org ORG] [--role ROLE] [--key FILE | --verify-key TEXT]
+    fj server token ACCOUNT [--name NAME] [--days DAYS]
 
-It works on the database itself, so it needs the server's settings and no token. Each command may
-be repeated: what is there already is left as it is.
+It works on the database itself, so it needs the server's settings and no token. `init` and
+`account` may be repeated: what is there already is left as it is.
 """
 
 import argparse
@@ -80,7 +80,11 @@ def run(options: argparse.Namespace, settings: ServerSettings, *, now: datetime)
 
 
 def _account(database: Database, options: argparse.Namespace, *, now: datetime) -> str:
-    key = have_key(account_key_id(options.name), options.key) if options.key else None
+    key = None
+    if options.key:
+        key = have_key(account_key_id(options.name), options.key)
+    elif options.verify_key:
+        key = VerifyKey.from_text(options.verify_key)
     role = Role(options.role)
     account = Account(name=options.name, org=options.org, role=role, verify_key=key)
     have_account(database, account, now=now)
@@ -90,19 +94,22 @@ def _account(database: Database, options: argparse.Namespace, *, now: datetime) 
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m fleetjobs.programs.admin",
+        prog="fj server",
         description="Prepare a server's database, its first org, accounts and tokens.",
     )
-    parser.add_argument("--config", type=Path, help="the server's settings, TOML")
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--config", type=Path, help="the server's settings, TOML")
     commands = parser.add_subparsers(dest="command", required=True)
-    init = commands.add_parser("init", help="tables, org and the server's key")
+    init = commands.add_parser("init", parents=[where], help="tables, org and the server's key")
     init.add_argument("--org", default=ORG)
-    account = commands.add_parser("account", help="an account")
+    account = commands.add_parser("account", parents=[where], help="an account")
     account.add_argument("name")
     account.add_argument("--org", default=ORG)
     account.add_argument("--role", choices=[*Role], default=Role.OPERATOR.value)
-    account.add_argument("--key", type=Path, help="its private key; made if there is none")
-    token = commands.add_parser("token", help="a token, printed once")
+    key = account.add_mutually_exclusive_group()
+    key.add_argument("--key", type=Path, help="its private key; made if there is none")
+    key.add_argument("--verify-key", metavar="TEXT", help="its public key, in base64url")
+    token = commands.add_parser("token", parents=[where], help="a token, printed once")
     token.add_argument("account")
     token.add_argument("--name", default="cli")
     token.add_argument("--days", type=int, help="valid so long; for ever if left out")

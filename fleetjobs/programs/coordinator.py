@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fleetjobs.broker.connections import REPLIES
@@ -44,7 +44,13 @@ def coordinate(settings: CoordinatorSettings) -> None:
         database = stack.enter_context(closing(Database.open(settings.database)))
         publisher = stack.enter_context(closing(open_publisher(settings.broker)))
         subscriber = stack.enter_context(closing(QueueSubscriber(settings.broker, REPLIES)))
-        dispatcher = Dispatcher(database=database, publisher=publisher, key=key, clock=now)
+        dispatcher = Dispatcher(
+            database=database,
+            publisher=publisher,
+            key=key,
+            clock=now,
+            ask_after=timedelta(seconds=settings.ask_after_s),
+        )
         collector = Collector(database=database, subscriber=subscriber, clock=now)
         reaper = Reaper(database=database, clock=now)
         loops = Loops()

@@ -108,7 +108,7 @@ def prepare(premises: Premises, nodes: Sequence[str]) -> None:
     """Make directories, keys, the trust store, the policy, and what each node is; once."""
     premises.root.mkdir(parents=True, exist_ok=True)
     premises.root.chmod(0o700)  # keys, a token, requests; no umask, which actions would inherit
-    for directory in ("keys", "logs", "nodes", "trust", "broker"):
+    for directory in ("agents", "broker", "keys", "logs", "nodes", "trust"):
         (premises.root / directory).mkdir(mode=0o700, exist_ok=True)
     trusted = {
         COORDINATOR: premises.key(COORDINATOR),
@@ -165,6 +165,7 @@ def write_settings(
             key="key.pem",
             trust="../../trust",
             policy="../../policy.toml",
+            agents=["../../agents"],  # the owner's own, for all nodes
             facts=["facts.d"],
             classes="classes",
         )

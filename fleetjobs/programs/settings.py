@@ -42,6 +42,7 @@ class CoordinatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     broker: str  # URL
     database: str  # URL
     key: Path  # the coordinator's private key, PEM
+    ask_after_s: float = 60.0  # a node that told nothing of a run for that long is asked
     log_level: str = "INFO"
 
 

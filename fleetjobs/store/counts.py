@@ -1,12 +1,13 @@
-"""Counts: how many of an org's jobs stand where."""
+"""Counts: how many of an org's jobs and runs stand where."""
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
 from fleetjobs.states import State
-from fleetjobs.store.schema import jobs
+from fleetjobs.store.schema import jobs, runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +31,9 @@ def count_jobs(connection: Connection, org: str) -> JobCounts:
         states[State(state)] += number
         attention += number if needed else 0
     return JobCounts(states, attention)
+
+
+def count_undelivered(connection: Connection, org: str, before: datetime) -> int:
+    """How many of the org's runs were due for hand-over before that time and still are."""
+    query = select(func.count()).where(runs.c.org == org, runs.c.dispatch_at < before)
+    return connection.execute(query).scalar_one()

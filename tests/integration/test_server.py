@@ -108,15 +108,14 @@ class Messages:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RunningServer]:
-    """A server that runs."""
-    url = f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}"
+def server(tmp_path: Path, database_url: str) -> Iterator[RunningServer]:
+    """A server that runs, on each database."""
     SigningKey.generate(SERVER).save(tmp_path / "server.pem")
     port = free_port()
     settings = tmp_path / "server.toml"
-    settings.write_text(f'database = "{url}"\nkey = "server.pem"\nport = {port}\n')
+    settings.write_text(f'database = "{database_url}"\nkey = "server.pem"\nport = {port}\n')
     with contextlib.ExitStack() as connections:
-        running = RunningServer(make_house(url), settings, port, connections)
+        running = RunningServer(make_house(database_url), settings, port, connections)
         running.start()
         yield running
     assert running.process is not None

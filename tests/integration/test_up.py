@@ -41,6 +41,18 @@ def test_a_fleet_answers_heals_and_remembers(tmp_path: Path) -> None:
     wait_for(lambda: not remains(state), within=30.0)
 
 
+@pytest.mark.spec("S0-13")
+def test_a_fleet_works_on_a_broker_and_a_database_of_ones_own(
+    tmp_path: Path, broker_url: str, postgres_url: str
+) -> None:
+    with up(tmp_path, "--nodes=2", "--broker", broker_url, "--database", postgres_url):
+        assert senders(tmp_path) == {"node1", "node2"}
+        replies = list(client(tmp_path, "demo").echo(text="hello"))
+
+    assert [reply.data["text"] for reply in replies] == ["hello", "hello"]
+    assert not (tmp_path / "fleetjobs.sqlite").exists()
+
+
 def test_a_killed_fleet_takes_its_processes_with_it(tmp_path: Path) -> None:
     """Nobody would stop them, and the next fleet would share their queues and spools."""
     state = tmp_path / "state"

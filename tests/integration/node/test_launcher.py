@@ -1,5 +1,6 @@
 """When runs start, how many at once, and what becomes of those that may not."""
 
+import os
 import time
 from datetime import timedelta
 
@@ -127,8 +128,9 @@ def test_another_thread_may_wake_it(desk: Desk) -> None:
     assert time.monotonic() - before < 5
 
 
-def add_many(desk: Desk, count: int) -> list[RunDirectory]:
-    """Runs with one and the same sealed text, for sealing takes its time."""
+def add_many(desk: Desk, count: int, monkeypatch: pytest.MonkeyPatch) -> list[RunDirectory]:
+    """Runs with one and the same sealed text, and not fsynced: both would take their time."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     delivery, request = seal_run(make_key(), not_before=now() + timedelta(hours=1))
     return [
         desk.spool.add(make_key(), delivery=delivery, request=request, accepted_at=now())
@@ -137,8 +139,10 @@ def add_many(desk: Desk, count: int) -> list[RunDirectory]:
 
 
 @pytest.mark.slow
-def test_10_000_waiting_runs_cost_a_step_nothing(desk: Desk) -> None:
-    add_many(desk, 10_000)
+def test_10_000_waiting_runs_cost_a_step_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_many(desk, 10_000, monkeypatch)
     desk.launcher.step()
     assert desk.launcher.waiting == 10_000
 
@@ -150,8 +154,10 @@ def test_10_000_waiting_runs_cost_a_step_nothing(desk: Desk) -> None:
 
 
 @pytest.mark.slow
-def test_10_000_finished_runs_are_looked_through_in_3_seconds(desk: Desk) -> None:
-    for run in add_many(desk, 10_000):
+def test_10_000_finished_runs_are_looked_through_in_3_seconds(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run in add_many(desk, 10_000, monkeypatch):
         (run.path / "final").write_text("x")
     desk.close()
 

@@ -1,5 +1,6 @@
 """Nodes, agents, and how the fleet is."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -95,6 +96,20 @@ def test_status_counts_jobs_and_nodes(house: House, ann: TestClient, submit: Sub
     assert {"hostname", "pid", "version"} <= status.keys()
     foreign = house.client("eve").get("/api/v1/status").json()
     assert (foreign["jobs"]["succeeded"], foreign["nodes"]["alive"]) == (0, 1)
+
+
+@pytest.mark.spec("S1-34")
+def test_status_says_when_jobs_do_not_reach_the_broker(
+    ann: TestClient, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever hands them over, or takes them, is away."""
+    submit()
+    assert ann.get("/api/v1/status").json()["state"] == "ok"
+
+    monkeypatch.setattr("fleetjobs.api.status.LATE", timedelta(0))
+
+    status = ann.get("/api/v1/status").json()
+    assert (status["state"], status["undelivered"]) == ("degraded", 3)
 
 
 def test_probes_need_no_token(house: House) -> None:

@@ -15,11 +15,14 @@ def at(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def waiting(number: int, due: float = 0, end: float | None = None) -> Waiting:
+def waiting(number: int, due: float | None = None, end: float | None = None) -> Waiting:
     key = RunKey(JobId(f"0190a1b2-0000-7000-8000-{number:012}"), 1)
-    run = RunDirectory(key, Path(), Path())
-    start_before = None if end is None else at(end)
-    return Waiting(run=run, due_at=at(due), start_before=start_before)
+    return Waiting(
+        run=RunDirectory(key, Path(), Path()),
+        since=at(number),
+        not_before=None if due is None else at(due),
+        start_before=None if end is None else at(end),
+    )
 
 
 def test_runs_are_taken_in_the_order_in_which_they_are_due() -> None:
@@ -29,34 +32,57 @@ def test_runs_are_taken_in_the_order_in_which_they_are_due() -> None:
 
     taken = [runs.take_due(at(2)), runs.take_due(at(2)), runs.take_due(at(2))]
 
-    assert [each.due_at if each else None for each in taken] == [at(1), at(2), None]
+    assert [each.not_before if each else None for each in taken] == [at(1), at(2), None]
     assert len(runs) == 1
-    assert runs.next_due() == at(3)
+    assert runs.next_due(at(2)) == at(3)
+
+
+def test_a_run_without_a_time_queues_up_behind_those_that_were_due_before_it_came() -> None:
+    runs = WaitingRuns()
+    runs.add(waiting(5))
+    runs.add(waiting(6, due=4))
+    runs.add(waiting(3))
+
+    taken = [runs.take_due(at(9)) for _ in range(3)]
+
+    assert taken == [waiting(3), waiting(6, due=4), waiting(5)]
+
+
+def test_a_clock_that_is_set_back_holds_up_only_what_asked_for_a_time() -> None:
+    runs = WaitingRuns()
+    runs.add(waiting(100))
+    runs.add(waiting(101, due=50))
+
+    assert runs.next_due(at(0)) == at(0)
+    assert runs.take_due(at(0)) == waiting(100)
+    assert runs.take_due(at(0)) is None
+    assert runs.next_due(at(0)) == at(50)
 
 
 def test_a_run_past_its_end_is_taken_as_expired_and_never_as_due() -> None:
     runs = WaitingRuns()
-    runs.add(waiting(1, due=0, end=5))
+    runs.add(waiting(1, end=5))
 
     assert runs.take_expired(at(5)) is None
     assert runs.next_end() == at(5)
-    assert runs.take_expired(at(6)) == waiting(1, due=0, end=5)
+    assert runs.take_expired(at(6)) == waiting(1, end=5)
     assert runs.take_due(at(6)) is None
-    assert runs.next_due() is None
+    assert runs.next_due(at(6)) is None
     assert len(runs) == 0
 
 
 def test_a_run_that_was_started_does_not_expire() -> None:
     runs = WaitingRuns()
-    runs.add(waiting(1, due=0, end=5))
+    runs.add(waiting(1, end=5))
 
     assert runs.take_due(at(1)) is not None
     assert runs.take_expired(at(6)) is None
 
 
-def test_a_run_that_is_added_again_has_its_later_time() -> None:
+def test_a_run_that_comes_back_waits_for_its_new_time() -> None:
     runs = WaitingRuns()
-    runs.add(waiting(1, due=0))
+    runs.add(waiting(1))
+    assert runs.take_due(at(1)) is not None
     runs.add(waiting(1, due=9))
 
     assert runs.take_due(at(1)) is None
@@ -64,10 +90,15 @@ def test_a_run_that_is_added_again_has_its_later_time() -> None:
     assert runs.take_due(at(9)) is None
 
 
-@given(st.lists(st.tuples(st.integers(0, 20), st.none() | st.integers(0, 20)), max_size=30))
-def test_every_run_is_taken_exactly_once(times: list[tuple[int, int | None]]) -> None:
+times = st.none() | st.integers(0, 20)
+
+
+@given(st.lists(st.tuples(times, times), max_size=30))
+def test_every_run_is_taken_exactly_once(
+    all_times: list[tuple[int | None, int | None]],
+) -> None:
     runs = WaitingRuns()
-    for number, (due, end) in enumerate(times):
+    for number, (due, end) in enumerate(all_times):
         runs.add(waiting(number, due, end))
 
     taken = []
@@ -75,5 +106,5 @@ def test_every_run_is_taken_exactly_once(times: list[tuple[int, int | None]]) ->
         while (found := runs.take_expired(at(second)) or runs.take_due(at(second))) is not None:
             taken.append(found.run.key)
 
-    assert sorted(taken) == [waiting(number).run.key for number in range(len(times))]
+    assert sorted(taken) == [waiting(number).run.key for number in range(len(all_times))]
     assert len(runs) == 0

@@ -23,10 +23,10 @@ def config(tmp_path: Path) -> str:
 
 def test_init_makes_the_tables_the_org_and_the_key_once(config: str, tmp_path: Path) -> None:
     """A second time changes nothing."""
-    assert main(["--config", config, "init"]) == 0
+    assert main(["init", "--config", config]) == 0
     key = SigningKey.load(SERVER, tmp_path / "keys/server.pem").verify_key
 
-    assert main(["--config", config, "init"]) == 0
+    assert main(["init", "--config", config]) == 0
     assert SigningKey.load(SERVER, tmp_path / "keys/server.pem").verify_key == key
     assert stat.S_IMODE((tmp_path / "keys/server.pem").stat().st_mode) == 0o600
 
@@ -35,13 +35,13 @@ def test_an_account_gets_a_key_and_a_token(
     config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The token is all that is printed, so that a script can take it."""
-    main(["--config", config, "init"])
+    main(["init", "--config", config])
     key = tmp_path / "ann.pem"
-    account = ["--config", config, "account", "ann", "--role", "admin", "--key", str(key)]
+    account = ["account", "ann", "--config", config, "--role", "admin", "--key", str(key)]
     assert [main(account), main(account)] == [0, 0]
     capsys.readouterr()
 
-    assert main(["--config", config, "token", "ann", "--days", "30"]) == 0
+    assert main(["token", "ann", "--config", config, "--days", "30"]) == 0
 
     token = capsys.readouterr().out.strip()
     database = Database.open(f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}")
@@ -54,15 +54,31 @@ def test_an_account_gets_a_key_and_a_token(
     assert found.verify_key == SigningKey.load(account_key_id("ann"), key).verify_key
 
 
+def test_an_account_may_keep_its_private_key_to_itself(config: str, tmp_path: Path) -> None:
+    """The public half is enough; it replaces the one before."""
+    main(["init", "--config", config])
+    keys = [SigningKey.generate(account_key_id("ann")).verify_key for _ in range(2)]
+
+    for key in keys:
+        assert main(["account", "ann", "--config", config, "--verify-key", key.text]) == 0
+
+    database = Database.open(f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}")
+    with database.reading() as connection:
+        found = get_account(connection, "ann")
+    database.close()
+    assert found is not None
+    assert found.verify_key == keys[1]
+
+
 def test_what_cannot_be_done_is_said_and_is_no_success(
     config: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In a line, without a traceback."""
-    main(["--config", config, "init"])
-    main(["--config", config, "account", "ann"])
+    main(["init", "--config", config])
+    main(["account", "ann", "--config", config])
 
-    assert main(["--config", config, "account", "ann", "--role", "viewer"]) == 1
+    assert main(["account", "ann", "--config", config, "--role", "viewer"]) == 1
     assert "ann is operator of default already" in capsys.readouterr().err
-    assert main(["--config", config, "token", "bob"]) == 1
+    assert main(["token", "bob", "--config", config]) == 1
     assert "there is no account 'bob'" in capsys.readouterr().err
-    assert main(["--config", f"{config}.none", "init"]) == 1
+    assert main(["init", "--config", f"{config}.none"]) == 1

@@ -73,6 +73,7 @@ def test_what_is_written_for_a_node_can_be_read_by_it(premises: Premises) -> Non
     assert settings.key.exists()
     assert settings.policy.exists()
     assert settings.trust.is_dir()
+    assert [path.is_dir() for path in settings.agents] == [True]
 
 
 def test_the_profile_works_for_the_command_line_and_is_private(premises: Premises) -> None:
