@@ -1,4 +1,4 @@
-"""Tasks: a delivery as a Celery message (task protocol 2), made without Celery's own detours.
+"""Tasks: what a node is sent, as Celery messages (task protocol 2), made without Celery's detours.
 
 Celery rebuilds exchange, routing, headers and serialisation for each call; a fan-out knows all of
 that once, so the message is written down directly:
@@ -6,13 +6,16 @@ https://docs.celeryq.dev/en/stable/internals/protocol.html
 """
 
 import json
+from collections.abc import Mapping
 
 from fleetjobs.broker.connections import REPLIES, node_queue_name
 from fleetjobs.broker.parcels import Parcel
 from fleetjobs.errors import InvalidDocument
-from fleetjobs.messages import Delivery
+from fleetjobs.messages import Delivery, Order, Question
 
 JOSE = "application/jose"  #: content type of a sealed document (RFC 7515, 9.2.1)
+ORDER = "fleetjobs.order"  #: task name of an order
+QUESTION = "fleetjobs.question"  #: task name of a question
 _EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
@@ -28,8 +31,30 @@ def make_parcel(
 
     Nothing outside the sealed documents is believed by the node; the headers serve Celery's tools.
     """
-    name = task_id(delivery)
-    body = [[], {"delivery": sealed_delivery, "request": sealed_request}, _EMBED]
+    return _parcel(
+        node_queue_name(delivery.node),
+        task,
+        task_id(delivery),
+        {"delivery": sealed_delivery, "request": sealed_request},
+        retries=delivery.attempt - 1,
+    )
+
+
+def make_order_parcel(*, order: Order, sealed_order: str) -> Parcel:
+    """The Celery message for an order; its id is `<job>.<node>.<attempt>.order<generation>`."""
+    name = f"{order.job}.{order.node}.{order.attempt}.order{order.generation}"
+    return _parcel(node_queue_name(order.node), ORDER, name, {"order": sealed_order})
+
+
+def make_question_parcel(*, question: Question, sealed_question: str) -> Parcel:
+    """The Celery message for a question; its id is the question's."""
+    queue = node_queue_name(question.node)
+    return _parcel(queue, QUESTION, question.id, {"question": sealed_question})
+
+
+def _parcel(
+    queue: str, task: str, name: str, documents: Mapping[str, str], *, retries: int = 0
+) -> Parcel:
     headers = {
         "lang": "py",
         "task": task,
@@ -37,7 +62,7 @@ def make_parcel(
         "root_id": name,
         "parent_id": None,
         "group": None,
-        "retries": delivery.attempt - 1,
+        "retries": retries,
         "eta": None,  # never: the broker keeps no time for us
         "expires": None,
         "timelimit": [None, None],
@@ -46,8 +71,8 @@ def make_parcel(
         "origin": "coordinator",
     }
     return Parcel(
-        queue=node_queue_name(delivery.node),
-        body=json.dumps(body).encode(),
+        queue=queue,
+        body=json.dumps([[], documents, _EMBED]).encode(),
         content_type="application/json",
         headers=headers,
         properties={"correlation_id": name},
@@ -56,14 +81,29 @@ def make_parcel(
 
 def read_task(body: bytes) -> tuple[str, str]:
     """The sealed delivery and request in a message's body. Raises InvalidDocument."""
+    delivery, request = _read(body, "delivery", "request")
+    return delivery, request
+
+
+def read_order(body: bytes) -> str:
+    """The sealed order in a message's body. Raises InvalidDocument."""
+    return _read(body, "order")[0]
+
+
+def read_question(body: bytes) -> str:
+    """The sealed question in a message's body. Raises InvalidDocument."""
+    return _read(body, "question")[0]
+
+
+def _read(body: bytes, *names: str) -> list[str]:
     try:
         _, documents, _ = json.loads(body)
-        delivery, request = documents["delivery"], documents["request"]
+        found = [documents[name] for name in names]
     except (ValueError, TypeError, KeyError, RecursionError):
-        delivery = request = None
-    if not isinstance(delivery, str) or not isinstance(request, str):
-        raise InvalidDocument("not a task with a delivery and a request")
-    return delivery, request
+        found = []
+    if not found or not all(isinstance(text, str) for text in found):
+        raise InvalidDocument(f"not a task with {' and '.join(f'a {name}' for name in names)}")
+    return found
 
 
 def reply_parcel(sealed: str) -> Parcel:
