@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 JOBS ?= logical
 
-.PHONY: help setup servers lint check test demo spec bench lock
+.PHONY: help setup servers lint check test demo docs spec bench lock
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -29,6 +29,12 @@ test: setup servers ## set everything up and run all tests, on real brokers and 
 
 demo: setup ## start a fleet of three nodes and let it do something
 	@tools/demo
+
+docs: setup ## write the parts of docs/ that are made from the code
+	$(BIN)/python docs/make_schemas.py
+	$(BIN)/python docs/make_reference.py
+	UPDATE_DOCS=1 $(PYTEST) -q tests/unit/api/test_reference.py
+	$(BIN)/python -m tests.spec_table
 
 spec: setup ## write docs/spec.md: what is promised, and which test holds it
 	$(BIN)/python -m tests.spec_table

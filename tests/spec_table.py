@@ -3,6 +3,8 @@
 The rows are in spec_rows.toml, the tests say theirs: `@pytest.mark.spec("S1-13")`.
 """
 
+import contextlib
+import io
 import re
 import sys
 import tomllib
@@ -74,10 +76,13 @@ def _holders(tests: set[str]) -> str:
 def main() -> int:
     """Collect the tests and write the page; the exit status."""
     collector = Collector()
-    status = pytest.main(
-        ["--collect-only", "-qq", "-p", "no:randomly", str(ROOT / "tests")], plugins=[collector]
-    )
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        status = pytest.main(
+            ["--collect-only", "-q", "-p", "no:randomly", str(ROOT / "tests")], plugins=[collector]
+        )
     if status not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        sys.stderr.write(said.getvalue())
         return int(status)
     rows = read_rows()
     unknown = set(collector.tests) - {row for section in rows.values() for row, _ in section}

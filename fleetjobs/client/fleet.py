@@ -106,6 +106,7 @@ def nearest(word: str, known: list[str]) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(word, known, n=3, cutoff=0.6)
+    close = close or [name for name in sorted(known) if len(word) > 1 and word in name][:3]
     if close:
         return f"; did you mean {' or '.join(close)}?"
     if not known:

@@ -197,7 +197,7 @@ def banner(wish: Wish) -> str:
         lines.append(f"  export FLEETJOBS_CONFIG={premises.client}")
     lines += [
         "  fj ping",
-        "  fj rpc package status package=bash",
+        "  fj rpc package status name=bash",
         "  fj rpc rpcutil get_fact fact=role -C web",
         "",
         "ctrl-C stops it; what runs on its nodes then goes on, and is reported at the next start.",

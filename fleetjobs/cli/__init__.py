@@ -1,0 +1,1 @@
+"""The command line: `fleetjobs`, or `fj` for short."""

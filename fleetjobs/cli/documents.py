@@ -1,0 +1,27 @@
+"""Documents: how what the server sends is shown as JSON, and in which style states are named."""
+
+import json
+import re
+from typing import Any
+
+from fleetjobs.states import State
+
+_RISKY = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def in_json(document: Any, indent: int | None = 2) -> str:
+    """JSON that is safe to look at: what a terminal might act on is escaped."""
+    text = json.dumps(document, ensure_ascii=False, indent=indent)
+    return _RISKY.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def style_of(state: str) -> str | None:
+    """The style of a state's name."""
+    return {
+        State.SUCCEEDED: "green",
+        State.FAILED: "red",
+        State.EXPIRED: "red",
+        State.RUNNING: "cyan",
+        State.PAUSED: "yellow",
+        State.CANCELLED: "yellow",
+    }.get(State(state) if state in frozenset(State) else State.QUEUED)

@@ -1,0 +1,135 @@
+"""Views of one job: its head, its runs as a table, its runs at length."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from shlex import quote
+
+from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.documents import in_json, style_of
+from fleetjobs.cli.screen import Screen, clean, line
+from fleetjobs.cli.words import local, span
+from fleetjobs.client.fleet import Fleet
+from fleetjobs.client.replies import Document, read_reply
+from fleetjobs.errors import Fault
+from fleetjobs.states import State
+
+LOG_BYTES = 2000  #: the end of each stream that is shown with a run
+
+
+def header(screen: Screen, job: Document) -> None:
+    """What was asked for, and how it stands."""
+    state = screen.paint(line(job["state"]), style_of(job["state"]) or "bold")
+    why = job["reason"] or job["wait_reason"]
+    done = ", partly done" if job["completion"] == "partial" else ""
+    tally = ", ".join(f"{count} {line(name)}" for name, count in job["tally"].items())
+    rows = [
+        ("state", state + (f" ({line(why)})" if why else "") + done),
+        ("action", f"{line(job['agent'])}.{line(job['action'])}"),
+        ("inputs", line(in_json(job["data"], indent=None)) if job["data"] else ""),
+        ("nodes", f"{job['nodes']}: {tally}"),
+        ("target", line(as_options(job["target"])) or "every node"),
+        ("caller", f"{line(job['caller'])} of {line(job['org'])}"),
+        ("asked", local(job["created_at"])),
+        ("due", local(job["not_before"])),
+        ("until", local(job["start_before"]) if not State(job["state"]).is_terminal else ""),
+        ("started", local(job["started_at"])),
+        ("ended", local(job["ended_at"]) + _took(job)),
+    ]
+    screen.write(f"{screen.paint('    job', 'bold')}  {line(job['id'])}")
+    for title, text in rows:
+        if text:
+            screen.write(f"{screen.paint(f'{title:>7}', 'bold')}  {text}")
+    screen.write()
+
+
+def as_options(target: Document) -> str:
+    """A target as the options that make it."""
+    words = [
+        (flag, value)
+        for flag, name in (
+            ("-I", "identities"),
+            ("-F", "facts"),
+            ("-C", "classes"),
+            ("-A", "agents"),
+        )
+        for value in target.get(name) or ()
+    ]
+    for flag, name in (
+        ("-S", "compound"),
+        ("-T", "org"),
+        ("--limit", "limit"),
+        ("--limit-seed", "seed"),
+    ):
+        if target.get(name) is not None:
+            words.append((flag, str(target[name])))
+    return " ".join(f"{flag} {quote(value)}" for flag, value in words)
+
+
+def runs_table(screen: Screen, runs: Sequence[Document]) -> None:
+    """A row for each run."""
+    columns = [
+        Column("node", "bold"),
+        Column("state", style_of),
+        Column("reason"),
+        Column("status", right=True),
+        Column("message", wraps=True),
+        Column("started"),
+        Column("took", right=True),
+    ]
+    rows = [
+        [
+            run["node"],
+            run["state"],
+            run["reason"] or run["wait_reason"],
+            run["statuscode"],
+            "" if run["statusmsg"] == "OK" else run["statusmsg"],
+            local(run["started_at"]),
+            _took(run).strip(" ()"),
+        ]
+        for run in runs
+    ]
+    draw(screen, columns, rows)
+
+
+def details(screen: Screen, asked: Fleet, job: Document, runs: Sequence[Document]) -> None:
+    """Every run with its data and the end of what it wrote."""
+    from fleetjobs.cli.printing import Texts
+    from fleetjobs.client.asking import fetch_interface
+
+    try:
+        action = fetch_interface(asked, job["agent"]).actions.get(job["action"])
+    except Fault:  # nobody has the agent any more; its replies can be shown all the same
+        action = None
+    texts = Texts(screen, action)
+    for run in runs:
+        if not State(run["state"]).is_terminal:
+            state = screen.paint(line(run["state"]), style_of(run["state"]) or "yellow")
+            screen.write(f"{screen.paint(line(run['node']), 'bold')}  {state}\n")
+            continue
+        screen.write(texts.reply(read_reply(run), 0).rstrip("\n"))
+        if run["started_at"]:
+            took = f"started {local(run['started_at'])}{_took(run)}, attempt {run['attempt']}"
+            screen.write(f"   {screen.paint(took, 'dim')}")
+        for stream in ("stdout", "stderr"):
+            _log(screen, asked, run, stream)
+        screen.write()
+
+
+def _log(screen: Screen, asked: Fleet, run: Document, stream: str) -> None:
+    size = run["logs"][stream]["size"]
+    if not size:
+        return
+    content, _ = asked.log(run["job"], run["node"], stream, [("tail", LOG_BYTES)])
+    more = f", the last {len(content)} of {size} bytes" if len(content) < size else ""
+    screen.write(f"   {screen.paint(f'{stream}{more}:', 'bold')}")
+    for text in clean(content.decode("utf-8", "replace")).splitlines():
+        screen.write(f"      {text}")
+
+
+def _took(found: Document) -> str:
+    """` (3 s)`, if it has both begun and ended."""
+    began, ended = found["started_at"], found["ended_at"]
+    if not began or not ended:
+        return ""
+    took = datetime.fromisoformat(ended) - datetime.fromisoformat(began)
+    return f" ({span(max(took, timedelta()))})"

@@ -1,0 +1,192 @@
+"""`fj job`: list jobs, look at one, wait for it, read what it wrote."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import rich_click as click
+
+from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.complete import job_ids, node_names
+from fleetjobs.cli.documents import in_json, style_of
+from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.job_logs import show_logs
+from fleetjobs.cli.job_views import details, header, runs_table
+from fleetjobs.cli.screen import stderr, stdout
+from fleetjobs.cli.session import fleet
+from fleetjobs.cli.words import Duration, Moment, ago
+from fleetjobs.client.fleet import NOT_FOUND, Fleet
+from fleetjobs.client.replies import Document
+from fleetjobs.errors import NotFound, Problem
+from fleetjobs.states import State
+
+LAST = "last"  #: stands for the newest job of whoever asks
+
+_JOB = click.argument("job", metavar="JOB", shell_complete=job_ids)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+@click.group(epilog=EPILOG)
+def job() -> None:
+    """List jobs, look at one, wait for it, read its logs.
+
+    A JOB is its id, or `last`: the newest of your own.
+    """
+
+
+@job.command("list", epilog=EPILOG)
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([state.value for state in State]),
+    metavar="STATE",
+    help="Jobs in that state; several may be given.",
+)
+@click.option("--agent", metavar="AGENT", help="Jobs of that agent.")
+@click.option("--action", metavar="ACTION", help="Jobs of that action.")
+@click.option("--caller", metavar="ACCOUNT", help="Jobs of that account; `me`: your own.")
+@click.option("--node", metavar="NODE", shell_complete=node_names, help="Jobs on that node.")
+@click.option("--since", type=Moment(), metavar="TIME", help="Asked for at that time or later.")
+@click.option("--until", type=Moment(), metavar="TIME", help="Asked for before that time.")
+@click.option("--attention", is_flag=True, help="Jobs that wait for a person.")
+@click.option("-n", "--limit", type=click.IntRange(1), default=25, help="How many; 25 by default.")
+@click.option("-q", "--quiet", is_flag=True, help="Only their ids.")
+@_JSON
+def list_(*, states: tuple[str, ...], limit: int, quiet: bool, as_json: bool, **given: Any) -> int:
+    """List jobs, the newest first."""
+    query: list[tuple[str, str | int | None]] = [("state", state) for state in states]
+    query += [(name, given[name]) for name in ("agent", "action", "caller", "node")]
+    for name in ("since", "until"):
+        query.append((name, given[name].isoformat() if given[name] else None))
+    if given["attention"]:
+        query.append(("attention", "true"))
+    jobs = list(fleet().jobs(query, most=limit))
+    screen = stdout()
+    if as_json:
+        screen.write(in_json({"items": jobs}))
+    elif quiet:
+        for found in jobs:
+            screen.write(found["id"])
+    elif jobs:
+        _table(jobs)
+    else:
+        stderr().write("There is no such job.")
+    return Exit.OK
+
+
+def _table(jobs: list[Document]) -> None:
+    now = datetime.now(UTC)
+    columns = [
+        Column("job", "bold"),
+        Column("state", style_of),
+        Column("action", wraps=True),
+        Column("nodes", right=True),
+        Column("ok", right=True),
+        Column("failed", right=True),
+        Column("caller", wraps=True),
+        Column("asked"),
+    ]
+    rows = [
+        [
+            found["id"],
+            found["state"],
+            f"{found['agent']}.{found['action']}",
+            found["nodes"],
+            found["tally"].get("succeeded", 0),
+            sum(found["tally"].get(state, 0) for state in ("failed", "expired")),
+            found["caller"],
+            ago(found["created_at"], now),
+        ]
+        for found in jobs
+    ]
+    draw(stdout(), columns, rows)
+
+
+@job.command(epilog=EPILOG)
+@_JOB
+@click.option("--node", metavar="NODE", shell_complete=node_names, help="Only the run there.")
+@click.option("-v", "--verbose", is_flag=True, help="What every node replied, not a table.")
+@_JSON
+def show(job: str, *, node: str | None, verbose: bool, as_json: bool) -> int:
+    """Show how a job stands, and how it went on each node."""
+    asked = fleet()
+    found = find_job(asked, job)
+    runs = [asked.run(found["id"], node)] if node else list(asked.runs(found["id"]))
+    screen = stdout()
+    if as_json:
+        screen.write(in_json({**found, "runs": runs}))
+        return Exit.OK
+    header(screen, found)
+    if verbose or len(runs) == 1:
+        details(screen, asked, found, runs)
+    else:
+        runs_table(screen, runs)
+    return Exit.OK
+
+
+@job.command(epilog=EPILOG)
+@_JOB
+@click.option(
+    "-t",
+    "--timeout",
+    type=Duration(),
+    metavar="DURATION",
+    help="Wait no longer than that; by default until the job has ended.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the job.")
+def wait(job: str, *, timeout: timedelta | None, as_json: bool) -> int:
+    """Wait for a job's end; exits as the call would have.
+
+    [bold]Examples[/]
+
+    fj submit package update name=openssl -C web; fj job wait last
+    """
+    from fleetjobs.cli.following import Manner, follow
+    from fleetjobs.client.jobs import Job
+
+    asked = fleet()
+    handle = Job(asked, find_job(asked, job))
+    replies = handle.replies(timeout or None)
+    code = follow(replies, action=None, manner=Manner(display="failed", quiet=as_json))
+    if as_json:
+        stdout().write(in_json(handle.document))
+    return code
+
+
+@job.command(epilog=EPILOG)
+@_JOB
+@click.argument("node", required=False, metavar="[NODE]", shell_complete=node_names)
+@click.option(
+    "--stream",
+    type=click.Choice(["stdout", "stderr", "both"]),
+    default="both",
+    help="Which of them; both by default.",
+)
+@click.option("--tail", type=click.IntRange(0), metavar="BYTES", help="Only the last of them.")
+@click.option("--raw", is_flag=True, help="Every byte as it was written, also to a terminal.")
+def logs(job: str, node: str | None, *, stream: str, tail: int | None, raw: bool) -> int:
+    """Print what a job's programs wrote, node by node.
+
+    Of one node, its stdout goes to stdout and its stderr to stderr.
+    """
+    asked = fleet()
+    found = find_job(asked, job)
+    runs = [asked.run(found["id"], node)] if node else list(asked.runs(found["id"]))
+    streams = ("stdout", "stderr") if stream == "both" else (stream,)
+    show_logs(asked, runs, streams, tail=tail, raw=raw)
+    return Exit.OK
+
+
+def find_job(asked: Fleet, text: str) -> Document:
+    """The job of that id, or the newest of one's own. Raises NotFound."""
+    if text == LAST:
+        newest = next(asked.jobs([("caller", "me")], most=1), None)
+        if newest is None:
+            raise NotFound("you have not asked for any job yet")
+        return newest
+    try:
+        return asked.job(text)
+    except Problem as problem:
+        if problem.status != NOT_FOUND:
+            raise
+    raise NotFound(f"there is no job {text!r}")

@@ -1,0 +1,149 @@
+"""The root of the command line, and its rim: whatever goes wrong ends in one clear line."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+from click.exceptions import Exit as CommandEnd
+from click.exceptions import NoArgsIsHelpError
+
+from fleetjobs import __version__
+from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.failures import complain
+from fleetjobs.cli.lazy import LazyGroup
+from fleetjobs.cli.screen import stderr, stdout
+from fleetjobs.errors import Fault
+
+HELP = click.RichHelpConfiguration(
+    text_markup="rich",
+    padding_helptext_first_line=(0, 0, 1, 0),
+    max_width=100,
+    show_arguments=False,
+    commands_before_options=True,
+    style_epilog_text="",
+    style_helptext="",
+    options_table_column_types=["required", "opt_short", "opt_long", "metavar", "help"],
+)
+#: the configuration goes here, not through the decorator, which would load all of rich
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "rich_help_config": HELP}
+
+_HERE = "fleetjobs.cli."
+COMMANDS = {
+    "rpc": ("rpc:rpc", "Call an action now and show the replies as they come"),
+    "submit": ("rpc:submit", "Ask for an action and come back at once with the job's id"),
+    "ping": ("ping:ping", "See which nodes answer, and how fast"),
+    "find": ("discovery:find", "List the nodes that a target picks"),
+    "facts": ("discovery:facts", "Report the values of a fact over the fleet"),
+    "inventory": ("nodes:show", "Show what is known of a node"),
+    "doc": ("doc:doc", "Tell what agents there are, and what their actions take"),
+    "job": ("jobs:job", "List jobs, look at one, wait for it, read its logs"),
+    "node": ("nodes:node", "List nodes, look at one; without a command: run this machine's node"),
+    "status": ("status:status", "Show how the fleet is"),
+    "up": ("programs:up", "Start a whole fleet on this machine"),
+    "server": ("programs:server", "Run the server, or set it up: init, account, token"),
+    "coordinator": ("programs:coordinator", "Run the coordinator"),
+    "flower": ("programs:flower", "Run Flower, Celery's monitor, on the fleet's broker"),
+    "completion": ("completion:completion", "Print what makes your shell complete commands"),
+}
+PANELS = {
+    "Ask the fleet": ("rpc", "submit", "ping", "find", "facts", "inventory", "doc"),
+    "Look after it": ("job", "node", "status"),
+    "Programs": ("up", "server", "coordinator", "flower", "completion"),
+}
+
+
+ABOUT = """\
+Run actions on a whole fleet of machines, and lose none.
+
+[bold]First steps[/]
+
+\b
+  fj up                                   start a fleet on this machine
+  fj ping                                 see who answers
+  fj rpc rpcutil get_fact fact=os.name    ask every node
+  fj rpc package update name=openssl -C web -F os.name=Debian
+  fj submit service restart name=nginx -I /^web/
+  fj job show last                        see what came of it
+
+`fj COMMAND --help` tells more of each; `fj doc` of what nodes can do.
+"""
+
+
+@click.group(
+    help=ABOUT,
+    cls=LazyGroup,
+    places={name: (_HERE + place, summary) for name, (place, summary) in COMMANDS.items()},
+    context_settings=CONTEXT,
+    epilog=EPILOG,
+    no_args_is_help=True,
+)
+@click.command_panel("Ask the fleet", commands=list(PANELS["Ask the fleet"]))
+@click.command_panel("Look after it", commands=list(PANELS["Look after it"]))
+@click.command_panel("Programs", commands=list(PANELS["Programs"]))
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where server and token are written. Else: FLEETJOBS_CONFIG; FLEETJOBS_URL and "
+    "FLEETJOBS_TOKEN; ~/.config/fleetjobs/client.toml; the fleet that `fj up` started; "
+    "/etc/fleetjobs/client.toml.",
+)
+@click.version_option(__version__, "-V", "--version", message="fleetjobs %(version)s")
+def cli(config: Path | None) -> None:  # read by session
+    """The root."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # what a terminal cannot show must not stop us
+            stream.reconfigure(errors="backslashreplace")
+    name = Path(sys.argv[0]).name
+    sys.exit(run(sys.argv[1:] if args is None else args, name if name == "fleetjobs" else "fj"))
+
+
+def run(args: Sequence[str], name: str = "fj") -> int:
+    """Run a command line; its exit code."""
+    try:
+        code = _invoke(list(args), name)
+        sys.stdout.flush()
+    except NoArgsIsHelpError as help_:
+        stdout().write(help_.format_message())
+        return Exit.OK
+    except (click.ClickException, Fault) as error:
+        complain(stderr(), name, error)
+        return Exit.ERROR
+    except (click.Abort, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Python would complain once more when it flushes what is left at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.PIPE_CLOSED
+    except Exception as error:
+        if os.environ.get("FLEETJOBS_TRACEBACK"):
+            raise
+        complain(stderr(), name, error)
+        return Exit.ERROR
+    return code
+
+
+def _invoke(args: list[str], name: str) -> int:
+    """Run the command, or complete one for the shell that asks in the environment."""
+    variable = f"_{name.upper()}_COMPLETE"
+    if variable in os.environ:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(cli, {}, name, variable, os.environ[variable])
+    try:
+        with cli.make_context(name, args) as context:
+            code = cli.invoke(context)
+    except CommandEnd as end:
+        return end.exit_code
+    return code if isinstance(code, int) else Exit.OK
+
+
+if __name__ == "__main__":
+    main()

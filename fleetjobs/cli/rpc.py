@@ -1,0 +1,189 @@
+"""`fj rpc` and `fj submit`: ask for an action, and wait for it or not."""
+
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any
+
+import rich_click as click
+
+from fleetjobs.cli.complete import action_names, agent_names, input_words
+from fleetjobs.cli.documents import in_json
+from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.following import follow, format_options, take_manner
+from fleetjobs.cli.options import is_named, json_option, take_target, target_options
+from fleetjobs.cli.screen import line, stderr, stdout
+from fleetjobs.cli.session import fleet, program
+from fleetjobs.cli.words import Duration, Moment
+from fleetjobs.client.asking import Call, aim, deadline_of, fetch_interface
+from fleetjobs.client.asking import submit as send
+from fleetjobs.client.fleet import Fleet, nearest
+from fleetjobs.client.jobs import Job
+from fleetjobs.errors import InvalidInput, MissingInput, UnknownAction
+from fleetjobs.inputs import InputType
+from fleetjobs.interfaces import Action
+from fleetjobs.targets import Target
+
+RPC = """\
+Call an action now and show the replies as they come.
+
+Inputs are checked by the agent's interface before anything is sent. Nodes that do not reply
+in time keep the job and do it when they are back; ctrl-C ends the waiting, not the job.
+
+[bold]Examples[/]
+
+\b
+  fj rpc rpcutil ping
+  fj rpc rpcutil get_fact fact=os.name --table
+  fj rpc package status name=openssl -C web -F os.name=Debian
+  fj rpc service restart name=nginx -I web1 -I web2 --timeout 2m
+  fj rpc demo echo text=hello --limit 10% --limit-method random
+  fj rpc package status name=bash --display failed --json |
+    fj rpc package install name=bash --nodes -
+"""
+
+SUBMIT = """\
+Ask for an action and come back at once with the job's id.
+
+[bold]Examples[/]
+
+\b
+  fj submit package update name=openssl -C web
+  fj submit service restart name=nginx -I web1 --at '2026-12-01 04:00'
+  job=$(fj submit demo sleep seconds=60) && fj job wait $job
+"""
+
+_AGENT = click.argument("agent", shell_complete=agent_names)
+_ACTION = click.argument("action", shell_complete=action_names)
+_WORDS = click.argument("words", nargs=-1, metavar="[INPUT=VALUE]...", shell_complete=input_words)
+_START_BEFORE = click.option(
+    "--start-before",
+    type=Moment(),
+    metavar="TIME",
+    help="Nodes that have not started by then never will: 10m, '2026-12-01 05:00'. "
+    "By default a day.",
+)
+
+
+@click.command(help=RPC, epilog=EPILOG)
+@_AGENT
+@_ACTION
+@_WORDS
+@target_options
+@format_options
+@click.option(
+    "-t",
+    "--timeout",
+    type=Duration(),
+    metavar="DURATION",
+    help="Wait so long for replies: 30s, 5m; 0: until all have come. By default the action's own "
+    "timeout and some, and not for nodes that have been silent for long.",
+)
+@_START_BEFORE
+@click.option_panel("When", options=["--timeout", "--start-before"])
+def rpc(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
+    """Call an action now and show the replies as they come."""
+    began = monotonic()
+    timeout: timedelta | None = given.pop("timeout")
+    target, manner, asked = take_target(given), take_manner(given), fleet()
+    declared = find_action(asked, agent, action)
+    job = call(asked, declared, words, target, start_before=given["start_before"])
+    replies = job.replies(
+        deadline_of(declared.timeout) if timeout is None else (timeout or None),
+        skip_silent=timeout is None,
+    )
+    return follow(replies, action=declared, manner=manner, named=is_named(target), began=began)
+
+
+@click.command(help=SUBMIT, epilog=EPILOG)
+@_AGENT
+@_ACTION
+@_WORDS
+@target_options
+@json_option
+@click.option(
+    "--at",
+    "not_before",
+    type=Moment(),
+    metavar="TIME",
+    help="Not before then: '2026-12-01 04:00', +2h. Nodes that are down then do it when they are "
+    "back.",
+)
+@_START_BEFORE
+@click.option("--background", is_flag=True, help="At once, in the background: the default.")
+@click.option_panel("When", options=["--at", "--start-before", "--background"])
+def submit(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
+    """Ask for an action and come back at once with the job's id."""
+    if given["background"] and given["not_before"]:
+        raise click.UsageError("--at and --background exclude each other")
+    target, asked = take_target(given), fleet()
+    declared = find_action(asked, agent, action)
+    job = call(
+        asked,
+        declared,
+        words,
+        target,
+        not_before=given["not_before"],
+        start_before=given["start_before"],
+    )
+    stdout().write(in_json(job.document) if given["as_json"] else job.id)
+    return Exit.OK
+
+
+def find_action(asked: Fleet, agent: str, name: str) -> Action:
+    """The action as declared. Raises UnknownAgent or UnknownAction, naming those like it."""
+    interface = fetch_interface(asked, agent)
+    if name not in interface.actions:
+        known = nearest(name, list(interface.actions))
+        raise UnknownAction(f"{agent} has no action {name!r}{known}")
+    return interface.action(name)
+
+
+def call(
+    asked: Fleet,
+    action: Action,
+    words: tuple[str, ...],
+    target: Target,
+    *,
+    not_before: datetime | None = None,
+    start_before: datetime | None = None,
+) -> Job:
+    """Ask for it. Interrupted, it says what may have become of it."""
+    wanted = Call(
+        agent=action.agent,
+        action=action.name,
+        data=_inputs(action, words),
+        target=aim(target, action.agent),
+        not_before=not_before,
+        start_before=start_before,
+    )
+    try:
+        return Job(asked, send(asked, wanted))
+    except KeyboardInterrupt:
+        screen = stderr()
+        screen.write("\nInterrupted while asking; whether it was accepted is told by:")
+        screen.write(f"   {program()} job show {wanted.id}")
+        raise
+
+
+def _inputs(action: Action, words: tuple[str, ...]) -> dict[str, Any]:
+    """Typed inputs. Raises MissingInput or InvalidInput, with a note on what there is."""
+    try:
+        return action.parse(words)
+    except (MissingInput, InvalidInput) as error:
+        if action.inputs:
+            error.add_note(f"usage: {usage(action)}")
+        error.add_note(f"`{program()} doc {action.agent} {action.name}` tells of each input")
+        raise
+
+
+def usage(action: Action) -> str:
+    """The action with its inputs, as they are typed: `package install name=STRING [fast=BOOLEAN]`.
+
+    An input in brackets may be left out.
+    """
+    words = [f"{line(action.agent)} {line(action.name)}"]
+    for found in action.inputs.values():
+        kind = "|".join(found.choices) if found.type is InputType.LIST else found.type.upper()
+        word = f"{line(found.name)}={line(kind)}"
+        words.append(f"[{word}]" if found.optional or found.default is not None else word)
+    return " ".join(words)

@@ -1,0 +1,98 @@
+"""Screen: where output goes, what it can show there, and what must not reach it."""
+
+import os
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+WIDE = 100  #: columns, where nobody knows how many there are
+
+#: what a terminal would act on: escape sequences whole, so that nothing of them is left
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x1b\\|\x07|\Z)|.)", re.DOTALL)
+_HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_LONE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screen:
+    """What one output stream can do."""
+
+    file: TextIO
+    is_terminal: bool
+    has_colour: bool
+    width: int  # columns
+
+    @classmethod
+    def of(cls, file: TextIO, environ: Mapping[str, str] = os.environ) -> "Screen":
+        """The screen behind a stream. Honours NO_COLOR, FORCE_COLOR, TERM=dumb and COLUMNS."""
+        is_terminal = file.isatty()
+        has_colour = is_terminal and environ.get("TERM") != "dumb"
+        if environ.get("NO_COLOR"):
+            has_colour = False
+        elif environ.get("FORCE_COLOR"):
+            has_colour = True
+        width = shutil.get_terminal_size((WIDE, 24)).columns
+        return cls(file=file, is_terminal=is_terminal, has_colour=has_colour, width=width)
+
+    def paint(self, text: str, style: str) -> str:
+        """The text in a style, where there are styles."""
+        return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if self.has_colour and text else text
+
+    def write(self, text: str = "") -> None:
+        """A line, or several."""
+        self.file.write(text + "\n")
+
+    def flush(self) -> None:
+        """Let it be seen now."""
+        self.file.flush()
+
+
+def stdout() -> Screen:
+    """Where data goes."""
+    return Screen.of(sys.stdout)
+
+
+def stderr() -> Screen:
+    """Where everything else goes: progress, remarks, errors."""
+    return Screen.of(sys.stderr)
+
+
+def clean(text: str) -> str:
+    """A text from elsewhere, without anything a terminal would act on; lines and tabs are kept."""
+    text = _SEQUENCE.sub("", text) if "\x1b" in text else text
+    return _LONE.sub("\ufffd", _HARMFUL.sub("", text.replace("\r\n", "\n")))
+
+
+def line(value: Any) -> str:
+    """A text from elsewhere as one line."""
+    return " ".join(clean(str(value)).split())
+
+
+def cells(text: str) -> int:
+    """How many columns a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(sign) else 1 + (unicodedata.east_asian_width(sign) in "WF")
+        for sign in text
+    )
+
+
+def shorten(text: str, width: int) -> str:
+    """The text in at most so many columns, with `…` for what is left out."""
+    if cells(text) <= width:
+        return text
+    kept = text[: max(width - 1, 0)]
+    while kept and cells(kept) > width - 1:
+        kept = kept[:-1]
+    return kept + "…" if width > 0 else ""
+
+
+def stdin_text() -> str:
+    """All of standard input."""
+    return sys.stdin.read()

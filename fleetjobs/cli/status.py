@@ -1,0 +1,47 @@
+"""`fj status`: how the fleet is."""
+
+import rich_click as click
+
+from fleetjobs.cli.documents import in_json, style_of
+from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.screen import Screen, line, stdout
+from fleetjobs.cli.session import fleet
+from fleetjobs.client.replies import Document
+
+
+@click.command(epilog=EPILOG)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def status(*, as_json: bool) -> int:
+    """Show how the fleet is: its server, its nodes, and how many jobs stand where."""
+    asked = fleet()
+    found = asked.status()
+    screen = stdout()
+    if as_json:
+        screen.write(in_json(found))
+        return Exit.OK
+    for title, text in _rows(screen, found, asked.transport.profile.url):
+        screen.write(f"{screen.paint(f'{title:>9}', 'bold')}  {text}")
+    return Exit.OK
+
+
+def _rows(screen: Screen, found: Document, url: str) -> list[tuple[str, str]]:
+    nodes = found["nodes"]
+    silent = f"{nodes['silent']} silent"
+    silent = screen.paint(silent, "yellow") if nodes["silent"] else silent
+    jobs = [
+        f"{count} {screen.paint(line(state), style_of(state) or 'bold')}"
+        for state, count in found["jobs"].items()
+        if count
+    ]
+    versions = [f"{line(name)} on {count}" for name, count in nodes["versions"].items()]
+    where = f"{url} ({found['hostname']}, pid {found['pid']})"
+    rows = [
+        ("server", f"{line(found['state'])}  version {line(found['version'])}  {line(where)}"),
+        ("nodes", f"{nodes['alive']} alive, {silent}"),
+        ("versions", ", ".join(versions) or "none heard of yet"),
+        ("jobs", ", ".join(jobs) or "none yet"),
+    ]
+    if found.get("attention"):
+        wait = f"{found['attention']} jobs wait for a person to decide"
+        rows.append(("attention", screen.paint(wait, "yellow")))
+    return rows

@@ -1,0 +1,99 @@
+"""Words of the command line that are neither text nor number: durations and moments."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import rich_click as click
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION = re.compile(r"\A(\d{1,9}(?:\.\d{1,6})?)\s*(s|m|h|d|w)?\Z")
+LONGEST = timedelta(days=3650)
+
+
+def read_duration(text: str) -> timedelta | None:
+    """A duration such as 30, 30s, 5m, 2h or 1d; None if it is none."""
+    found = _DURATION.match(text.strip().lower())
+    if not found:
+        return None
+    duration = timedelta(seconds=float(found[1]) * UNITS[found[2] or "s"])
+    return duration if duration <= LONGEST else None
+
+
+class Duration(click.ParamType[timedelta]):
+    """A duration; its values are timedeltas."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Read it, or say what a duration looks like."""
+        if isinstance(value, timedelta):
+            return value
+        duration = read_duration(value)
+        if duration is None:
+            self.fail(f"{value!r} is no duration; write 30s, 5m, 2h or 1d", param, ctx)
+        return duration
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment, or a duration from now; its values are aware, in UTC."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read it, or say what a moment looks like. Without a zone it is a local time."""
+        if isinstance(value, datetime):
+            return value
+        duration = read_duration(value.removeprefix("+"))
+        try:
+            if duration is not None:
+                return datetime.now(UTC) + duration
+            return datetime.fromisoformat(value.strip()).astimezone(UTC)
+        except (ValueError, OverflowError, OSError):
+            self.fail(
+                f"{value!r} is no time; write '2026-12-01 04:00' (local), 2026-12-01T04:00:00Z, "
+                "or +2h",
+                param,
+                ctx,
+            )
+
+
+def ago(then: str | None, now: datetime) -> str:
+    """How long ago a time of the interface was, in few words."""
+    if then is None:
+        return "never"
+    seconds = int((now - datetime.fromisoformat(then)).total_seconds())
+    if seconds < 0:
+        return f"in {span(timedelta(seconds=-seconds))}"
+    return "just now" if seconds < 5 else f"{span(timedelta(seconds=seconds))} ago"  # noqa: PLR2004
+
+
+def span(duration: timedelta) -> str:
+    """A duration in its one or two largest units."""
+    seconds = duration.total_seconds()
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < UNITS["m"]:
+        return f"{seconds:.1f} s" if seconds % 1 else f"{seconds:.0f} s"
+    return _in_units(int(seconds))
+
+
+def _in_units(seconds: int) -> str:
+    """From a minute up."""
+    days, rest = divmod(seconds, UNITS["d"])
+    hours, rest = divmod(rest, UNITS["h"])
+    minutes, rest = divmod(rest, UNITS["m"])
+    counts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    first = next(at for at, (count, _) in enumerate(counts) if count)
+    return " ".join(f"{count} {unit}" for count, unit in counts[first : first + 2] if count)
+
+
+def local(moment: str | None) -> str:
+    """A time of the interface as the clock on the wall shows it."""
+    if moment is None:
+        return ""
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,189 @@
+"""The commands that look and change nothing: find, facts, doc, node, job, status."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from fleetjobs.cli.main import run
+from fleetjobs.client.asking import Call, submit
+from fleetjobs.client.fleet import Fleet
+from fleetjobs.client.jobs import Job
+from fleetjobs.targets import Target
+from tests.fake_fleet import FakeNode, failed, ok
+from tests.fake_http import TOKEN
+from tests.fake_server import FakeServer
+
+
+def nodes() -> list[FakeNode]:
+    return [
+        FakeNode(name="web1", outcome=ok(pong=1)),
+        FakeNode(name="web2", outcome=failed("no disk"), facts={"os": {"name": "Ubuntu"}}),
+        FakeNode(name="db1", outcome=ok(pong=2), classes=("db",), alive=False),
+    ]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    with FakeServer(nodes()) as server:
+        monkeypatch.setenv("FLEETJOBS_URL", server.url)
+        monkeypatch.setenv("FLEETJOBS_TOKEN", TOKEN)
+        monkeypatch.delenv("FLEETJOBS_CONFIG", raising=False)
+        yield server
+
+
+@pytest.fixture
+def job(server: FakeServer) -> str:
+    """A job that has ended, with something in its logs."""
+    fleet = Fleet.connect()
+    call = Call(agent="rpcutil", action="test", data={"count": 2}, target=Target())
+    handle = Job(fleet, submit(fleet, call))
+    assert handle.wait(5)
+    for name, stream, log in (("web1", "stdout", b"A\xff\n"), ("web1", "stderr", b"B\n")):
+        server.logs[handle.id, name, stream] = log
+        server.jobs[handle.id].runs[name]["logs"][stream]["size"] = len(log)
+    return handle.id
+
+
+Fj = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def fj(server: FakeServer, capfd: pytest.CaptureFixture[str]) -> Fj:
+    """Run a command line; its exit code and what it wrote to stdout and stderr."""
+
+    def call(*args: str) -> tuple[int, str, str]:
+        code = run(args)
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    assert server.url
+    return call
+
+
+def test_find_prints_names(fj: Fj) -> None:
+    assert fj("find", "-C", "web") == (0, "web1\nweb2\n", "")
+    assert json.loads(fj("find", "-S", "not web", "--json")[1]) == ["db1"]
+
+
+def test_find_ends_with_1_if_nothing_matches(fj: Fj) -> None:
+    assert fj("find", "-C", "mail") == (1, "", "No node matches.\n")
+
+
+def test_facts_are_counted(fj: Fj) -> None:
+    code, out, _ = fj("facts", "os.name")
+
+    assert code == 0
+    assert "Debian  found 2 times" in out
+    assert "Ubuntu  found 1 time\n" in out
+    assert json.loads(fj("facts", "cpus", "--json")[1])["values"] == {"2": 2}
+
+
+def test_a_fact_that_nobody_has_is_answered_with_those_like_it(fj: Fj) -> None:
+    code, _, err = fj("facts", "os.nam")
+
+    assert code == 1
+    assert "did you mean os.name?" in err
+
+
+def test_facts_without_a_name_lists_names(fj: Fj) -> None:
+    assert fj("facts")[1] == "cpus\nos.name\n"
+
+
+def test_doc_lists_agents_and_tells_of_their_actions(fj: Fj) -> None:
+    assert "rpcutil" in fj("doc")[1]
+    out = fj("doc", "rpcutil")[1]
+    assert "rpcutil get_fact fact=STRING" in out
+    assert "rpcutil test [count=INTEGER] [secret=STRING]" in out
+    assert "never shown" in out
+    assert "get_fact" not in fj("doc", "rpcutil", "ping")[1]
+    assert json.loads(fj("doc", "rpcutil", "--json")[1])["metadata"]["name"] == "rpcutil"
+
+
+def test_nodes_are_listed_with_whether_they_live(fj: Fj) -> None:
+    rows = [row.split() for row in fj("node", "list")[1].splitlines()]
+
+    assert ["db1", "silent"] in [row[:2] for row in rows]
+    assert fj("node", "list", "--silent", "-q")[1] == "db1\n"
+    assert len(json.loads(fj("node", "list", "--json")[1])["items"]) == 3
+
+
+@pytest.mark.parametrize("command", [("node", "show"), ("inventory",)])
+def test_a_node_is_shown_with_its_facts(fj: Fj, command: tuple[str, ...]) -> None:
+    out = fj(*command, "web1")[1]
+
+    assert "os:\n      name: Debian" in out
+    assert json.loads(fj(*command, "web1", "--json")[1])["identity"] == "web1"
+
+
+def test_an_unknown_node_is_answered_with_those_like_it(fj: Fj) -> None:
+    code, _, err = fj("node", "show", "wbe1")
+
+    assert code == 1
+    assert "did you mean web1" in err
+
+
+def test_status_counts(fj: Fj) -> None:
+    out = fj("status")[1]
+
+    assert "2 alive, 1 silent" in out
+    assert json.loads(fj("status", "--json")[1])["state"] == "ok"
+
+
+def test_jobs_are_listed(fj: Fj, job: str) -> None:
+    assert job in fj("job", "list")[1]
+    assert fj("job", "list", "-q", "--state", "failed")[1] == f"{job}\n"
+    assert fj("job", "list", "--state", "running") == (0, "", "There is no such job.\n")
+    assert json.loads(fj("job", "list", "--json")[1])["items"][0]["id"] == job
+
+
+def test_a_job_is_shown_with_its_runs(fj: Fj, job: str) -> None:
+    out = fj("job", "show", "last")[1]
+
+    assert job in out
+    assert "failed (runs_failed), partly done" in out
+    assert '{"count": 2}' in out
+    assert "no disk" in out
+    assert len(json.loads(fj("job", "show", job, "--json")[1])["runs"]) == 3
+
+
+def test_one_run_is_shown_at_length(fj: Fj, job: str) -> None:
+    out = fj("job", "show", job, "--node", "web1")[1]
+
+    assert "pong: 1" in out
+    assert "stdout:\n      A\ufffd\n" in out
+    assert "stderr:\n      B\n" in out
+
+
+def test_waiting_for_an_ended_job_ends_as_its_call_would_have(fj: Fj, job: str) -> None:
+    code, out, _ = fj("job", "wait", job)
+
+    assert code == 2
+    assert "web2  failed" in out
+    assert "web1" not in out
+
+
+def test_waiting_has_a_limit(fj: Fj, server: FakeServer) -> None:
+    server.nodes["web1"].outcome = lambda _: None
+    fj("submit", "rpcutil", "ping", "-I", "web1")
+
+    assert fj("job", "wait", "last", "--timeout", "0.2")[0] == 3
+
+
+def test_the_logs_of_one_run_keep_their_streams_apart(fj: Fj, job: str) -> None:
+    code, out, err = fj("job", "logs", job, "web1", "--stream", "stderr")
+    assert (code, out, err) == (0, "B\n", "")
+
+    assert "==> web1 stdout <==" in fj("job", "logs", job)[1]
+
+
+def test_an_unknown_job_is_told(fj: Fj) -> None:
+    code, _, err = fj("job", "show", "nope")
+
+    assert code == 1
+    assert "there is no job 'nope'" in err
+    assert "fj job list" in err
+
+
+def test_last_without_any_job_is_told(fj: Fj) -> None:
+    assert "not asked for any job" in fj("job", "show", "last")[2]
