@@ -92,6 +92,17 @@ class ActionTraits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     idempotent: Annotated[bool, Meta(description="may be attempted again by itself")] = False
     timeout_s: Seconds | None = None
     secret: Annotated[tuple[str, ...], Meta(description="inputs that are never shown")] = ()
+    max_attempts: Annotated[
+        int, Meta(ge=1, le=100, description="the first counts; more only if idempotent")
+    ] = 1
+    retry_delay_s: Seconds = 30  # the first retry comes at once, the n-th after n-1 times that
+    lost_after_s: Annotated[
+        float, Meta(ge=30, le=30 * 24 * 3600, description="seconds of its node's silence")
+    ] = 60
+    on_lost: Annotated[Literal["pause", "retry"], Meta(description="retry: only if idempotent")] = (
+        "pause"
+    )
+    max_parallel: Annotated[int, Meta(ge=1, description="at once on one node")] | None = None
 
 
 class Traits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -75,6 +75,11 @@ class Action:
     idempotent: bool  # may be attempted again by itself
     timeout: timedelta
     secrets: frozenset[str]  # inputs that are never shown
+    max_attempts: int = 1  # of themselves; a caller who asks may have more
+    retry_delay: timedelta = timedelta(seconds=30)
+    lost_after: timedelta = timedelta(seconds=60)  # of its node's silence
+    retry_lost: bool = False  # a lost attempt is repeated rather than shown to a person
+    max_parallel: int | None = None  # at once on one node; None: as many as there are slots
 
     def __str__(self) -> str:
         return f"{self.agent}.{self.name}"
@@ -219,6 +224,11 @@ def _read_action(interface: InterfaceDocument, declared: ActionDeclaration) -> A
         idempotent=traits.idempotent,
         timeout=timedelta(seconds=traits.timeout_s or metadata.timeout),
         secrets=frozenset(traits.secret),
+        max_attempts=traits.max_attempts if traits.idempotent else 1,
+        retry_delay=timedelta(seconds=traits.retry_delay_s),
+        lost_after=timedelta(seconds=traits.lost_after_s),
+        retry_lost=traits.idempotent and traits.on_lost == "retry",
+        max_parallel=traits.max_parallel,
     )
 
 

@@ -3,10 +3,11 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NewType
 
 from fleetjobs.errors import InvalidDocument
-from fleetjobs.states import Completion, Reason, State, Tally, WaitReason
+from fleetjobs.states import Completion, Reason, StartIf, State, Tally, WaitReason
 from fleetjobs.targets import Target
 
 JobId = NewType("JobId", str)  #: UUIDv7 in its 36-character form, chosen by whoever asks
@@ -55,6 +56,20 @@ class Job:
     start_before: datetime | None  # None: whenever the node comes back
     started_at: datetime | None  # when the first of its runs started
     ended_at: datetime | None
+    version: int = 1  # grows with each change a caller makes
+    rerun_of: JobId | None = None
+    max_attempts: int = 1  # of each run; the first counts
+    retry_delay_s: float = 30.0
+    lost_after_s: float = 60.0  # of a node's silence
+    retry_lost: bool = False  # a lost attempt is repeated rather than shown to a person
+
+
+class Pending(StrEnum):
+    """What a node was told of a run and has not confirmed."""
+
+    CANCEL = "cancel"
+    EDIT = "edit"
+    HOLD = "hold"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +91,44 @@ class Run:
     queued_at: datetime | None
     started_at: datetime | None  # by the node's clock
     ended_at: datetime | None  # by the node's clock
+    generation: int = 0  # of the coordinator's mind about this attempt
+    pending: Pending | None = None  # an order is on its way; None: the node knows all of it
+    pending_at: datetime | None = None
+    tries: int = 1  # attempts that count; one that asked for a delay does not
+    next_attempt_at: datetime | None = None
+    attention: bool = False  # a person has to decide
+    blocked_by: JobId | None = None  # the job that holds the slot it waits for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of a run that is over; `late` if its end came after we had given it up."""
+
+    job: JobId
+    node: NodeId
+    attempt: int
+    state: State
+    reason: Reason | None
+    statuscode: int | None
+    statusmsg: str
+    data: dict[str, Any]
+    exit_code: int | None
+    stdout_size: int  # bytes
+    stderr_size: int
+    started_at: datetime | None  # by the node's clock
+    ended_at: datetime | None  # by the node's clock
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """Another job, or one of its runs, that has to end first."""
+
+    job: JobId  # that waits
+    on_job: JobId
+    on_node: NodeId | None  # None: the whole job
+    when: StartIf
+    met: bool  # it has ended, and so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

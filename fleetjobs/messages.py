@@ -64,6 +64,9 @@ class Request(Document, frozen=True, kw_only=True, tag="request"):
     created_at: Moment
     not_before: Moment | None = None
     start_before: Moment | None = None
+    keep: Annotated[
+        bool, Meta(description="never too late: without a start_before none is set")
+    ] = False
     after: tuple[After, ...] = ()
     retries: Annotated[int, Meta(ge=0, le=100)] | None = None  # None: as the action declares
 

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -15,10 +16,13 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    false,
+    text,
 )
 
+from fleetjobs.jobs import Pending
 from fleetjobs.messages import Stage
-from fleetjobs.states import Completion, Reason, State, WaitReason
+from fleetjobs.states import Completion, Reason, StartIf, State, WaitReason
 from fleetjobs.store.columns import Moment, Word
 
 metadata = MetaData(
@@ -128,6 +132,14 @@ jobs = Table(
     Column("start_before", Moment),
     Column("started_at", Moment),
     Column("ended_at", Moment),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("rerun_of", String),
+    Column("max_attempts", Integer, nullable=False, server_default="1"),
+    Column("retry_delay_s", Float, nullable=False, server_default="30"),
+    Column("lost_after_s", Float, nullable=False, server_default="60"),
+    Column("retry_lost", Boolean, nullable=False, server_default=false()),
+    Column("needing", Integer, nullable=False, server_default="0"),  # runs that need a person
+    Column("edit", JSON(none_as_null=True)),  # columns as they are to be, once a node agrees
     _one_of("state", State),
     Index(None, "org", "created_at", "id"),  # newest first
     Index(None, "org", "state", "created_at", "id"),
@@ -155,14 +167,22 @@ runs = Table(
     Column("started_at", Moment),
     Column("ended_at", Moment),
     Column("handed_at", Moment),  # when it was last given to the broker
-    # Three alarms; each is null when it is not set, so that a quiet index is an empty one.
+    Column("generation", Integer, nullable=False, server_default="0"),
+    Column("pending", Word(Pending)),  # what an order asks for; null: the node knows all of it
+    Column("pending_at", Moment),
+    Column("tries", Integer, nullable=False, server_default="1"),
+    Column("next_attempt_at", Moment),
+    Column("attention", Boolean, nullable=False, server_default=false()),
+    Column("blocked_by", String),
+    # Four alarms; each is null when it is not set, so that a quiet index is an empty one.
     Column("dispatch_at", Moment),  # to be given to the broker from then on
+    Column("order_at", Moment),  # an order is to be given to the broker from then on
     Column("ask_at", Moment),  # its node is to be asked from then on
     Column("expire_at", Moment),  # not started by then: over
     _one_of("state", State),
 )
 
-for _alarm in (runs.c.dispatch_at, runs.c.ask_at, runs.c.expire_at):
+for _alarm in (runs.c.dispatch_at, runs.c.order_at, runs.c.ask_at, runs.c.expire_at):
     Index(
         None,
         _alarm,
@@ -171,6 +191,85 @@ for _alarm in (runs.c.dispatch_at, runs.c.ask_at, runs.c.expire_at):
         sqlite_where=_alarm.is_not(None),
         postgresql_where=_alarm.is_not(None),
     )
+
+AT_WORK = text("state IN ('running', 'cancelling')")  #: literally: so SQLite sees the index fits
+Index("ix_runs_at_work", runs.c.node, sqlite_where=AT_WORK, postgresql_where=AT_WORK)
+
+ASKS_ATTENTION = text("attention")
+Index(
+    "ix_runs_attention",
+    runs.c.org,
+    runs.c.job,
+    runs.c.node,
+    sqlite_where=ASKS_ATTENTION,
+    postgresql_where=ASKS_ATTENTION,
+)
+
+attempts = Table(  # those before the latest, which is the run itself
+    "attempts",
+    metadata,
+    Column("job", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("node", String, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("org", String, nullable=False),
+    Column("state", Word(State), nullable=False),
+    Column("reason", Word(Reason)),
+    Column("statuscode", Integer),
+    Column("statusmsg", String, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("exit_code", Integer),
+    Column("stdout_size", BigInteger, nullable=False),
+    Column("stderr_size", BigInteger, nullable=False),
+    Column("started_at", Moment),
+    Column("ended_at", Moment),
+    Column("late", Boolean, nullable=False),  # its end came after we had given it up
+    Column("kept_at", Moment, nullable=False, index=True),
+)
+
+dependencies = Table(
+    "dependencies",
+    metadata,
+    Column("job", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("on_job", String, primary_key=True),
+    Column("on_node", String, primary_key=True),  # empty: the whole job
+    Column("when", Word(StartIf), nullable=False),
+    Column("met", Boolean, nullable=False),
+    Index(None, "on_job", "met"),
+)
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("org", String, nullable=False),
+    Column("node", String, nullable=False),
+    Column("document", JSON, nullable=False),  # without the times, which sending adds
+    Column("asked_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
+    Column("sent_at", Moment),
+    Column("answer", JSON(none_as_null=True)),
+    Column("answered_at", Moment),
+)
+_UNSENT = questions.c.sent_at.is_(None)
+Index("ix_questions_unsent", questions.c.asked_at, sqlite_where=_UNSENT, postgresql_where=_UNSENT)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),  # host:pid
+    Column("since", Moment, nullable=False),
+    Column("until", Moment, nullable=False),
+)
+
+switches = Table(  # what was said to all coordinators
+    "switches",
+    metadata,
+    Column("name", String, primary_key=True),  # relay: paused; stop: end
+    Column("at", Moment, nullable=False),
+    Column("by", String, nullable=False),
+    Column("message", String, nullable=False),
+)
 
 logs = Table(
     "logs",
