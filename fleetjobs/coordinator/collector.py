@@ -10,12 +10,14 @@ from fleetjobs.coordinator.keys import NodeKeys
 from fleetjobs.coordinator.rejects import Reject, note_refusals, note_rejects
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import DatabaseAway, Refused, Unauthentic
-from fleetjobs.messages import Beat, FromNode, Refusal, Reply, decode_from_node
+from fleetjobs.messages import Answer, Beat, FromNode, Refusal, Reply, decode_from_node
 from fleetjobs.signing import node_key_id
+from fleetjobs.store.attempts import Chance
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.nodes import save_beats
-from fleetjobs.store.replies import apply_replies
+from fleetjobs.store.questions import save_answers
+from fleetjobs.store.replies import apply_replies, no_jitter
 
 BATCH = 200  #: a reply may carry half a megabyte of output
 PATIENCE_S = 1.0  #: how long a pass waits for something to come
@@ -30,6 +32,7 @@ class Batch:
     replies: list[Reply] = field(default_factory=list)
     beats: list[Beat] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
 
     def add(self, document: FromNode) -> None:
@@ -38,6 +41,8 @@ class Batch:
             self.replies.append(document)
         elif isinstance(document, Beat):
             self.beats.append(document)
+        elif isinstance(document, Answer):
+            self.answers.append(document)
         else:
             self.refusals.append(document)
 
@@ -46,25 +51,42 @@ class Collector:
     """A pass over the reply queue."""
 
     def __init__(
-        self, database: Database, subscriber: Subscriber, clock: Callable[[], datetime]
+        self,
+        database: Database,
+        subscriber: Subscriber,
+        clock: Callable[[], datetime],
+        chance: Chance = no_jitter,
     ) -> None:
-        """Take from the subscriber, keep in the database."""
+        """Take from the subscriber, keep in the database; `chance` spreads retries."""
         self._database = database
         self._subscriber = subscriber
         self._clock = clock
+        self._chance = chance
         self._keys = NodeKeys(database, clock)
+        self._hears_since: datetime | None = None
 
     def step(self, within: float = PATIENCE_S) -> int:
         """Take one batch; how many documents it was, 0 when none came within so many seconds.
 
         Raises BrokerAway or DatabaseAway; then nothing was acknowledged, and all of it comes again.
         """
-        arrivals = self._subscriber.take(limit=BATCH, within=within)
-        if arrivals:
-            self._keep(arrivals)
-            crash_point("collector_after_commit")
-            self._subscriber.acknowledge(arrivals)
+        try:
+            arrivals = self._subscriber.take(limit=BATCH, within=within)
+            if arrivals:
+                self._keep(arrivals)
+                crash_point("collector_after_commit")
+                self._subscriber.acknowledge(arrivals)
+        except Exception:
+            self._hears_since = None
+            raise
+        if self._hears_since is None:
+            self._hears_since = self._clock()
         return len(arrivals)
+
+    @property
+    def hears_since(self) -> datetime | None:
+        """Since when nothing kept it from hearing nodes; None while something does."""
+        return self._hears_since
 
     def _keep(self, arrivals: Sequence[Arrival]) -> None:
         try:
@@ -100,10 +122,11 @@ class Collector:
     def _write(self, batch: Batch) -> None:
         now = self._clock()
         with self._database.transaction() as connection:
-            moved = apply_replies(connection, batch.replies, now)
+            moved = apply_replies(connection, batch.replies, now, chance=self._chance)
+            answered = save_answers(connection, batch.answers, now)
             save_beats(connection, batch.beats, now)
             note_refusals(connection, batch.refusals, now)
             note_rejects(connection, batch.rejects, now)
-            if moved:
-                ring(connection, CHANGES, ",".join(sorted(moved)))
+            if moved or answered:
+                ring(connection, CHANGES, ",".join(sorted(moved | answered)))
                 crash_point("collector_before_commit")

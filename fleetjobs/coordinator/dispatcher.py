@@ -1,4 +1,4 @@
-"""Dispatcher: give the runs that are due to the broker, each to the queue of its node."""
+"""Dispatcher: give what is due to the broker, each to the queue of its node."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -7,13 +7,16 @@ from datetime import datetime, timedelta
 
 from fleetjobs.broker.connections import node_queue_name
 from fleetjobs.broker.parcels import Parcel, Publisher, Unconfirmed
-from fleetjobs.broker.tasks import make_parcel
+from fleetjobs.broker.tasks import make_order_parcel, make_parcel, make_question_parcel
 from fleetjobs.crashpoints import crash_point
-from fleetjobs.messages import Delivery, encode
+from fleetjobs.messages import Delivery, Order, Question, encode
 from fleetjobs.signing import SigningKey, digest
+from fleetjobs.store.agenda import look_for_errands
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.handovers import Handover, mark_queued, postpone, runs_to_dispatch
+from fleetjobs.store.orders import Instruction, mark_ordered, orders_to_send, postpone_orders
+from fleetjobs.store.questions import mark_asked, questions_to_send
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +27,7 @@ ASK_AFTER = timedelta(minutes=1)  #: a node that told nothing of a run for that 
 
 @dataclass(frozen=True, slots=True)
 class Dispatcher:
-    """A pass over what is due for hand-over."""
+    """A pass over what nodes are to be sent: orders and questions first, they are urgent."""
 
     database: Database
     publisher: Publisher
@@ -33,17 +36,23 @@ class Dispatcher:
     ask_after: timedelta = ASK_AFTER
 
     def step(self) -> int:
-        """Hand over one batch; how many runs it was, 0 when none is due.
+        """Send one batch of each; how many it was, 0 when nothing is due.
 
         Published first, noted afterwards: killed in between, it publishes them again, and the
-        nodes take each attempt once. Raises BrokerAway, DatabaseAway; then nothing is noted.
+        nodes take each once. Raises BrokerAway, DatabaseAway; then nothing is noted.
         """
         now = self.clock()
         with self.database.reading() as connection:
+            due = look_for_errands(connection, now)
+        done = self._order(now) if due.orders else 0
+        done += self._ask(now) if due.questions else 0
+        done += self._deliver(now) if due.deliveries else 0
+        return done
+
+    def _deliver(self, now: datetime) -> int:
+        with self.database.reading() as connection:
             due = runs_to_dispatch(connection, now, BATCH)
-        if not due:
-            return 0
-        sick = self._publish(due, now)
+        sick = self._publish(self._deliveries(due, now))
         crash_point("dispatcher_after_publish")
         handed = [item for item in due if node_queue_name(item.node) not in sick]
         held = [item for item in due if node_queue_name(item.node) in sick]
@@ -54,24 +63,45 @@ class Dispatcher:
                 ring(connection, CHANGES, ",".join(sorted(moved)))
         return len(due)
 
-    def _publish(self, due: Sequence[Handover], now: datetime) -> frozenset[str]:
+    def _order(self, now: datetime) -> int:
+        with self.database.reading() as connection:
+            due = orders_to_send(connection, now, BATCH)
+        sick = self._publish([self._order_parcel(item, now) for item in due])
+        sent = [item for item in due if node_queue_name(item.node) not in sick]
+        held = [item for item in due if node_queue_name(item.node) in sick]
+        with self.database.transaction() as connection:
+            postpone_orders(connection, held, self.clock(), self.clock() + SICK_PAUSE)
+            mark_ordered(connection, sent, self.clock(), self.ask_after)
+        return len(due)
+
+    def _ask(self, now: datetime) -> int:
+        """Who asks waits for seconds: what a sick queue does not take is not sent again."""
+        with self.database.reading() as connection:
+            due = questions_to_send(connection, now, BATCH)
+        self._publish([self._question_parcel(question) for question in due])
+        with self.database.transaction() as connection:
+            mark_asked(connection, due, now)
+        return len(due)
+
+    def _publish(self, parcels: Sequence[Parcel]) -> frozenset[str]:
         """Publish; gives the queues that the broker did not confirm for. Raises BrokerAway."""
         try:
-            self.publisher.publish(self._parcels(due, now))
+            self.publisher.publish(parcels)
         except Unconfirmed as unconfirmed:
-            logger.warning("some runs wait: %s", unconfirmed)
+            logger.warning("some wait: %s", unconfirmed)
             return frozenset(parcel.queue for parcel in unconfirmed.parcels)
         return frozenset()
 
-    def _parcels(self, due: Sequence[Handover], now: datetime) -> list[Parcel]:
+    def _deliveries(self, due: Sequence[Handover], now: datetime) -> list[Parcel]:
         requests = {item.job: digest(item.sealed) for item in due}
-        return [self._parcel(item, requests[item.job], now) for item in due]
+        return [self._delivery_parcel(item, requests[item.job], now) for item in due]
 
-    def _parcel(self, item: Handover, request: str, now: datetime) -> Parcel:
+    def _delivery_parcel(self, item: Handover, request: str, now: datetime) -> Parcel:
         delivery = Delivery(
             job=item.job,
             node=item.node,
             attempt=item.attempt,
+            generation=item.generation,
             request=request,
             issued_at=now,
             not_before=item.not_before,
@@ -83,3 +113,18 @@ class Dispatcher:
             sealed_request=item.sealed,
             task=item.task,
         )
+
+    def _order_parcel(self, item: Instruction, now: datetime) -> Parcel:
+        order = Order(
+            job=item.job,
+            node=item.node,
+            attempt=item.attempt,
+            generation=item.generation,
+            verb=item.verb,
+            issued_at=now,
+        )
+        return make_order_parcel(order=order, sealed_order=self.key.seal(encode(order)))
+
+    def _question_parcel(self, question: Question) -> Parcel:
+        sealed = self.key.seal(encode(question))
+        return make_question_parcel(question=question, sealed_question=sealed)

@@ -1,36 +1,75 @@
-"""Reaper: ask after runs nobody reports, and end those that nobody started in time."""
+"""Reaper: ask after runs nobody reports, and end or set aside what nobody answers for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from fleetjobs.jobs import JobId
+from fleetjobs.store.agenda import look_for_chores
+from fleetjobs.store.attempts import Chance
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.handovers import ask_again, expire_runs, runs_overdue, runs_to_ask
+from fleetjobs.store.losses import lose_runs, runs_lost
+from fleetjobs.store.questions import forget_questions
+from fleetjobs.store.replies import no_jitter
 
 BATCH = 500
 
 
+def _deaf() -> datetime | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Reaper:
-    """A pass over what is overdue; when nothing is, it only reads."""
+    """A pass over what is overdue; when nothing is, it only reads, and once."""
 
     database: Database
     clock: Callable[[], datetime]
+    hears_since: Callable[[], datetime | None] = _deaf  # None: nodes are not heard; none is lost
+    chance: Chance = no_jitter
 
     def step(self) -> int:
-        """Take one batch of each; how many runs it was. Raises DatabaseAway."""
+        """Take one batch of each; how many it was. Raises DatabaseAway."""
         now = self.clock()
         with self.database.reading() as connection:
-            overdue = runs_overdue(connection, now, BATCH)
-            silent = runs_to_ask(connection, now, BATCH)
-        if not overdue and not silent:
-            return 0
+            due = look_for_chores(connection, now)
+        done = 0
+        if due.overdue:
+            done += self._expire(now)
+        if due.silent:
+            done += self._ask(now)
+        if due.lost:
+            done += self._lose(now)
+        if due.outdated:
+            with self.database.transaction() as connection:
+                forget_questions(connection, now)
+        return done
+
+    def _expire(self, now: datetime) -> int:
         with self.database.transaction() as connection:
+            overdue = runs_overdue(connection, now, BATCH)
             moved = expire_runs(connection, overdue, now)
             if moved:
                 ring(connection, CHANGES, ",".join(sorted(moved)))
-            if silent:
-                ask_again(connection, silent, now)
-                ring(connection, DISPATCH)
-        return len(overdue) + len(silent)
+        return len(overdue)
+
+    def _ask(self, now: datetime) -> int:
+        with self.database.transaction() as connection:
+            silent = runs_to_ask(connection, now, BATCH)
+            ask_again(connection, silent, now)
+            ring(connection, DISPATCH)
+        return len(silent)
+
+    def _lose(self, now: datetime) -> int:
+        since = self.hears_since()
+        if since is None:
+            return 0
+        with self.database.reading() as connection:
+            lost = runs_lost(connection, now, since, BATCH)
+        if lost:
+            with self.database.transaction() as connection:
+                moved: set[JobId] = lose_runs(connection, lost, now, chance=self.chance)
+                ring(connection, CHANGES, ",".join(sorted(moved)))
+        return len(lost)

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, case, literal, select, update
 
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.states import Reason, State
+from fleetjobs.store.dependencies import settle
 from fleetjobs.store.ledger import COORDINATOR, Ledger, RunName
+from fleetjobs.store.outbox import confirm
 from fleetjobs.store.schema import jobs, nodes, runs
 from fleetjobs.store.standing import UNSTARTED
 
@@ -23,6 +25,7 @@ class Handover:
     job: JobId
     node: NodeId
     attempt: int
+    generation: int
     task: str  # agent.action
     sealed: str  # the request
     not_before: datetime | None
@@ -30,9 +33,12 @@ class Handover:
 
 
 def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[Handover]:
-    """The runs that are due for hand-over, longest due first."""
+    """The runs that are due for hand-over, longest due first.
+
+    Only a first attempt has times to keep: a later one starts when it comes.
+    """
     query = (
-        select(runs.c.job, runs.c.node, runs.c.attempt)
+        select(runs.c.job, runs.c.node, runs.c.attempt, runs.c.generation)
         .where(runs.c.dispatch_at <= now)
         .order_by(runs.c.dispatch_at, runs.c.job, runs.c.node)
         .limit(limit)
@@ -49,10 +55,11 @@ def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[
             job=row.job,
             node=row.node,
             attempt=row.attempt,
+            generation=row.generation,
             task=f"{asked[row.job].agent}.{asked[row.job].action}",
             sealed=asked[row.job].sealed,
-            not_before=asked[row.job].not_before,
-            start_before=asked[row.job].start_before,
+            not_before=asked[row.job].not_before if row.attempt == 1 else None,
+            start_before=asked[row.job].start_before if row.attempt == 1 else None,
         )
         for row in due
     ]
@@ -63,26 +70,26 @@ def mark_queued(
 ) -> set[JobId]:
     """Note that the broker has them; gives the jobs that moved.
 
-    A run whose reply was faster keeps its state. Whoever has not ended `ask_after` its hand-over,
-    or its time, will be asked; each time the wait doubles.
+    A run whose reply was faster keeps its state; one about which minds changed meanwhile has an
+    order on its way that overrules what was handed over. Whoever has not ended `ask_after` its
+    hand-over, or its time, will be asked; each time the wait doubles.
     """
     ledger = Ledger(connection, [(item.job, item.node) for item in handovers], now)
     for item in handovers:
         run = ledger.run(item.job, item.node)
-        if run is None or run.attempt != item.attempt or run.state.is_terminal:
+        if run is None or (run.attempt, run.generation) != (item.attempt, item.generation):
+            continue
+        if run.state.is_terminal or run.dispatch_at is None:
             continue
         waited = now - run.queued_at if run.queued_at else ask_after
         wait = min(max(ask_after, waited), ASK_AT_MOST)
-        run.changes |= {
-            "dispatch_at": None,
-            "handed_at": now,
-            "ask_at": max(now, item.not_before or now) + wait,
-        }
+        asked_at = max(now, item.not_before or now) + wait
+        run.change(dispatch_at=None, handed_at=now, ask_at=asked_at)
         if run.state in {State.SCHEDULED, State.WAITING}:
             ledger.move(run, [State.QUEUED], actor=COORDINATOR)
             answer_by = None if item.start_before is None else item.start_before + ANSWER_TIME
-            run.changes |= {"queued_at": now, "expire_at": answer_by}
-    return ledger.write()
+            run.change(queued_at=now, expire_at=answer_by, next_attempt_at=None)
+    return settle(ledger)
 
 
 def postpone(connection: Connection, handovers: Sequence[Handover], until: datetime) -> None:
@@ -107,9 +114,22 @@ def runs_to_ask(connection: Connection, now: datetime, limit: int) -> list[RunNa
 
 
 def ask_again(connection: Connection, names: Sequence[RunName], now: datetime) -> None:
-    """Have the same attempts handed over once more: a node that knows them tells how they stand."""
-    due = (runs.c.job == bindparam("_job"), runs.c.node == bindparam("_node"))
-    statement = update(runs).where(*due, runs.c.ask_at <= now).values(dispatch_at=now, ask_at=None)
+    """Have the same attempts handed over once more: a node that knows them tells how they stand.
+
+    Where an order is unanswered, the order is sent once more instead.
+    """
+    due = (runs.c.job == bindparam("_job"), runs.c.node == bindparam("_node"), runs.c.ask_at <= now)
+    soon = literal(now, runs.c.dispatch_at.type)
+    ordered = runs.c.pending.is_not(None)
+    statement = (
+        update(runs)
+        .where(*due)
+        .values(
+            dispatch_at=case((ordered, runs.c.dispatch_at), else_=soon),
+            order_at=case((ordered, soon), else_=runs.c.order_at),
+            ask_at=None,
+        )
+    )
     rows = [{"_job": job, "_node": node} for job, node in sorted(names)]
     if rows:
         connection.execute(statement, rows)
@@ -133,8 +153,10 @@ def expire_runs(connection: Connection, names: Sequence[RunName], now: datetime)
         run = ledger.run(*name)
         if run is None or run.expire_at is None or run.expire_at > now:
             continue
-        if run.state in UNSTARTED:
+        held = run.state is State.PAUSED and run.reason is Reason.HOLD
+        if run.state in UNSTARTED or held:
             ledger.move(run, [State.EXPIRED], actor=COORDINATOR, reason=Reason.START_BEFORE)
-            run.changes |= {"ended_at": now, "dispatch_at": None, "ask_at": None}
-        run.changes["expire_at"] = None
-    return ledger.write()
+            confirm(run)  # its node, too, finds it too late
+            run.change(ended_at=now, dispatch_at=None)
+        run.change(expire_at=None)
+    return settle(ledger)

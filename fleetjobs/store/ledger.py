@@ -13,10 +13,12 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from fleetjobs.errors import InvalidTransition
-from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.messages import Stage
 from fleetjobs.states import Reason, State, Tally, WaitReason, check_move, completion
 from fleetjobs.store import dialect
+from fleetjobs.store.bells import DISPATCH
+from fleetjobs.store.database import ring
 from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.jobs import dump_tally, read_tally
 from fleetjobs.store.schema import jobs, runs
@@ -35,15 +37,37 @@ class RunEntry:
     node: NodeId
     org: str
     state: State
+    wait_reason: WaitReason | None
+    reason: Reason | None
     attempt: int
+    tries: int
+    generation: int
+    pending: Pending | None
+    pending_at: datetime | None
+    attention: bool
     stage: Stage | None
     queued_at: datetime | None
+    dispatch_at: datetime | None
     expire_at: datetime | None
     found: State = field(init=False)  # as it was read
-    changes: dict[str, Any] = field(default_factory=dict)  # column -> new value, beside the state
+    needed: bool = field(init=False)
+    changes: dict[str, Any] = field(default_factory=dict)  # column -> new value
 
     def __post_init__(self) -> None:
         self.found = self.state
+        self.needed = self.attention
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether the dispatcher has something new to do for it."""
+        alarms = (self.changes.get(name) for name in ("dispatch_at", "order_at"))
+        return any(alarm is not None and alarm <= now for alarm in alarms)
+
+    def change(self, **values: Any) -> None:
+        """Give its columns other values, and show them here at once."""
+        for name, value in values.items():
+            if name in _READ:
+                setattr(self, name, value)
+        self.changes |= values
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,10 +77,24 @@ class JobEntry:
     id: JobId
     org: str
     state: State
+    wait_reason: WaitReason | None
+    reason: Reason | None
     tally: Tally
+    needing: int  # runs that need a person
+    not_before: datetime | None
+    start_before: datetime | None
     started_at: datetime | None
+    ended_at: datetime | None
+    version: int
+    max_attempts: int
+    retry_delay_s: float
+    lost_after_s: float
+    retry_lost: bool
+    edit: dict[str, Any] | None
     began_at: datetime | None = None  # the earliest start seen now
-    last: Reason | None = None  # of the run that ended last
+    last: Reason | None = None  # of the run that was moved last
+    waits: WaitReason | None = None  # of the run that was made to wait last
+    changes: dict[str, Any] = field(default_factory=dict)  # column -> new value
 
 
 class Ledger:
@@ -64,13 +102,43 @@ class Ledger:
 
     def __init__(self, connection: Connection, names: Iterable[RunName], now: datetime) -> None:
         """Lock the jobs, always in the same order, and read the runs."""
-        self._connection = connection
-        self._now = now
+        self.connection = connection
+        self.now = now
+        self.ended: set[RunName] = set()  # by what was written
+        self.ended_jobs: set[JobId] = set()
         self._events: list[dict[str, Any]] = []
         names = sorted(set(names))
         self._jobs = _lock_jobs(connection, {job for job, _ in names})
         self._runs = _read_runs(connection, names)
         self._moved: set[JobId] = set()
+
+    @classmethod
+    def of_jobs(cls, connection: Connection, ids: Iterable[JobId], now: datetime) -> "Ledger":
+        """Of whole jobs: locked first, so that no run of theirs is missed."""
+        wanted = set(ids)
+        _lock_jobs(connection, wanted)
+        query = select(runs.c.job, runs.c.node).where(runs.c.job.in_(sorted(wanted)))
+        return cls(connection, [(row.job, row.node) for row in connection.execute(query)], now)
+
+    def job(self, job: JobId) -> JobEntry | None:
+        """The job, if there is one."""
+        return self._jobs.get(job)
+
+    def job_of(self, run: RunEntry) -> JobEntry:
+        """The job the run belongs to."""
+        return self._jobs[run.job]
+
+    def runs_of(self, job: JobId) -> list[RunEntry]:
+        """The runs of the job, of those the ledger was opened for, by node."""
+        return [run for name, run in sorted(self._runs.items()) if name[0] == job]
+
+    def touch(self, job: JobEntry, **columns: Any) -> None:
+        """Give the job's columns other values."""
+        for name, value in columns.items():
+            if name in _JOB_READ:
+                setattr(job, name, value)
+        job.changes |= columns
+        self._moved.add(job.id)
 
     def run(self, job: JobId, node: NodeId) -> RunEntry | None:
         """The run, if there is one."""
@@ -83,12 +151,13 @@ class Ledger:
         *,
         actor: str,
         reason: Reason | None = None,
+        wait: WaitReason | None = None,
         began_at: datetime | None = None,
         detail: dict[str, Any] | None = None,
     ) -> None:
-        """Take the run through these states; `reason` and `detail` are the last one's.
+        """Take the run through these states; `reason`, `wait` and `detail` are the last one's.
 
-        Raises InvalidTransition.
+        A paused run needs a person, unless a person holds it. Raises InvalidTransition.
         """
         job = self._jobs[run.job]
         steps = tuple(path)
@@ -105,39 +174,74 @@ class Ledger:
                 detail=detail if ends else None,
             )
             if new is State.RUNNING:
-                job.began_at = min(filter(None, (job.began_at, began_at)), default=self._now)
+                job.began_at = min(filter(None, (job.began_at, began_at)), default=self.now)
             job.tally[run.state] -= 1
             job.tally[new] += 1
             run.state = new
         if steps:
             job.last = reason
-            run.changes |= {"state": run.state, "wait_reason": None, "reason": reason}
+            if run.state is not State.WAITING:
+                wait = None
+            elif wait is None:
+                wait = WaitReason.OUTBOX
+            job.waits = wait or job.waits
+            run.change(state=run.state, wait_reason=wait, reason=reason)
+            self.need(run, run.state is State.PAUSED and reason is not Reason.HOLD)
             self._moved.add(run.job)
+
+    def need(self, run: RunEntry, needed: bool) -> None:  # noqa: FBT001  it is what is said
+        """Say whether a person has to decide about the run."""
+        if run.attention != needed:
+            self._jobs[run.job].needing += 1 if needed else -1
+            run.change(attention=needed)
+            self._moved.add(run.job)
+
+    def wait_for(self, run: RunEntry, reason: WaitReason) -> None:
+        """A waiting run now waits for something else."""
+        if run.wait_reason is not reason:
+            run.change(wait_reason=reason)
+            self._jobs[run.job].waits = reason
+            self._moved.add(run.job)
+
+    def note_job(self, job: JobEntry, kind: str, **event: Any) -> None:
+        """Log something about the job; the rest as `event_row` takes it."""
+        self._events.append(event_row(at=self.now, org=job.org, job=job.id, kind=kind, **event))
 
     def note(self, run: RunEntry, kind: str, **event: Any) -> None:
         """Log something about the run; the rest as `event_row` takes it."""
         self._events.append(
-            event_row(at=self._now, org=run.org, job=run.job, node=run.node, kind=kind, **event)
+            event_row(at=self.now, org=run.org, job=run.job, node=run.node, kind=kind, **event)
         )
 
     def write(self) -> set[JobId]:
-        """Write what changed; gives the jobs whose runs moved. Raises InvalidTransition."""
-        _write_runs(self._connection, self._runs.values())
+        """Write what changed; gives the jobs that did. Raises InvalidTransition.
+
+        `dependencies.settle` calls it, and then judges who waited for what ended.
+        """
+        _write_runs(self.connection, self._runs.values())
+        self.ended = {
+            name
+            for name, run in self._runs.items()
+            if run.state.is_terminal and not run.found.is_terminal
+        }
         changed = [self._derive(self._jobs[job]) for job in sorted(self._moved)]
-        _update(self._connection, jobs, changed, ("id",))
-        add_events(self._connection, self._events)
+        if any(run.is_due(self.now) for run in self._runs.values()):
+            ring(self.connection, DISPATCH)
+        _update_alike(self.connection, jobs, changed, ("id",))
+        add_events(self.connection, self._events)
         return self._moved
 
     def _derive(self, job: JobEntry) -> dict[str, Any]:
         """The job's columns, now that its runs have moved; logs its own moves."""
         begun = bool(job.started_at or job.began_at)
         found = job.state
-        for new in job_path(found, job.tally, begun=begun):
+        way = job_path(found, job.tally, begun=begun, begins=job.began_at is not None)
+        for new in way:
             check_move(job.state, new)
             reason = _job_reason(job, new)
             self._events.append(
                 event_row(
-                    at=self._now,
+                    at=self.now,
                     org=job.org,
                     job=job.id,
                     kind=f"job.{new}",
@@ -149,33 +253,55 @@ class Ledger:
             )
             job.state = new
         ended = job.state.is_terminal
+        if ended and not found.is_terminal:
+            self.ended_jobs.add(job.id)
+            job.ended_at = self.now
         return {
+            **job.changes,
             "_id": job.id,
             "_state": found,
             "state": job.state,
-            "wait_reason": WaitReason.OUTBOX if job.state is State.WAITING else None,
-            "reason": _job_reason(job, job.state),
+            "wait_reason": _job_wait(job),
+            "reason": _job_reason(job, job.state) if way else job.reason,
             "tally": dump_tally(job.tally),
             "completion": completion(job.tally) if ended else None,
+            "needing": job.needing,
+            "attention": job.needing > 0,
             "started_at": min(filter(None, (job.started_at, job.began_at)), default=None),
-            "ended_at": self._now if ended else None,
+            "ended_at": job.ended_at,
         }
 
 
+def _job_wait(job: JobEntry) -> WaitReason | None:
+    """What a waiting job waits for: as the run that was made to wait last."""
+    if job.state is not State.WAITING:
+        return None
+    return job.waits or job.wait_reason or WaitReason.OUTBOX
+
+
 def _job_reason(job: JobEntry, state: State) -> Reason | None:
-    """Why a job ended so: with one run the run's own reason."""
+    """Why a job ended or stands so: with one run the run's own reason."""
+    if state is State.PAUSED:
+        return job.last
     if not state.is_terminal:
         return None
-    if job.tally.total() == 1:
+    if job.tally.total() == 1 or state is State.SKIPPED:
         return job.last
     return {State.FAILED: Reason.RUNS_FAILED, State.EXPIRED: Reason.START_BEFORE}.get(state)
+
+
+_JOB_READ = (
+    *("id", "org", "state", "wait_reason", "reason", "tally", "needing"),
+    *("not_before", "start_before", "started_at", "ended_at", "version"),
+    *("max_attempts", "retry_delay_s", "lost_after_s", "retry_lost", "edit"),
+)
 
 
 def _lock_jobs(connection: Connection, ids: set[JobId]) -> dict[JobId, JobEntry]:
     if not ids:
         return {}
     query = (
-        select(jobs.c.id, jobs.c.org, jobs.c.state, jobs.c.tally, jobs.c.started_at)
+        select(*(jobs.c[name] for name in _JOB_READ))
         .where(jobs.c.id.in_(sorted(ids)))
         .order_by(jobs.c.id)
         .with_for_update()  # SQLite needs none: its writers come one at a time
@@ -186,7 +312,10 @@ def _lock_jobs(connection: Connection, ids: set[JobId]) -> dict[JobId, JobEntry]
     }
 
 
-_READ = ("job", "node", "org", "state", "attempt", "stage", "queued_at", "expire_at")
+_READ = (
+    *("job", "node", "org", "state", "wait_reason", "reason", "attempt", "tries", "generation"),
+    *("pending", "pending_at", "attention", "stage", "queued_at", "dispatch_at", "expire_at"),
+)
 
 
 def _read_runs(connection: Connection, names: list[RunName]) -> dict[RunName, RunEntry]:
@@ -204,22 +333,29 @@ def _read_runs(connection: Connection, names: list[RunName]) -> dict[RunName, Ru
 
 
 def _write_runs(connection: Connection, entries: Iterable[RunEntry]) -> None:
-    """One statement for all runs that change the same columns."""
+    rows = [
+        entry.changes | {"_job": entry.job, "_node": entry.node, "_state": entry.found}
+        for entry in entries
+        if entry.changes
+    ]
+    _update_alike(connection, runs, rows, ("job", "node"))
+
+
+def _update_alike(
+    connection: Connection, table: Any, rows: list[dict[str, Any]], key: tuple[str, ...]
+) -> None:
+    """One statement for all rows that change the same columns."""
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    for entry in entries:
-        if entry.changes:
-            name = {"_job": entry.job, "_node": entry.node, "_state": entry.found}
-            alike[tuple(sorted(entry.changes))].append(entry.changes | name)
-    for rows in alike.values():
-        _update(connection, runs, rows, ("job", "node"))
+    for row in rows:
+        alike[tuple(sorted(row))].append(row)
+    for same in alike.values():
+        _update(connection, table, same, key)
 
 
 def _update(
     connection: Connection, table: Any, rows: list[dict[str, Any]], key: tuple[str, ...]
 ) -> None:
     """Compare and set: a row that is no longer in the state it was read in stops everything."""
-    if not rows:
-        return
     same = [table.c[name] == bindparam(f"_{name}") for name in (*key, "state")]
     new: dict[str, Any] = {name: bindparam(name) for name in rows[0] if not name.startswith("_")}
     written = connection.execute(update(table).where(*same).values(new), rows).rowcount

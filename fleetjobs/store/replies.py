@@ -1,31 +1,53 @@
 """Replies: what nodes tell of their attempts, counted once each."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
-from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.messages import Output, Reply, Stage
 from fleetjobs.signing import node_key_id
-from fleetjobs.states import State
+from fleetjobs.states import Reason, State
+from fleetjobs.store.attempts import (
+    ATTEMPTS_MOST,
+    DELAY_MOST,
+    Chance,
+    begin_attempt,
+    is_late_news,
+    is_worth_retrying,
+    may_retry,
+    retry_wait,
+    save_attempts,
+)
 from fleetjobs.store.columns import printable
+from fleetjobs.store.dependencies import block, settle, skip_in_vain
+from fleetjobs.store.edits import apply_edit, drop_edit_if_too_late
 from fleetjobs.store.events import add_event
-from fleetjobs.store.ledger import Ledger, RunEntry
+from fleetjobs.store.ledger import JobEntry, Ledger, RunEntry
 from fleetjobs.store.logs import Stream, log_row, save_logs
-from fleetjobs.store.standing import is_news, reply_path
+from fleetjobs.store.outbox import confirm, give_back, hold_back, line_up
+from fleetjobs.store.standing import UNSTARTED, final_state, is_news, reply_path
 
 _INT32 = 2**31 - 1
 _INT64 = 2**63 - 1
 
 
-def apply_replies(connection: Connection, replies: Sequence[Reply], now: datetime) -> set[JobId]:
+def no_jitter() -> float:
+    """The chance that makes no retry sooner or later."""
+    return 0.5
+
+
+def apply_replies(
+    connection: Connection, replies: Sequence[Reply], now: datetime, *, chance: Chance = no_jitter
+) -> set[JobId]:
     """Note each reply once, move runs and jobs; gives the jobs that moved.
 
     Replies may come twice, late, out of order, or before the run was marked as handed over.
     """
     written: list[dict[str, Any]] = []
+    ended: list[dict[str, Any]] = []
     ledger = Ledger(connection, [(JobId(r.job), NodeId(r.node)) for r in replies], now)
     for reply in replies:
         run = ledger.run(JobId(reply.job), NodeId(reply.node))
@@ -33,32 +55,137 @@ def apply_replies(connection: Connection, replies: Sequence[Reply], now: datetim
             _note_unknown(connection, reply, now)
         elif run.attempt != reply.attempt or run.state.is_terminal:
             _note_late(ledger, run, reply)
-        elif is_news(run.stage, reply.stage):
-            _apply(ledger, run, reply, now)
+        elif reply.stage is Stage.WITHDRAWN:
+            _take_back(ledger, run, reply)
+        elif is_news(run.stage, reply.stage) and not _is_outdated(run, reply):
             written += _logs(run, reply)
+            _apply(ledger, run, reply, ended, chance)
     save_logs(connection, written)
-    return ledger.write()
+    save_attempts(connection, ended)
+    return settle(ledger)
 
 
-def _apply(ledger: Ledger, run: RunEntry, reply: Reply, now: datetime) -> None:
-    way = reply_path(run.state, reply)
-    finished = reply.stage is Stage.FINISHED
-    ledger.move(
-        run,
-        way,
-        actor=node_key_id(reply.node),
-        reason=reply.reason if finished and way[-1] is not State.SUCCEEDED else None,
-        began_at=reply.started_at,
-        detail={"statuscode": reply.statuscode, "exit_code": reply.exit_code} if finished else None,
-    )
-    run.stage = reply.stage
-    run.changes |= {"stage": reply.stage, "expire_at": None}
+def _is_outdated(run: RunEntry, reply: Reply) -> bool:
+    """Whether the node has given the attempt back since it said that it has it."""
+    accepted = reply.stage is Stage.ACCEPTED
+    return accepted and run.state is not State.QUEUED and reply.generation < run.generation
+
+
+def _apply(
+    ledger: Ledger, run: RunEntry, reply: Reply, ended: list[dict[str, Any]], chance: Chance
+) -> None:
+    actor = node_key_id(reply.node)
+    _note_too_late(ledger, run, reply)
+    run.change(stage=reply.stage, expire_at=None)
     if run.queued_at is None:
-        run.queued_at = run.changes["queued_at"] = now
+        run.change(queued_at=ledger.now)
     if reply.started_at is not None:
-        run.changes["started_at"] = reply.started_at
-    if finished:
-        run.changes |= _end(reply, now)
+        run.change(started_at=reply.started_at)
+    run.change(blocked_by=reply.blocked_by)
+    if reply.stage is Stage.FINISHED:
+        _finish(ledger, run, reply, ended, chance)
+        return
+    way = reply_path(run.state, reply)
+    ledger.move(run, way, actor=actor, began_at=reply.started_at)
+
+
+def _finish(
+    ledger: Ledger, run: RunEntry, reply: Reply, ended: list[dict[str, Any]], chance: Chance
+) -> None:
+    actor = node_key_id(reply.node)
+    job = ledger.job_of(run)
+    way = reply_path(run.state, reply)
+    end = _end(reply, ledger.now)
+    if run.pending is not None:
+        confirm(run)
+    run.change(**end)
+    again = None
+    if State.CANCELLING not in {run.state, *way}:
+        again = _next_try(job, run, reply, chance)
+    if again is not None:
+        ended.append(_attempt_row(run, reply, end, ledger.now))
+        _begin(ledger, run, way)
+        costs = reply.delay_s is None
+        begin_attempt(
+            ledger, run, ledger.now + again, actor=actor, reason=reply.reason, costs=costs
+        )
+        return
+    reason = None if way[-1] is State.SUCCEEDED else reply.reason
+    detail: dict[str, Any] = {"statuscode": reply.statuscode, "exit_code": reply.exit_code}
+    if way[-1] is State.FAILED and 1 < run.tries == job.max_attempts:
+        detail["reason"], reason = reason, Reason.ATTEMPTS_EXHAUSTED
+    ledger.move(run, way, actor=actor, reason=reason, began_at=reply.started_at, detail=detail)
+    if way[-1] is State.SUCCEEDED and run.tries > 1:
+        ledger.note(run, "run.recovered", actor=actor, detail={"failed": run.tries - 1})
+
+
+def _begin(ledger: Ledger, run: RunEntry, way: Sequence[State]) -> None:
+    """Let the run start, if it did not yet, before it waits for its next attempt."""
+    if way and State.RUNNING in way:
+        started = way[: way.index(State.RUNNING) + 1]
+        ledger.move(run, started, actor=node_key_id(run.node), began_at=run.changes["started_at"])
+
+
+def _next_try(job: JobEntry, run: RunEntry, reply: Reply, chance: Chance) -> timedelta | None:
+    """How long until the run is tried again; None: never."""
+    begun = run.state not in UNSTARTED or reply.started_at is not None
+    if not begun or run.attempt >= ATTEMPTS_MOST:
+        return None
+    if reply.delay_s is not None and reply.state is not State.SUCCEEDED:
+        return timedelta(seconds=min(max(reply.delay_s, 0.0), DELAY_MOST.total_seconds()))
+    failed = final_state(run.state, reply) is State.FAILED
+    if failed and may_retry(job, run) and is_worth_retrying(reply.reason, reply.statuscode):
+        return retry_wait(job, run.tries, chance)
+    return None
+
+
+def _take_back(ledger: Ledger, run: RunEntry, reply: Reply) -> None:
+    """The node gave the attempt back before it began: edit it, or hold it, as was asked."""
+    actor = node_key_id(reply.node)
+    wanted = run.pending
+    if wanted not in {Pending.EDIT, Pending.HOLD} or reply.generation < run.generation:
+        return
+    job = ledger.job_of(run)
+    if job.edit is not None:
+        apply_edit(ledger, job, actor=actor)
+    give_back(run)
+    if run.state is State.QUEUED:
+        if wanted is Pending.HOLD:
+            hold_back(ledger, run, actor=actor)
+            run.change(expire_at=job.start_before)
+        else:
+            line_up(ledger, run, actor=actor, blocked=block(ledger, run))
+            skip_in_vain(ledger, run.job)
+
+
+def _note_too_late(ledger: Ledger, run: RunEntry, reply: Reply) -> None:
+    """What has begun can no longer be changed or held."""
+    begun = reply.stage in {Stage.STARTED, Stage.FINISHED}
+    if not begun or run.pending not in {Pending.EDIT, Pending.HOLD}:
+        return
+    kind, actor = f"run.{run.pending}_too_late", node_key_id(reply.node)
+    ledger.note(run, kind, actor=actor, detail={"attempt": run.attempt})
+    confirm(run)
+    job = ledger.job_of(run)
+    if job.edit is not None:
+        drop_edit_if_too_late(ledger, job, actor=actor)
+
+
+def _attempt_row(run: RunEntry, reply: Reply, end: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The attempt as history keeps it."""
+    told = ("statuscode", "statusmsg", "data", "exit_code", "stdout_size", "stderr_size")
+    return {
+        **{name: end[name] for name in (*told, "ended_at")},
+        "job": run.job,
+        "node": run.node,
+        "attempt": run.attempt,
+        "org": run.org,
+        "state": final_state(State.RUNNING, reply),
+        "reason": reply.reason,
+        "started_at": reply.started_at,
+        "late": False,
+        "kept_at": now,
+    }
 
 
 def _end(reply: Reply, now: datetime) -> dict[str, Any]:
@@ -93,9 +220,16 @@ def _note_late(ledger: Ledger, run: RunEntry, reply: Reply) -> None:
     if reply.stage is not Stage.FINISHED:
         return
     if reply.attempt == run.attempt:
+        if run.pending is not None:
+            confirm(run)
+            ledger.note(run, "run.confirmed", actor=node_key_id(reply.node))
         if run.stage is Stage.FINISHED or reply.state == run.state:
             return
-        run.stage = run.changes["stage"] = Stage.FINISHED
+        run.change(stage=Stage.FINISHED)
+    elif reply.attempt < run.attempt and not is_late_news(
+        ledger.connection, run.job, run.node, reply.attempt
+    ):
+        return
     ledger.note(
         run,
         "reply.late",

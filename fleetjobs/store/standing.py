@@ -1,20 +1,28 @@
 """Standing: through which states a run or a job passes, decided without a database."""
 
 from collections import deque
+from datetime import datetime, timedelta
 from functools import cache
 
 from fleetjobs.messages import Reply, Stage
-from fleetjobs.states import MOVES, TERMINAL, State, Tally, derive
+from fleetjobs.states import LIVE, MOVES, TERMINAL, State, Tally, derive
 
 UNSTARTED = frozenset({State.SCHEDULED, State.WAITING, State.QUEUED})
 _ENDS = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED})
-_ON_THE_WAY = (State.QUEUED, State.RUNNING, State.CANCELLING)  #: may be passed through unseen
-_STAGES = (None, Stage.ACCEPTED, Stage.STARTED, Stage.FINISHED)
+#: may be passed through unseen, the harmless first: a job that is given back never ran
+_ON_THE_WAY = (State.QUEUED, State.WAITING, State.RUNNING, State.CANCELLING)
+_RANKS = {None: 0, Stage.ACCEPTED: 1, Stage.STARTED: 2, Stage.FINISHED: 3}
+DELIVER_AHEAD = timedelta(hours=1)  #: a job lies in its nodes' spools that long before its time
+
+
+def due_at(not_before: datetime | None, now: datetime) -> datetime:
+    """When a run that starts no sooner than `not_before` is to be handed over."""
+    return now if not_before is None else max(now, not_before - DELIVER_AHEAD)
 
 
 def is_news(told: Stage | None, stage: Stage) -> bool:
     """Whether a node that has told one stage of an attempt tells more by the other."""
-    return _STAGES.index(stage) > _STAGES.index(told)
+    return _RANKS[stage] > _RANKS[told]
 
 
 def reply_path(state: State, reply: Reply) -> tuple[State, ...]:
@@ -25,7 +33,8 @@ def reply_path(state: State, reply: Reply) -> tuple[State, ...]:
     if reply.stage is Stage.ACCEPTED:
         return path(state, State.QUEUED) if state in UNSTARTED else ()
     if reply.stage is Stage.STARTED:
-        return path(state, State.RUNNING) if state in UNSTARTED else ()
+        unstarted = state in UNSTARTED or state is State.PAUSED
+        return path(state, State.RUNNING) if unstarted else ()
     end = final_state(state, reply)
     begun = reply.started_at is not None or end is State.SUCCEEDED
     if state in UNSTARTED:
@@ -44,18 +53,21 @@ def final_state(state: State, reply: Reply) -> State:
     return reply.state
 
 
-def job_path(state: State, tally: Tally, *, begun: bool) -> tuple[State, ...]:
+def job_path(state: State, tally: Tally, *, begun: bool, begins: bool) -> tuple[State, ...]:
     """The states a job passes through, now that its runs stand so; its own not included.
 
     A job of several runs that has begun goes on running until all of them ended: derived from the
-    live runs alone it would fall back to `queued` whenever none happens to be at work.
+    live runs alone it would fall back to `queued` whenever none happens to be at work. It is
+    cancelling when all that is live of it is. `begins`: one of its runs started just now.
     """
     new = derive(tally)
+    if new is State.CANCELLING and any(tally[one] for one in LIVE - {new}):
+        new = derive(Tally({one: count for one, count in tally.items() if one is not new}))
     if begun and new in UNSTARTED and tally.total() > 1:
         new = State.RUNNING
     if new is state or (new not in TERMINAL and not _reaches(state, new)):
         return ()
-    if begun and state in UNSTARTED and new is not State.RUNNING:
+    if begins and state in UNSTARTED and new is not State.RUNNING:
         return (*path(state, State.RUNNING), *path(State.RUNNING, new))
     return path(state, new)
 

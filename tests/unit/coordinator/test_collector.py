@@ -179,11 +179,11 @@ def breaks_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Exception]]
     broken: dict[str, Exception] = {}
     apply_replies = module.apply_replies
 
-    def apply(connection, replies, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  as the original
+    def apply(connection, replies, now, **how):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN003, ANN202  as the original
         for reply in replies:
             if reply.job in broken:
                 raise broken[reply.job]
-        return apply_replies(connection, replies, now)
+        return apply_replies(connection, replies, now, **how)
 
     monkeypatch.setattr(module, "apply_replies", apply)
     return broken

@@ -1,0 +1,46 @@
+"""Edits: a job asked for anew, at once or as soon as a node has given its run back."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from fleetjobs.jobs import Job, NodeId, Pending
+from fleetjobs.messages import After
+from fleetjobs.store.dependencies import set_dependencies
+from fleetjobs.store.ledger import JobEntry, Ledger
+from fleetjobs.store.schema import runs
+
+_TIMES = ("not_before", "start_before")
+_COLUMNS = ("data", "target", "sealed", "max_attempts", *_TIMES)
+
+
+def edit_of(job: Job, *, meaning: str, after: Sequence[After]) -> dict[str, Any]:
+    """What a job is to be, as the database keeps it until a node agrees."""
+    columns = {name: getattr(job, name) for name in _COLUMNS}
+    kept: dict[str, Any] = msgspec.to_builtins({**columns, "meaning": meaning, "after": after})
+    return kept
+
+
+def apply_edit(ledger: Ledger, job: JobEntry, *, actor: str) -> None:
+    """Let the job be what its edit says."""
+    columns = dict(job.edit or {})
+    after = msgspec.convert(columns.pop("after"), list[After])
+    for name in _TIMES:
+        columns[name] = msgspec.convert(columns[name], datetime | None)
+    set_dependencies(ledger.connection, job.id, after)
+    ledger.touch(job, **columns, edit=None)
+    ledger.note_job(job, "job.edited", actor=actor)
+
+
+def drop_edit_if_too_late(ledger: Ledger, job: JobEntry, *, actor: str) -> None:
+    """Let the job be what it is, if it has begun wherever it was to be edited."""
+    query = select(runs.c.node).where(runs.c.job == job.id, runs.c.pending == Pending.EDIT)
+    for node in ledger.connection.execute(query).scalars():
+        run = ledger.run(job.id, NodeId(node))
+        if run is None or run.pending is Pending.EDIT:
+            return
+    ledger.touch(job, edit=None)
+    ledger.note_job(job, "job.edit_too_late", actor=actor)

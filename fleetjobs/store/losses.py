@@ -1,0 +1,77 @@
+"""Losses: runs at work on nodes that fell silent. spec/semantics.md, E12."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, select, text
+
+from fleetjobs.jobs import JobId
+from fleetjobs.messages import Stage
+from fleetjobs.states import Reason, State
+from fleetjobs.store.attempts import (
+    Chance,
+    begin_attempt,
+    give_up_attempt,
+    may_retry,
+    retry_wait,
+)
+from fleetjobs.store.dependencies import settle
+from fleetjobs.store.ledger import COORDINATOR, Ledger, RunEntry, RunName
+from fleetjobs.store.schema import AT_WORK, jobs, nodes, runs
+
+SILENCE_LEAST = timedelta(seconds=30)  #: nothing counts as lost any sooner
+
+
+def is_at_work() -> ColumnElement[bool]:
+    """Of `runs`: whether its node should be heard of, and no person knows otherwise."""
+    return and_(text(f"runs.{AT_WORK}"), ~runs.c.attention)
+
+
+def runs_lost(connection: Connection, now: datetime, since: datetime, limit: int) -> list[RunName]:
+    """Runs at work whose nodes were silent for as long as their actions say.
+
+    Nobody was heard before `since`, when we began to listen.
+    """
+    if now - since < SILENCE_LEAST:
+        return []
+    query = (
+        select(runs.c.job, runs.c.node, jobs.c.lost_after_s, nodes.c.seen_at)
+        .join(nodes, nodes.c.identity == runs.c.node)
+        .join(jobs, jobs.c.id == runs.c.job)
+        .where(is_at_work(), nodes.c.seen_at < now - SILENCE_LEAST)
+        .order_by(nodes.c.seen_at)
+    )
+    lost: list[RunName] = []
+    for row in connection.execute(query):
+        if now - max(row.seen_at, since) >= timedelta(seconds=row.lost_after_s):
+            lost.append((row.job, row.node))
+        if len(lost) == limit:
+            break
+    return lost
+
+
+def lose_runs(
+    connection: Connection, names: Sequence[RunName], now: datetime, *, chance: Chance
+) -> set[JobId]:
+    """Set them aside for a person, or the truth, to decide, or try again where that is allowed."""
+    ledger = Ledger(connection, names, now)
+    for name in names:
+        run = ledger.run(*name)
+        if run is not None and run.state in {State.RUNNING, State.CANCELLING}:
+            _lose(ledger, run, chance)
+    return settle(ledger)
+
+
+def _lose(ledger: Ledger, run: RunEntry, chance: Chance) -> None:
+    job = ledger.job_of(run)
+    ledger.note(run, "run.lost", actor=COORDINATOR, detail={"attempt": run.attempt})
+    if run.state is State.CANCELLING:
+        ledger.need(run, needed=True)
+    elif job.retry_lost and may_retry(job, run):
+        give_up_attempt(ledger, run, Reason.LOST)
+        at = ledger.now + retry_wait(job, run.tries, chance)
+        begin_attempt(ledger, run, at, actor=COORDINATOR, reason=Reason.LOST)
+    else:
+        ledger.move(run, [State.PAUSED], actor=COORDINATOR, reason=Reason.LOST)
+        # Asked again as soon as it is heard of; then even `started` is news.
+        run.change(stage=Stage.ACCEPTED, handed_at=ledger.now, ask_at=ledger.now, dispatch_at=None)

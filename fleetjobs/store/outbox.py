@@ -1,0 +1,70 @@
+"""Outbox: runs in line for hand-over, and orders about runs that may have been handed over.
+
+An order is sent again and again until the node answers it: `pending` says that it has not.
+"""
+
+from datetime import timedelta
+
+from fleetjobs.jobs import Pending
+from fleetjobs.states import Reason, State, WaitReason
+from fleetjobs.store.ledger import Ledger, RunEntry
+from fleetjobs.store.standing import due_at, path
+
+SKEW = timedelta(minutes=1)  #: what is due by another machine's clock may be under way already
+
+
+def may_be_handed(ledger: Ledger, run: RunEntry) -> bool:
+    """Whether a node may have this attempt, or be about to get it."""
+    under_way = run.dispatch_at is not None and run.dispatch_at <= ledger.now + SKEW
+    return run.queued_at is not None or run.pending is not None or under_way
+
+
+def recall(ledger: Ledger, run: RunEntry, pending: Pending, *, actor: str) -> None:
+    """Have the node told, under a new generation, and instead of any delivery."""
+    run.change(
+        generation=run.generation + 1,
+        pending=pending,
+        pending_at=ledger.now,
+        order_at=ledger.now,
+        dispatch_at=None,
+        ask_at=None,
+    )
+    detail = {"attempt": run.attempt, "generation": run.generation}
+    ledger.note(run, "run.pending", actor=actor, reason=pending, detail=detail)
+
+
+def confirm(run: RunEntry) -> None:
+    """The node knows what was wanted, or it no longer matters."""
+    run.change(pending=None, pending_at=None, order_at=None, ask_at=None)
+
+
+def line_up(ledger: Ledger, run: RunEntry, *, actor: str, blocked: bool = False) -> None:
+    """Put an unstarted run in line for hand-over, or behind what its job depends on."""
+    job = ledger.job_of(run)
+    first = run.attempt == 1
+    later = first and not blocked and job.not_before is not None and job.not_before > ledger.now
+    place = State.SCHEDULED if later else State.WAITING
+    wait = WaitReason.DEPENDENCY if blocked else WaitReason.OUTBOX
+    if run.state is not place:
+        ledger.move(run, path(run.state, place), actor=actor, wait=wait)
+    elif place is State.WAITING:
+        ledger.wait_for(run, wait)
+    due = due_at(job.not_before if first else None, ledger.now)
+    run.change(
+        dispatch_at=None if blocked else due,
+        expire_at=job.start_before if first else None,
+        ask_at=None,
+        next_attempt_at=None,
+    )
+
+
+def hold_back(ledger: Ledger, run: RunEntry, *, actor: str) -> None:
+    """Set an unstarted run aside until a person releases it; it can still come too late."""
+    ledger.move(run, path(run.state, State.PAUSED), actor=actor, reason=Reason.HOLD)
+    run.change(dispatch_at=None, ask_at=None)
+
+
+def give_back(run: RunEntry) -> None:
+    """The node let the attempt go before it began; a later generation may come there again."""
+    run.change(generation=run.generation + 1, stage=None, queued_at=None, handed_at=None)
+    confirm(run)
