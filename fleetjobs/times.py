@@ -70,7 +70,8 @@ def _clock(text: str, now: datetime, zone: tzinfo | None) -> datetime | None:
     if not found:
         return None
     try:
-        clock = time(*(int(part) for part in found.groups(default="0")))
+        hour, minute, second = (int(part) for part in found.groups(default="0"))
+        clock = time(hour, minute, second)
     except ValueError as error:
         raise InvalidTime(f"{text!r} is no time: {error}") from None
     here = now.astimezone(zone).replace(tzinfo=None)
@@ -99,6 +100,7 @@ def _in_english(text: str, now: datetime) -> datetime:
     import dateparser  # late: 170 ms, and most times need none of it
 
     settings: Any = {"PREFER_DATES_FROM": "future", "RELATIVE_BASE": now}
+    found: datetime | None
     try:
         found = dateparser.parse(text, languages=["en"], settings=settings)
     except (ValueError, OverflowError):

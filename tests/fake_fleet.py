@@ -1,5 +1,6 @@
 """A made-up fleet for the fake server: nodes that reply, fail or stay silent, as they were told."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -143,6 +144,7 @@ class FakeJob:
         self.request = request
         self.created_at = now
         self.ended_at: str | None = None
+        self.version = 1
         self.events: list[Json] = []
         self.runs: dict[str, Json] = {
             name: {
@@ -160,6 +162,14 @@ class FakeJob:
                 "started_at": None,
                 "ended_at": None,
                 "logs": {"stdout": {"size": 0}, "stderr": {"size": 0}},
+                "generation": 0,
+                "pending": None,
+                "pending_at": None,
+                "confirmed": True,
+                "tries": 1,
+                "next_attempt_at": None,
+                "attention": False,
+                "blocked_by": None,
             }
             for name in nodes
         }
@@ -183,6 +193,14 @@ class FakeJob:
             "reason": "runs_failed" if state == "failed" else None,
             "completion": completion(tally) if state in TERMINAL else None,
             "attention": False,
+            "version": self.version,
+            "rerun_of": None,
+            "after": [],
+            "pending": dict(
+                Counter(run["pending"] for run in self.runs.values() if run["pending"])
+            ),
+            "confirmed": all(run["confirmed"] for run in self.runs.values()),
+            "max_attempts": 1,
             "nodes": len(self.runs),
             "tally": {key.value: count for key, count in tally.items() if count},
             "created_at": self.created_at,

@@ -13,8 +13,7 @@ from msgspec import convert
 from fleetjobs.errors import Fault, NoNodes, Refused, UnknownAgent
 from fleetjobs.messages import Request, decode
 from fleetjobs.signing import unseal
-from fleetjobs.states import State
-from fleetjobs.targets import Target, make_target, pick
+from fleetjobs.targets import make_target, pick
 from tests.fake_fleet import FakeJob, FakeNode, Json, stamp
 
 TOKEN = "fjt_test"  # noqa: S105  a made-up one
@@ -63,6 +62,14 @@ class Handler(BaseHTTPRequestHandler):
         """Answer."""
         self._answer(self._post)
 
+    def do_PATCH(self) -> None:
+        """Answer."""
+        self._answer(self._patch)
+
+    def do_DELETE(self) -> None:
+        """Answer: only the outbox can be emptied."""
+        self._answer(self._delete)
+
     def _answer(self, answer: Callable[[list[str], dict[str, list[str]]], None]) -> None:
         fake = self.server.fake
         fake.asked.append(f"{self.command} {self.path}")
@@ -85,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
         fake = self.server.fake
         match path:
             case ["status"]:
-                self._json(200, self._status())
+                self._json(200, fake.status())
             case ["agents"]:
                 self._json(200, {"items": [self._agent(name) for name in fake.interfaces]})
             case ["agents", name]:
@@ -102,6 +109,18 @@ class Handler(BaseHTTPRequestHandler):
                 self._page([job for job in jobs if not states or job["state"] in states], query)
             case ["jobs", job, *rest]:
                 self._job(fake.jobs[job], rest, query)
+            case _:
+                self._rest(path, query)
+
+    def _rest(self, path: list[str], query: dict[str, list[str]]) -> None:
+        fake = self.server.fake
+        match path:
+            case ["attention"]:
+                self._page(fake.attention, query)
+            case ["coordinator"]:
+                self._json(200, fake.coordinator)
+            case ["coordinator", "outbox"]:
+                self._page(fake.outbox, query)
             case _:
                 raise KeyError(self.path)
 
@@ -123,7 +142,15 @@ class Handler(BaseHTTPRequestHandler):
             case ["runs", node, "logs", stream]:
                 self._log(fake.logs.get((job.request.id, node, stream), b""), query)
             case ["events"]:
-                self._stream(job)
+                if "text/event-stream" in self.headers["Accept"]:
+                    self._stream(job)
+                else:
+                    self._page(job.events, query)
+            case ["live"]:
+                self._json(200, fake.live(job))
+            case ["request"]:
+                sealed = fake.sealed[job.request.id]
+                self._send(200, sealed, "application/jose", {})
             case _:
                 raise KeyError(self.path)
 
@@ -132,19 +159,41 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         kind = self.headers["Content-Type"]
         fake.bodies.append((kind, body))
-        if path != ["jobs"]:
-            raise KeyError(self.path)
+        match path:
+            case ["jobs"]:
+                self._json(202, fake.submit(self._request(kind, body)).document)
+            case ["jobs", job, verb]:
+                self._json(200, fake.act(fake.jobs[job], verb, json.loads(body)))
+            case ["coordinator", verb]:
+                fake.told.append((verb, json.loads(body)))
+                self._json(200, fake.coordinator)
+            case _:
+                raise KeyError(self.path)
+
+    def _delete(self, _: list[str], __: dict[str, list[str]]) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._json(200, {"cancelled": len(self.server.fake.outbox)})
+
+    def _patch(self, path: list[str], _: dict[str, list[str]]) -> None:
+        fake = self.server.fake
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        fake.bodies.append((self.headers["Content-Type"], body))
+        job = fake.jobs[path[1]]
+        if self.headers["If-Match"] != f'"{job.version}"':
+            self._problem(412, "changed_meanwhile", "the job was changed meanwhile")
+            return
+        self._json(200, fake.edit(job, self.headers["Content-Type"], body))
+
+    def _request(self, kind: str, body: bytes) -> Request:
+        fake = self.server.fake
         if kind == "application/jose":
             keys = {"account:ann": fake.key} if fake.key else {}
-            request = decode(Request, unseal(body.decode(), keys)[1])
-        else:
-            wish = json.loads(body)
-            wish["target"] = convert(wish["target"], Target)
-            for name in ("not_before", "start_before"):
-                if name in wish:
-                    wish[name] = datetime.fromisoformat(wish[name])
-            request = Request(**wish, org="acme", caller="ann", created_at=datetime.now(UTC))
-        self._json(202, fake.submit(request).document)
+            return decode(Request, unseal(body.decode(), keys)[1])
+        wish = json.loads(body)
+        wish |= {"org": "acme", "caller": "ann", "created_at": stamp(datetime.now(UTC))}
+        if wish.get("start_before") == "never":
+            wish |= {"start_before": None, "keep": True}
+        return convert(wish, Request)
 
     def _nodes(self, query: dict[str, list[str]]) -> list[Json]:
         fake = self.server.fake
@@ -186,24 +235,6 @@ class Handler(BaseHTTPRequestHandler):
             "description": metadata["description"],
             "nodes": len(self.server.fake.nodes),
             "versions": {metadata["version"]: len(self.server.fake.nodes)},
-        }
-
-    def _status(self) -> Json:
-        fake = self.server.fake
-        alive = sum(node.alive for node in fake.nodes.values())
-        return {
-            "state": "ok",
-            "at": stamp(datetime.now(UTC)),
-            "version": "0.1.0",
-            "hostname": "controller",
-            "pid": 42,
-            "jobs": {state.value: 0 for state in State} | {"succeeded": len(fake.jobs)},
-            "attention": 0,
-            "nodes": {
-                "alive": alive,
-                "silent": len(fake.nodes) - alive,
-                "versions": {"0.1.0": len(fake.nodes)},
-            },
         }
 
     def _log(self, log: bytes, query: dict[str, list[str]]) -> None:

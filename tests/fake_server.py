@@ -3,6 +3,7 @@
 By hand: `python -m tests.fake_server 30` prints what to export and serves until it is ended.
 """
 
+import json
 import sys
 import time
 from contextlib import suppress
@@ -12,10 +13,13 @@ from socket import SHUT_RDWR
 from threading import Condition, Thread, Timer
 from typing import Self
 
+from msgspec import convert, structs, to_builtins
+
 from fleetjobs.errors import Fault
 from fleetjobs.interfaces import read_interface
 from fleetjobs.messages import Request
-from fleetjobs.signing import VerifyKey
+from fleetjobs.signing import VerifyKey, peek
+from fleetjobs.states import TERMINAL, State
 from fleetjobs.targets import pick
 from tests.fake_fleet import RPCUTIL, FakeJob, FakeNode, Json, a_fleet, stamp
 from tests.fake_http import TOKEN, Handler, Http
@@ -33,6 +37,11 @@ class FakeServer:
         self.asked: list[str] = []  # method and address of each request
         self.bodies: list[tuple[str, bytes]] = []  # content type and body of each POST
         self.break_after: int | None = None  # a stream is cut after so many messages
+        self.told: list[tuple[str, Json]] = []  # what was asked to be done, and how
+        self.attention: list[Json] = []
+        self.outbox: list[Json] = []
+        self.coordinator: Json = {"state": "working", "holder": "host:1", "switches": []}
+        self.sealed: dict[str, bytes] = {}
         self.problems: list[Fault] = []  # raised, one by one, by the next requests
         self.changed = Condition()
         self._http = Http(("127.0.0.1", 0), Handler)
@@ -80,6 +89,67 @@ class FakeServer:
             timer.daemon = True
             timer.start()
         return job
+
+    def act(self, job: FakeJob, verb: str, wish: Json) -> Json:
+        """Do something to a job. Nodes that are away confirm nothing."""
+        self.told.append((verb, wish))
+        if verb == "rerun":
+            again = structs.replace(job.request, id=wish["id"])
+            return self.submit(again).document | {"rerun_of": job.request.id}
+        named = wish.get("target", {}).get("identities") or list(job.runs)
+        for name in named:
+            run = job.runs[name]
+            if not self.nodes[name].alive:
+                run |= {"pending": verb, "confirmed": False}
+            if verb == "cancel" and run["state"] not in TERMINAL:
+                outcome = {"state": "cancelled", "reason": "cancelled", "statusmsg": "cancelled"}
+                self.end_run(job, name, outcome)
+            elif verb in {"hold", "release"}:
+                run["state"] = "paused" if verb == "hold" else "queued"
+        job.version += 1
+        return job.document
+
+    def edit(self, job: FakeJob, kind: str, body: bytes) -> Json:
+        """Change a job."""
+        changes = json.loads(body if kind == "application/json" else peek(body.decode()))
+        fields = {name: changes[name] for name in ("data", "not_before") if name in changes}
+        asked = to_builtins(job.request)
+        fields["data"] = asked["data"] | fields.get("data", {})
+        job.request = convert(asked | fields, Request)
+        job.version += 1
+        return job.document
+
+    def status(self) -> Json:
+        """How the fleet is."""
+        alive = sum(node.alive for node in self.nodes.values())
+        return {
+            "state": "ok",
+            "at": stamp(datetime.now(UTC)),
+            "version": "0.1.0",
+            "hostname": "controller",
+            "pid": 42,
+            "jobs": {state.value: 0 for state in State} | {"succeeded": len(self.jobs)},
+            "attention": 0,
+            "nodes": {
+                "alive": alive,
+                "silent": len(self.nodes) - alive,
+                "versions": {"0.1.0": len(self.nodes)},
+            },
+        }
+
+    def live(self, job: FakeJob) -> Json:
+        """What the nodes have on their disks."""
+        items = [
+            {
+                "node": name,
+                "runs": [{"job": job.request.id, "attempt": 1, "task": "rpcutil.ping"}],
+                "error": "",
+            }
+            for name in job.runs
+            if self.nodes[name].alive
+        ]
+        silent = [name for name in job.runs if not self.nodes[name].alive]
+        return {"job": job.request.id, "items": items, "silent": silent}
 
     def _end_run(self, job: FakeJob, name: str) -> None:
         outcome = self.nodes[name].outcome(job.request)

@@ -5,19 +5,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import sleep
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from uuid_utils.compat import uuid7
 
+from fleetjobs.client.conditions import AT_ONCE, NEVER, Conditions
 from fleetjobs.client.fleet import Fleet
+from fleetjobs.client.profile import Profile
 from fleetjobs.client.replies import Document
 from fleetjobs.client.transport import Query
-from fleetjobs.errors import Problem, ServerAway
+from fleetjobs.errors import InvalidSetting, Problem, ServerAway
 from fleetjobs.interfaces import Interface, read_interface
 from fleetjobs.jobs import JobId
 from fleetjobs.messages import Request, encode
 from fleetjobs.targets import Target
+
+if TYPE_CHECKING:
+    from fleetjobs.signing import SigningKey
 
 JOSE = "application/jose"
 JSON = "application/json"
@@ -38,8 +43,7 @@ class Call:
     action: str
     data: Mapping[str, Any]
     target: Target
-    not_before: datetime | None = None
-    start_before: datetime | None = None
+    conditions: Conditions = AT_ONCE
     id: JobId = field(default_factory=lambda: JobId(str(uuid7())))
 
 
@@ -104,9 +108,6 @@ def _body(fleet: Fleet, call: Call, clock: Callable[[], datetime]) -> tuple[byte
     profile = fleet.transport.profile
     if profile.key_path is None:
         return _plain(call), JSON
-    from fleetjobs.signing import SigningKey, account_key_id
-
-    key = SigningKey.load(account_key_id(profile.account), profile.key_path)
     request = Request(
         id=call.id,
         org=profile.org,
@@ -116,25 +117,39 @@ def _body(fleet: Fleet, call: Call, clock: Callable[[], datetime]) -> tuple[byte
         data=dict(call.data),
         target=call.target,
         created_at=clock(),
-        not_before=call.not_before,
-        start_before=call.start_before,
+        **call.conditions.fields,
     )
-    return key.seal(encode(request)).encode(), JOSE
+    return signing_key(profile).seal(encode(request)).encode(), JOSE
+
+
+def signing_key(profile: Profile) -> "SigningKey":
+    """The key of a profile that has one. Raises InvalidSetting."""
+    from fleetjobs.signing import SigningKey, account_key_id  # late: only who has a key needs it
+
+    if profile.key_path is None:
+        raise InvalidSetting(f"{profile.origin}: names no key")
+    return SigningKey.load(account_key_id(profile.account), profile.key_path)
 
 
 def _plain(call: Call) -> bytes:
+    wanted = call.conditions
     document = {
         "id": call.id,
         "agent": call.agent,
         "action": call.action,
         "data": call.data,
         "target": msgspec.to_builtins(call.target),
+        "not_before": _text(wanted.not_before),
+        "start_before": NEVER if wanted.keep else _text(wanted.start_before),
+        "after": msgspec.to_builtins(wanted.after),
+        "retries": wanted.retries,
     }
-    for name in ("not_before", "start_before"):
-        moment: datetime | None = getattr(call, name)
-        if moment is not None:
-            document[name] = moment.isoformat()
-    return json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    given = {name: value for name, value in document.items() if value not in (None, [], ())}
+    return json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
 
 
 def deadline_of(timeout: timedelta) -> timedelta:

@@ -1,7 +1,9 @@
 """Fleet: what a server can be asked, as documents in and documents out."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from fleetjobs.client.profile import find_profile
 from fleetjobs.client.replies import Document
@@ -10,6 +12,7 @@ from fleetjobs.errors import Problem, UnknownAgent
 
 PAGE = 500  #: the most the server gives at once
 WAIT_S = 60.0  #: the longest the server lets one question wait
+LIVE_S = 5.0  #: how long nodes may take to say what they have
 NOT_FOUND = 404
 
 
@@ -91,6 +94,53 @@ class Fleet:
     ) -> tuple[bytes, Mapping[str, str]]:
         """Bytes a run wrote to `stdout` or `stderr`, and the headers that say where they end."""
         return self.transport.get_bytes("jobs", job, "runs", node, "logs", stream, query=query)
+
+    def attempts(self, job: str, node: str) -> Iterator[Document]:
+        """Every attempt of a run, the first one first."""
+        return self.pages("jobs", job, "runs", node, "attempts")
+
+    def live(self, job: str, query: Query = (), within: float = LIVE_S) -> Document:
+        """What the job's nodes have on their disks now, and which of them did not say."""
+        asked = [*query, ("timeout", f"{within:.1f}")]
+        found: Document = self.transport.get(
+            "jobs", job, "live", query=asked, within=within + ANSWER_S
+        )
+        return found
+
+    def act(self, job: str, verb: str, wish: Mapping[str, Any] | None = None) -> Document:
+        """Have something done to a job: cancel hold release retry rerun resolve; the job then."""
+        return self.tell("jobs", job, verb, wish=wish)
+
+    def tell(
+        self, *path: str, method: str = "POST", wish: Mapping[str, Any] | None = None
+    ) -> Document:
+        """What the server answers to a wish."""
+        body = json.dumps(wish or {}, ensure_ascii=False, allow_nan=False).encode()
+        found: Document = self.transport.send(method, *path, body=body)
+        return found
+
+    def events(self, job: str, query: Query = ()) -> Iterator[Document]:
+        """What happened to a job, the oldest first."""
+        after: str | None = None
+        while True:
+            asked = [*query, ("limit", PAGE), ("after", after)]
+            page = self.transport.get("jobs", job, "events", query=asked)
+            yield from page["items"]
+            after = page.get("next")
+            if not after:
+                return
+
+    def attention(self) -> Iterator[Document]:
+        """The runs that wait for a person to decide."""
+        return self.pages("attention")
+
+    def coordinator(self) -> Document:
+        """Who hands jobs over, and whether."""
+        return self._document("coordinator")
+
+    def outbox(self) -> Iterator[Document]:
+        """The runs that wait to be handed over."""
+        return self.pages("coordinator", "outbox")
 
     def status(self) -> Document:
         """How server, coordinator and nodes are."""

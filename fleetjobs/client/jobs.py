@@ -1,15 +1,18 @@
 """Job handles: follow an accepted request from Python."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from time import monotonic
+from typing import Any
 
-from fleetjobs.client.fleet import WAIT_S, Fleet
+from fleetjobs.client.conditions import Moment
+from fleetjobs.client.fleet import LIVE_S, WAIT_S, Fleet
 from fleetjobs.client.replies import Document, Reply, read_reply
 from fleetjobs.client.stream import Stream
 from fleetjobs.errors import ServerAway
 from fleetjobs.jobs import JobId
 from fleetjobs.states import LIVE, State
+from fleetjobs.targets import make_target
 
 TICK_S = 1.0  #: how often an idle wait looks whether it should go on
 QUIET_S = 3.0  #: after that long without a reply, we ask whether there is anybody to wait for
@@ -60,6 +63,75 @@ class Job:
     def runs(self) -> list[Document]:
         """Its runs, one a node, by the node's name."""
         return list(self._fleet.runs(self.id))
+
+    def attempts(self, node: str) -> list[Document]:
+        """Every attempt of its run on that node, the first one first."""
+        return list(self._fleet.attempts(self.id, node))
+
+    def live(self, timeout: float = LIVE_S) -> Document:
+        """What its nodes have on their disks now, and who did not say within so many seconds."""
+        return self._fleet.live(self.id, within=timeout)
+
+    def cancel(self, nodes: Iterable[str] | str = (), *, force: bool = False) -> bool:
+        """Call it off, on those nodes or on all; whether all is confirmed.
+
+        What has not begun never will; what runs is ended, within seconds. Nodes that are away
+        confirm when they are back. `force`: it is over now, whatever its nodes know.
+        """
+        return self._act("cancel", nodes, force=force)
+
+    def hold(self, nodes: Iterable[str] | str = ()) -> bool:
+        """Set it aside before it begins; whether all is confirmed."""
+        return self._act("hold", nodes)
+
+    def release(self, nodes: Iterable[str] | str = ()) -> bool:
+        """Let what was held go on; whether all is confirmed."""
+        return self._act("release", nodes)
+
+    def retry(self, nodes: Iterable[str] | str = ()) -> "Job":
+        """Try again what went wrong: this job if it lives, else a new one on the nodes it failed.
+
+        Raises Problem if nothing went wrong.
+        """
+        return Job(self._fleet, self._fleet.act(self.id, "retry", _on(nodes)))
+
+    def rerun(self) -> "Job":
+        """The same request once more, on all nodes: a new job."""
+        return Job(self._fleet, self._fleet.act(self.id, "rerun", {"id": new_id()}))
+
+    def resolve(self, state: State | str, nodes: Iterable[str] | str = ()) -> bool:
+        """Say what came of runs that wait for a person: `succeeded` or `failed`."""
+        return self._act("resolve", nodes, **{"as": str(state)})
+
+    def edit(
+        self,
+        *,
+        data: Mapping[str, Any] | None = None,
+        at: Moment | None = None,
+        start_before: Moment | None = None,
+        nodes: Iterable[str] | None = None,
+    ) -> bool:
+        """Change what has not begun: inputs, time, nodes; whether all is confirmed.
+
+        `data` replaces those inputs and leaves the others. Raises Problem: 409 if it has begun,
+        412 if somebody else changed it since this handle last looked.
+        """
+        from fleetjobs.client.editing import edit  # late: few jobs are edited
+
+        target = None if nodes is None else make_target(identities=nodes)
+        self.document = edit(
+            self._fleet, self.document, data=data, at=at, start_before=start_before, target=target
+        )
+        return self.is_confirmed
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether its nodes know all that was asked for, as last seen."""
+        return bool(self.document.get("confirmed", True))
+
+    def _act(self, verb: str, nodes: Iterable[str] | str, **more: Any) -> bool:
+        self.document = self._fleet.act(self.id, verb, {**_on(nodes), **more})
+        return self.is_confirmed
 
     def replies(
         self, timeout: float | timedelta | None = None, *, skip_silent: bool = False
@@ -183,6 +255,18 @@ class Replies(Iterator[Reply]):
     def _unended(self) -> list[str]:
         live = [("state", state.value) for state in sorted(LIVE)]
         return [run["node"] for run in self._fleet.runs(self.job.id, query=live)]
+
+
+def new_id() -> str:
+    """A name for a job to be."""
+    from uuid_utils.compat import uuid7
+
+    return str(uuid7())
+
+
+def _on(nodes: Iterable[str] | str) -> dict[str, Any]:
+    names = [nodes] if isinstance(nodes, str) else list(nodes)
+    return {"target": {"identities": names}} if names else {}
 
 
 def _seconds(timeout: float | timedelta | None) -> float | None:

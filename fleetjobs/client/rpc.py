@@ -5,19 +5,25 @@ for reply in puppet.status():
     print(reply.sender, reply.statusmsg, reply.data)
 
 job = puppet.submit("runonce", forcerun=True)
+job = puppet.schedule(at="tomorrow 4am").runonce(forcerun=True)
+job = puppet.runonce(forcerun=True, schedule="background")
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from fleetjobs.client.asking import Call, aim, deadline_of, fetch_interface, submit, utc_now
+from fleetjobs.client.conditions import AT_ONCE, Conditions, Moment, make_conditions
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.jobs import Job, Replies
+from fleetjobs.client.later import Later, read_schedule
 from fleetjobs.errors import Fault
 from fleetjobs.interfaces import Action, Interface
 from fleetjobs.targets import Target, make_target
+
+SCHEDULE = "schedule"  #: makes a call a job for later, as its authors wrote it
 
 
 class RpcClient:
@@ -73,33 +79,75 @@ class RpcClient:
         action: str,
         /,
         *,
-        not_before: datetime | None = None,
-        start_before: datetime | None = None,
+        at: Moment | None = None,
+        delay: float | timedelta | None = None,
+        after: object = (),
+        start_before: Moment | None = None,
+        retries: int | None = None,
         inputs: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> Job:
         """Ask for the action and come back at once.
 
-        Inputs are keywords; those named like a parameter go into `inputs`. Times are aware.
-        Raises UnknownAction, MissingInput, InvalidInput, NoNodes, Denied and what else refuses it;
-        then there is no job.
+        Inputs are keywords; those named like a parameter go into `inputs`. See `schedule` for the
+        conditions. Raises UnknownAction, MissingInput, InvalidInput, InvalidTime, NoNodes, Denied
+        and what else refuses it; then there is no job.
         """
-        declared = self.interface.action(action)
-        data = {**(inputs or {}), **more}
-        declared.check(data)
+        conditions = make_conditions(
+            self._clock(),
+            at=at,
+            delay=delay,
+            after=after,
+            start_before=start_before,
+            retries=retries,
+        )
+        return self._ask(action, {**(inputs or {}), **more}, conditions)
+
+    def schedule(
+        self,
+        *,
+        at: Moment | None = None,
+        delay: float | timedelta | None = None,
+        after: object = (),
+        start_before: Moment | None = None,
+        retries: int | None = None,
+        background: bool = True,  # noqa: ARG002  says what it is; there is no other way
+    ) -> Later:
+        """The same agent, for later: its actions give a Job at once.
+
+        `at`: a time, such as "2026-12-01 04:00", "tomorrow 4am" or an aware datetime; or `delay`
+        in seconds. `after`: a Job, an id, or "JOB[@node][:succeeded|failed|completed|always]", or
+        several: it waits until they ended so. `start_before`: too late from then on, or "never";
+        an hour after `at` unless told otherwise. `retries`: how often more it is tried when it
+        fails. Raises InvalidTime, InvalidDocument.
+        """
+        conditions = make_conditions(
+            self._clock(),
+            at=at,
+            delay=delay,
+            after=after,
+            start_before=start_before,
+            retries=retries,
+        )
+        return Later(self._ask, conditions)
+
+    def _ask(self, action: str, inputs: Mapping[str, Any], conditions: Conditions) -> Job:
+        self.interface.action(action).check(inputs)
         call = Call(
             agent=self._agent,
             action=action,
-            data=data,
+            data=inputs,
             target=aim(self._target, self._agent),
-            not_before=not_before,
-            start_before=start_before,
+            conditions=conditions,
         )
         return Job(self._fleet, submit(self._fleet, call, clock=self._clock))
 
-    def _call(self, action: str, inputs: Mapping[str, Any]) -> Replies:
+    def _call(self, action: str, inputs: dict[str, Any]) -> "Replies | Job":
         declared: Action = self.interface.action(action)
-        job = self.submit(action, inputs=inputs)
+        if SCHEDULE in inputs and SCHEDULE not in declared.inputs:
+            conditions = read_schedule(inputs.pop(SCHEDULE))
+            return self.submit(action, inputs=inputs, **conditions)
+        job = self._ask(action, inputs, AT_ONCE)
         if self._timeout is None:
             return job.replies(deadline_of(declared.timeout), skip_silent=True)
         return job.replies(self._timeout)
@@ -116,8 +164,18 @@ class BoundAction:
     def __repr__(self) -> str:
         return f"<BoundAction {self._name} of {self._client!r}>"
 
-    def __call__(self, **inputs: Any) -> Replies:
-        """Ask for it now; gives the replies as they come. Raises what `submit` raises."""
+    @overload
+    def __call__(self, *, schedule: object, **inputs: Any) -> Job: ...
+
+    @overload
+    def __call__(self, **inputs: Any) -> Replies: ...
+
+    def __call__(self, **inputs: Any) -> Replies | Job:
+        """Ask for it now; gives the replies as they come. Raises what `submit` raises.
+
+        With `schedule="background"`, or a time for it, gives a Job: SimpleRPC's own spelling,
+        unless the action has an input of that name. See `RpcClient.schedule`.
+        """
         return self._client._call(self._name, inputs)  # noqa: SLF001  the other half of one class
 
 

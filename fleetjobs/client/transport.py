@@ -81,10 +81,24 @@ class Transport:
 
     def post(self, *path: str, body: bytes, content_type: str) -> Any:
         """What the server answers to the document. Raises Problem, or ServerAway."""
+        return self.send("POST", *path, body=body, content_type=content_type)
+
+    def send(
+        self,
+        method: str,
+        *path: str,
+        body: bytes,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """What the server answers to the document. Raises Problem, or ServerAway.
+
+        It may be sent twice: see `_ask`.
+        """
         question = _Question(
-            method="POST",
+            method=method,
             address=self._address(path),
-            headers={"Content-Type": content_type},
+            headers={"Content-Type": content_type, **(headers or {})},
             body=body,
         )
         return _json(self._ask(question)[1])
@@ -92,9 +106,9 @@ class Transport:
     def stream(
         self, *path: str, query: Query = (), headers: Mapping[str, str] | None = None
     ) -> tuple[HTTPResponse, socket.socket]:
-        """An event stream that has just begun, on a connection of its own, and its socket.
+        """An answer without an end yet, on a connection of its own, and its socket.
 
-        Raises Problem, or ServerAway.
+        Of events, unless the headers accept something else. Raises Problem, or ServerAway.
         """
         connection = self._connect()
         sent = self._headers("text/event-stream") | dict(headers or {})
@@ -117,7 +131,8 @@ class Transport:
             response, raw = self._exchange(question)
         except (ConnectionError, HTTPException) as error:
             # A kept connection may have been closed by the server meanwhile. Asking once more is
-            # safe for a POST too: a request with the same id is the same job.
+            # safe whatever it was: a request with the same id is the same job, and what changes a
+            # job changes nothing the second time.
             self.close()
             if not was_kept:
                 raise self._away(error) from None
