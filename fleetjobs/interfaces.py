@@ -121,6 +121,12 @@ class Action:
 
         Raises MissingInput or InvalidInput.
         """
+        data = self.parse_some(words)
+        self.check(data)
+        return data
+
+    def parse_some(self, words: Sequence[str]) -> dict[str, Any]:
+        """Typed inputs, of which some may be missing. Raises InvalidInput."""
         data: dict[str, Any] = {}
         for word in words:
             name, equals, text = word.partition("=")
@@ -131,7 +137,6 @@ class Action:
             if name in data:
                 raise InvalidInput(f"{name} is given twice")
             data[name] = self.inputs[name].parse(text)
-        self.check(data)
         return data
 
 

@@ -1,11 +1,14 @@
 """Logs of a job: the bytes its programs wrote, fetched piece by piece."""
 
+import codecs
 import sys
 from collections.abc import Iterator, Sequence
+from threading import Lock, Thread
 
 from fleetjobs.cli.screen import Screen, clean, line, stderr, stdout
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
+from fleetjobs.errors import Fault
 
 PIECE = 256 * 1024  #: bytes asked for at a time
 
@@ -63,3 +66,38 @@ def _write(screen: Screen, pieces: Iterator[bytes], *, raw: bool) -> None:
         return
     text = clean(b"".join(pieces).decode("utf-8", "replace"))
     screen.write(text.removesuffix("\n"))
+
+
+def follow_logs(
+    asked: Fleet, run: Document, streams: Sequence[str], *, tail: int | None, raw: bool
+) -> None:
+    """Write the streams of one run as they grow, until it is over. Raises Fault."""
+    from fleetjobs.client.logs import follow_log
+
+    lock = Lock()
+    faults: list[Fault] = []
+
+    def show(stream: str) -> None:
+        screen = stderr() if stream == "stderr" and len(streams) > 1 else stdout()
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        try:
+            for piece in follow_log(asked, run["job"], run["node"], stream, tail=tail):
+                with lock:
+                    if raw or not screen.is_terminal:
+                        buffer = (sys.stdout if screen.file is sys.stdout else sys.stderr).buffer
+                        buffer.write(piece)
+                        buffer.flush()
+                    else:
+                        screen.file.write(clean(decoder.decode(piece)))
+                        screen.flush()
+        except Fault as fault:
+            faults.append(fault)
+
+    threads = [Thread(target=show, args=(stream,), daemon=True) for stream in streams]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.2)  # a join without an end would not hear ctrl-C
+    if faults:
+        raise faults[0]

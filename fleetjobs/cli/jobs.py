@@ -6,28 +6,42 @@ from typing import Any
 import rich_click as click
 
 from fleetjobs.cli.columns import Column, draw
-from fleetjobs.cli.complete import job_ids, node_names
+from fleetjobs.cli.complete import node_names
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.exits import EPILOG, Exit
-from fleetjobs.cli.job_logs import show_logs
+from fleetjobs.cli.find_job import find_job, job_argument
+from fleetjobs.cli.job_logs import follow_logs, show_logs
 from fleetjobs.cli.job_views import details, header, runs_table
+from fleetjobs.cli.lazy import LazyGroup
 from fleetjobs.cli.screen import stderr, stdout
 from fleetjobs.cli.session import fleet
 from fleetjobs.cli.words import Duration, Moment, ago
-from fleetjobs.client.fleet import NOT_FOUND, Fleet
 from fleetjobs.client.replies import Document
-from fleetjobs.errors import NotFound, Problem
 from fleetjobs.states import State
 
-LAST = "last"  #: stands for the newest job of whoever asks
-
-_JOB = click.argument("job", metavar="JOB", shell_complete=job_ids)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-@click.group(epilog=EPILOG)
+_HERE = "fleetjobs.cli."
+MORE = {  #: what is not needed to look at jobs is loaded when it is used
+    "events": ("job_events:events", "Show what happened to a job, and what happens"),
+    "edit": ("editing:edit", "Change what has not begun: inputs, time, nodes"),
+    "cancel": ("verbs:cancel", "Call a job off; end what runs"),
+    "hold": ("verbs:hold", "Set a job aside before it begins"),
+    "release": ("verbs:release", "Let what was held go on"),
+    "retry": ("verbs:retry", "Try again what went wrong"),
+    "rerun": ("verbs:rerun", "Ask for the same once more: a new job"),
+    "resolve": ("verbs:resolve", "Say what came of runs that wait for a person"),
+}
+
+
+@click.group(
+    epilog=EPILOG,
+    cls=LazyGroup,
+    places={name: (_HERE + place, summary) for name, (place, summary) in MORE.items()},
+)
 def job() -> None:
-    """List jobs, look at one, wait for it, read its logs.
+    """List jobs, look at one, wait for it, change its life, read its logs.
 
     A JOB is its id, or `last`: the newest of your own.
     """
@@ -103,14 +117,21 @@ def _table(jobs: list[Document]) -> None:
 
 
 @job.command(epilog=EPILOG)
-@_JOB
+@job_argument
 @click.option("--node", metavar="NODE", shell_complete=node_names, help="Only the run there.")
 @click.option("-v", "--verbose", is_flag=True, help="What every node replied, not a table.")
+@click.option(
+    "--live", is_flag=True, help="Ask the nodes themselves what they have on their disks, now."
+)
 @_JSON
-def show(job: str, *, node: str | None, verbose: bool, as_json: bool) -> int:
+def show(job: str, *, node: str | None, verbose: bool, live: bool, as_json: bool) -> int:
     """Show how a job stands, and how it went on each node."""
     asked = fleet()
     found = find_job(asked, job)
+    if live:
+        from fleetjobs.cli.job_live import show_live
+
+        return show_live(asked, found, node, as_json=as_json)
     runs = [asked.run(found["id"], node)] if node else list(asked.runs(found["id"]))
     screen = stdout()
     if as_json:
@@ -125,7 +146,7 @@ def show(job: str, *, node: str | None, verbose: bool, as_json: bool) -> int:
 
 
 @job.command(epilog=EPILOG)
-@_JOB
+@job_argument
 @click.option(
     "-t",
     "--timeout",
@@ -154,7 +175,7 @@ def wait(job: str, *, timeout: timedelta | None, as_json: bool) -> int:
 
 
 @job.command(epilog=EPILOG)
-@_JOB
+@job_argument
 @click.argument("node", required=False, metavar="[NODE]", shell_complete=node_names)
 @click.option(
     "--stream",
@@ -164,29 +185,26 @@ def wait(job: str, *, timeout: timedelta | None, as_json: bool) -> int:
 )
 @click.option("--tail", type=click.IntRange(0), metavar="BYTES", help="Only the last of them.")
 @click.option("--raw", is_flag=True, help="Every byte as it was written, also to a terminal.")
-def logs(job: str, node: str | None, *, stream: str, tail: int | None, raw: bool) -> int:
-    """Print what a job's programs wrote, node by node.
+@click.option("-f", "--follow", is_flag=True, help="Go on while the run writes; of one node.")
+def logs(
+    job: str, node: str | None, *, stream: str, tail: int | None, raw: bool, follow: bool
+) -> int:
+    """Print what a job's programs wrote, node by node; of what still runs, what is there by now.
 
     Of one node, its stdout goes to stdout and its stderr to stderr.
+
+    [bold]Examples[/]
+
+    fj job logs last web1 --follow --tail 2000
     """
     asked = fleet()
     found = find_job(asked, job)
     runs = [asked.run(found["id"], node)] if node else list(asked.runs(found["id"]))
     streams = ("stdout", "stderr") if stream == "both" else (stream,)
+    if follow:
+        if len(runs) != 1:
+            raise click.UsageError(f"--follow is of one node; the job is on {len(runs)}: name it")
+        follow_logs(asked, runs[0], streams, tail=tail, raw=raw)
+        return Exit.OK
     show_logs(asked, runs, streams, tail=tail, raw=raw)
     return Exit.OK
-
-
-def find_job(asked: Fleet, text: str) -> Document:
-    """The job of that id, or the newest of one's own. Raises NotFound."""
-    if text == LAST:
-        newest = next(asked.jobs([("caller", "me")], most=1), None)
-        if newest is None:
-            raise NotFound("you have not asked for any job yet")
-        return newest
-    try:
-        return asked.job(text)
-    except Problem as problem:
-        if problem.status != NOT_FOUND:
-            raise
-    raise NotFound(f"there is no job {text!r}")

@@ -39,6 +39,8 @@ class LazyGroup(click.RichGroup):
 
     def load(self, name: str) -> click.Command:
         """The command of that name."""
+        if name not in self._places:
+            return self.commands[name]
         module, _, attribute = self._places[name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command

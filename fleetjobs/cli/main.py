@@ -39,18 +39,20 @@ COMMANDS = {
     "facts": ("discovery:facts", "Report the values of a fact over the fleet"),
     "inventory": ("nodes:show", "Show what is known of a node"),
     "doc": ("doc:doc", "Tell what agents there are, and what their actions take"),
-    "job": ("jobs:job", "List jobs, look at one, wait for it, read its logs"),
+    "run-local": ("run_local:run_local", "Run an action on this machine, in the foreground"),
+    "job": ("jobs:job", "List jobs, look at one, change its life, read its logs"),
+    "attention": ("attention:attention", "List what waits for a person to decide"),
     "node": ("nodes:node", "List nodes, look at one; without a command: run this machine's node"),
     "status": ("status:status", "Show how the fleet is"),
     "up": ("programs:up", "Start a whole fleet on this machine"),
     "server": ("programs:server", "Run the server, or set it up: init, account, token"),
-    "coordinator": ("programs:coordinator", "Run the coordinator"),
+    "coordinator": ("coordinator:coordinator", "Run the coordinator; pause, resume or check it"),
     "flower": ("programs:flower", "Run Flower, Celery's monitor, on the fleet's broker"),
     "completion": ("completion:completion", "Print what makes your shell complete commands"),
 }
 PANELS = {
-    "Ask the fleet": ("rpc", "submit", "ping", "find", "facts", "inventory", "doc"),
-    "Look after it": ("job", "node", "status"),
+    "Ask the fleet": ("rpc", "submit", "ping", "find", "facts", "inventory", "doc", "run-local"),
+    "Look after it": ("job", "attention", "node", "status"),
     "Programs": ("up", "server", "coordinator", "flower", "completion"),
 }
 
@@ -66,7 +68,9 @@ Run actions on a whole fleet of machines, and lose none.
   fj rpc rpcutil get_fact fact=os.name    ask every node
   fj rpc package update name=openssl -C web -F os.name=Debian
   fj submit service restart name=nginx -I /^web/
+  fj submit service restart name=nginx -C web --at 'tomorrow 4am'
   fj job show last                        see what came of it
+  fj job cancel last                      call it off
 
 `fj COMMAND --help` tells more of each; `fj doc` of what nodes can do.
 """

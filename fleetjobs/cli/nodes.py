@@ -10,7 +10,7 @@ from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.complete import node_names
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
-from fleetjobs.cli.programs import become
+from fleetjobs.cli.programs import ProgramGroup, passed_on
 from fleetjobs.cli.screen import Screen, clean, line, stderr, stdout
 from fleetjobs.cli.session import fleet
 from fleetjobs.cli.words import ago, local
@@ -26,24 +26,14 @@ List nodes, look at one; without a command: run this machine's node.
 \b
   fj node list                list all nodes, silent ones too
   fj node show web1           facts, classes and agents of one
+  fj node jobs                what is on this machine's disk; needs no server
+  fj node run-file FILE       do a request that lies in a file, here and now
   fj node --help-program      what the program takes
   fj node --settings FILE     be a node, until ended
 """
 
 
-class NodeGroup(click.RichGroup):
-    """A group whose other options are for the program."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Become the program, unless a command or help is asked for."""
-        known = (*self.list_commands(ctx), "-h", "--help")
-        is_ours = args and (args[0] in known or not args[0].startswith("-"))
-        if not is_ours and not ctx.resilient_parsing:
-            become("node", tuple("--help" if arg == "--help-program" else arg for arg in args))
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=NodeGroup, help=NODE, epilog=EPILOG)
+@click.group(cls=ProgramGroup, program="node", help=NODE, epilog=EPILOG)
 def node() -> None:
     """Nodes."""
 
@@ -129,6 +119,12 @@ def show(node: str, *, as_json: bool) -> int:
 
 
 node.add_command(show)
+node.add_command(
+    passed_on("node", "jobs", "List the jobs on this machine's disk; needs no server, no broker.")
+)
+node.add_command(
+    passed_on("node", "run-file", "Do the request in a file, here and now, as the node would.")
+)
 
 
 def _found(asked: Fleet, name: str) -> Document:

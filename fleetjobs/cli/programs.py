@@ -3,7 +3,7 @@
 import sys
 from importlib.util import find_spec
 from os import execv
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import rich_click as click
 
@@ -35,6 +35,36 @@ def become(program: str, args: tuple[str, ...]) -> NoReturn:
     )
 
 
+class ProgramGroup(click.RichGroup):
+    """A group whose other options are for the program of that name."""
+
+    def __init__(self, *given: Any, program: str, **more: Any) -> None:
+        """Commands of the group are ours, and help; all else is the program's."""
+        super().__init__(*given, **more)
+        self._program = program
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Become the program, unless a command or help is asked for."""
+        known = (*self.list_commands(ctx), "-h", "--help")
+        is_ours = args and (args[0] in known or not args[0].startswith("-"))
+        if not is_ours and not ctx.resilient_parsing:
+            become(
+                self._program, tuple("--help" if arg == "--help-program" else arg for arg in args)
+            )
+        return super().parse_args(ctx, args)
+
+
+def passed_on(program: str, word: str, about: str) -> click.Command:
+    """A command that the program itself knows."""
+
+    @click.command(word, help=about, context_settings=RAW, add_help_option=False)
+    @click.argument("args", nargs=-1, type=click.UNPROCESSED)
+    def run(args: tuple[str, ...]) -> None:
+        become(program, (word, *args))
+
+    return run
+
+
 def _command(program: str) -> click.Command:
     @click.command(program, context_settings=RAW, add_help_option=False)
     @click.argument("args", nargs=-1, type=click.UNPROCESSED)
@@ -47,5 +77,4 @@ def _command(program: str) -> click.Command:
 
 up = _command("up")
 server = _command("server")
-coordinator = _command("coordinator")
 flower = _command("flower")

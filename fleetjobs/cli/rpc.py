@@ -1,21 +1,28 @@
 """`fj rpc` and `fj submit`: ask for an action, and wait for it or not."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from time import monotonic
 from typing import Any
 
 import rich_click as click
 
 from fleetjobs.cli.complete import action_names, agent_names, input_words
+from fleetjobs.cli.conditions import (
+    CONDITION_OPTIONS,
+    condition_options,
+    is_later,
+    take_conditions,
+)
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.following import follow, format_options, take_manner
 from fleetjobs.cli.options import is_named, json_option, take_target, target_options
 from fleetjobs.cli.screen import line, stderr, stdout
 from fleetjobs.cli.session import fleet, program
-from fleetjobs.cli.words import Duration, Moment
+from fleetjobs.cli.words import Duration
 from fleetjobs.client.asking import Call, aim, deadline_of, fetch_interface
 from fleetjobs.client.asking import submit as send
+from fleetjobs.client.conditions import AT_ONCE, Conditions
 from fleetjobs.client.fleet import Fleet, nearest
 from fleetjobs.client.jobs import Job
 from fleetjobs.errors import InvalidInput, MissingInput, UnknownAction
@@ -28,6 +35,7 @@ Call an action now and show the replies as they come.
 
 Inputs are checked by the agent's interface before anything is sent. Nodes that do not reply
 in time keep the job and do it when they are back; ctrl-C ends the waiting, not the job.
+With --at, --delay or --background it comes back at once, as `fj submit` does.
 
 [bold]Examples[/]
 
@@ -37,6 +45,7 @@ in time keep the job and do it when they are back; ctrl-C ends the waiting, not 
   fj rpc package status name=openssl -C web -F os.name=Debian
   fj rpc service restart name=nginx -I web1 -I web2 --timeout 2m
   fj rpc demo echo text=hello --limit 10% --limit-method random
+  fj rpc service restart name=nginx -C web --at 'tomorrow 4am'
   fj rpc package status name=bash --display failed --json |
     fj rpc package install name=bash --nodes -
 """
@@ -49,19 +58,13 @@ Ask for an action and come back at once with the job's id.
 \b
   fj submit package update name=openssl -C web
   fj submit service restart name=nginx -I web1 --at '2026-12-01 04:00'
+  fj submit service restart name=nginx -I web1 --after last --retries 2
   job=$(fj submit demo sleep seconds=60) && fj job wait $job
 """
 
 _AGENT = click.argument("agent", shell_complete=agent_names)
 _ACTION = click.argument("action", shell_complete=action_names)
 _WORDS = click.argument("words", nargs=-1, metavar="[INPUT=VALUE]...", shell_complete=input_words)
-_START_BEFORE = click.option(
-    "--start-before",
-    type=Moment(),
-    metavar="TIME",
-    help="Nodes that have not started by then never will: 10m, '2026-12-01 05:00'. "
-    "By default a day.",
-)
 
 
 @click.command(help=RPC, epilog=EPILOG)
@@ -78,15 +81,19 @@ _START_BEFORE = click.option(
     help="Wait so long for replies: 30s, 5m; 0: until all have come. By default the action's own "
     "timeout and some, and not for nodes that have been silent for long.",
 )
-@_START_BEFORE
-@click.option_panel("When", options=["--timeout", "--start-before"])
+@condition_options
+@click.option_panel("When", options=["--timeout", *CONDITION_OPTIONS])
 def rpc(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
     """Call an action now and show the replies as they come."""
     began = monotonic()
     timeout: timedelta | None = given.pop("timeout")
     target, manner, asked = take_target(given), take_manner(given), fleet()
     declared = find_action(asked, agent, action)
-    job = call(asked, declared, words, target, start_before=given["start_before"])
+    later = is_later(given)
+    job = call(asked, declared, words, target, take_conditions(given, asked))
+    if later:
+        stdout().write(in_json(job.document) if manner.format == "json" else job.id)
+        return Exit.OK
     replies = job.replies(
         deadline_of(declared.timeout) if timeout is None else (timeout or None),
         skip_silent=timeout is None,
@@ -100,31 +107,13 @@ def rpc(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
 @_WORDS
 @target_options
 @json_option
-@click.option(
-    "--at",
-    "not_before",
-    type=Moment(),
-    metavar="TIME",
-    help="Not before then: '2026-12-01 04:00', +2h. Nodes that are down then do it when they are "
-    "back.",
-)
-@_START_BEFORE
-@click.option("--background", is_flag=True, help="At once, in the background: the default.")
-@click.option_panel("When", options=["--at", "--start-before", "--background"])
+@condition_options
+@click.option_panel("When", options=CONDITION_OPTIONS)
 def submit(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
     """Ask for an action and come back at once with the job's id."""
-    if given["background"] and given["not_before"]:
-        raise click.UsageError("--at and --background exclude each other")
     target, asked = take_target(given), fleet()
     declared = find_action(asked, agent, action)
-    job = call(
-        asked,
-        declared,
-        words,
-        target,
-        not_before=given["not_before"],
-        start_before=given["start_before"],
-    )
+    job = call(asked, declared, words, target, take_conditions(given, asked))
     stdout().write(in_json(job.document) if given["as_json"] else job.id)
     return Exit.OK
 
@@ -143,9 +132,7 @@ def call(
     action: Action,
     words: tuple[str, ...],
     target: Target,
-    *,
-    not_before: datetime | None = None,
-    start_before: datetime | None = None,
+    conditions: Conditions = AT_ONCE,
 ) -> Job:
     """Ask for it. Interrupted, it says what may have become of it."""
     wanted = Call(
@@ -153,8 +140,7 @@ def call(
         action=action.name,
         data=_inputs(action, words),
         target=aim(target, action.agent),
-        not_before=not_before,
-        start_before=start_before,
+        conditions=conditions,
     )
     try:
         return Job(asked, send(asked, wanted))

@@ -1,23 +1,11 @@
 """Words of the command line that are neither text nor number: durations and moments."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import rich_click as click
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"\A(\d{1,9}(?:\.\d{1,6})?)\s*(s|m|h|d|w)?\Z")
-LONGEST = timedelta(days=3650)
-
-
-def read_duration(text: str) -> timedelta | None:
-    """A duration such as 30, 30s, 5m, 2h or 1d; None if it is none."""
-    found = _DURATION.match(text.strip().lower())
-    if not found:
-        return None
-    duration = timedelta(seconds=float(found[1]) * UNITS[found[2] or "s"])
-    return duration if duration <= LONGEST else None
+from fleetjobs.times import UNITS, read_duration
 
 
 class Duration(click.ParamType[timedelta]):

@@ -98,7 +98,7 @@ def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
         (("rpc", "rpcutil", "test", "secret=`x`"), ("safe for a shell", "doc rpcutil test")),
         (("rpc", "rpcutil", "ping", "-t", "5x"), ("5m",)),
         (("submit", "rpcutil", "ping", "--at", "soon"), ("2026-12-01 04:00", "+2h")),
-        (("submit", "rpcutil", "ping", "--at", "+1h", "--background"), ("exclude",)),
+        (("submit", "rpcutil", "ping", "--at", "+1h", "--delay", "1h"), ("exclude",)),
         (("rpc", "rpcutil", "ping", "-I", "web9"), ("web9", "fj find")),
         (("rpc", "rpcutil", "ping", "-S", "(web"), ("-S 'web and not db'",)),
         (("rpc", "rpcutil", "ping", "--nodes", "/nope"), ("/nope", "No such file")),

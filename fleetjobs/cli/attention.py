@@ -1,0 +1,73 @@
+"""`fj attention`: what waits for a person."""
+
+from datetime import UTC, datetime
+
+import rich_click as click
+
+from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.documents import in_json, style_of
+from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.options import json_option
+from fleetjobs.cli.screen import stderr, stdout
+from fleetjobs.cli.session import fleet, program
+from fleetjobs.cli.words import ago
+
+WHAT = {
+    "lost": "the node fell silent at work",
+    "denied": "it was not allowed",
+    "attempts_exhausted": "it failed too often",
+}
+
+
+@click.group(epilog=EPILOG)
+def attention() -> None:
+    """List what waits for a person to decide."""
+
+
+@attention.command("list", epilog=EPILOG)
+@json_option
+def list_(*, as_json: bool) -> int:
+    """List the runs that wait for a person, and why.
+
+    [bold]Examples[/]
+
+    fj attention list
+    """
+    items = list(fleet().attention())
+    screen = stdout()
+    if as_json:
+        screen.write(in_json({"items": items}))
+        return Exit.OK
+    if not items:
+        stderr().write("Nothing waits for a person.")
+        return Exit.OK
+    now = datetime.now(UTC)
+    columns = [
+        Column("job", "bold"),
+        Column("node"),
+        Column("state", style_of),
+        Column("action", wraps=True),
+        Column("why", wraps=True),
+        Column("began"),
+    ]
+    rows = [
+        [
+            item["job"],
+            item["node"],
+            item["state"],
+            f"{item['agent']}.{item['action']}",
+            WHAT.get(item["reason"], item["reason"]),
+            ago(item["started_at"], now),
+        ]
+        for item in items
+    ]
+    draw(screen, columns, rows)
+    screen.write()
+    screen.write("A node that comes back settles its runs by itself. Else, for each:")
+    for verb, about in (
+        ("retry JOB", "try again"),
+        ("resolve JOB --as succeeded|failed", "say what came of it"),
+        ("cancel JOB", "call it off"),
+    ):
+        screen.write(f"   {program()} job {verb:<34}  {about}")
+    return Exit.OK

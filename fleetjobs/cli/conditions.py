@@ -1,0 +1,102 @@
+"""Options that say when a job may start, what it waits for, and how often it is tried."""
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import rich_click as click
+
+from fleetjobs.cli.find_job import find_job
+from fleetjobs.cli.screen import stderr
+from fleetjobs.cli.words import Duration
+from fleetjobs.client.asking import utc_now
+from fleetjobs.client.conditions import Conditions, make_conditions
+from fleetjobs.client.fleet import Fleet
+from fleetjobs.times import EXAMPLES, say_time
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--at",
+        metavar="TIME",
+        help=f"Not before then: {EXAMPLES}. What it is taken for is shown.",
+    ),
+    click.option("--delay", type=Duration(), metavar="DURATION", help="So long from now: 90s, 2h."),
+    click.option(
+        "--start-before",
+        metavar="TIME|never",
+        help="Nodes that have not begun by then never will. By default an hour after --at, "
+        "else a day.",
+    ),
+    click.option(
+        "--after",
+        multiple=True,
+        metavar="JOB[@NODE][:HOW]",
+        help="Wait until that job, or its run on that node, has ended so: succeeded (the default), "
+        "failed, completed or always. Several may be given. If it ends otherwise, this one is "
+        "skipped.",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(0, 100),
+        metavar="N",
+        help="Try so often again where it fails; by default as the action declares.",
+    ),
+    click.option("--background", is_flag=True, help="Come back at once with the job's id."),
+)
+CONDITION_OPTIONS = [
+    "--at", "--delay", "--start-before", "--after", "--retries", "--background",
+]  # fmt: skip
+
+
+def condition_options(command: C) -> C:
+    """Let a command take conditions; read them by `take_conditions`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def take_conditions(given: dict[str, Any], asked: Fleet) -> Conditions:
+    """The conditions of a command's parameters, taken out of them; times are shown.
+
+    Raises InvalidTime, InvalidDocument, NotFound.
+    """
+    at, delay = given.pop("at"), given.pop("delay")
+    if at is not None and delay is not None:
+        raise click.UsageError("--at and --delay exclude each other")
+    conditions = make_conditions(
+        utc_now(),
+        at=at,
+        delay=delay,
+        after=[_whole(asked, text) for text in given.pop("after")],
+        start_before=given.pop("start_before"),
+        retries=given.pop("retries"),
+    )
+    show_times(conditions)
+    return conditions
+
+
+def is_later(given: dict[str, Any]) -> bool:
+    """Whether nobody is to wait for the replies."""
+    return bool(given["background"] or given["at"] or given["delay"] is not None)
+
+
+def show_times(conditions: Conditions) -> None:
+    """Say what the times were taken for, before anything is asked for."""
+    screen = stderr()
+    if conditions.not_before is not None:
+        screen.write(f"Not before {say_time(conditions.not_before)}")
+        if conditions.keep:
+            screen.write("Not after  any time: it waits for its nodes")
+    if conditions.start_before is not None:
+        screen.write(f"Not after  {say_time(conditions.start_before)}")
+    screen.flush()
+
+
+def _whole(asked: Fleet, text: str) -> str:
+    """With the id in place of `last`."""
+    found = re.match(r"[^@:]*", text)
+    name: str = found[0] if found else ""
+    job: str = find_job(asked, name)["id"]
+    return job + text[len(name) :]

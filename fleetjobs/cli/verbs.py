@@ -1,0 +1,175 @@
+"""`fj job cancel`, `hold`, `release`, `retry`, `rerun`, `resolve`: the life of a job, changed."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import rich_click as click
+
+from fleetjobs.cli.complete import node_names
+from fleetjobs.cli.confirming import settled, tell
+from fleetjobs.cli.documents import in_json
+from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.find_job import find_job, job_argument
+from fleetjobs.cli.options import json_option
+from fleetjobs.cli.screen import line, stdout
+from fleetjobs.cli.session import fleet, program
+from fleetjobs.cli.words import Duration
+from fleetjobs.client.jobs import new_id
+from fleetjobs.client.replies import Document
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+_ON = click.option(
+    "-I",
+    "--identity",
+    "nodes",
+    multiple=True,
+    metavar="NODE",
+    shell_complete=node_names,
+    help="Only on that node, or on those that match /regex/; several may be given.",
+)
+_TIMEOUT = click.option(
+    "-t",
+    "--timeout",
+    type=Duration(),
+    default="5s",
+    metavar="DURATION",
+    help="How long nodes may take to confirm before we come back; 5 s by default, 0: do not wait.",
+)
+
+
+def _verb(command: C) -> C:
+    """The options of what nodes have to confirm."""
+    return job_argument(_ON(_TIMEOUT(json_option(command))))
+
+
+@click.command(epilog=EPILOG)
+@click.option("--force", is_flag=True, help="It is over now, whatever its nodes are doing.")
+@_verb
+def cancel(job: str, *, nodes: tuple[str, ...], force: bool, **given: Any) -> int:
+    """Call a job off.
+
+    What has not begun never will. What runs is ended with all its processes: asked to end, killed
+    ten seconds later. A node that is away is told when it is back. Asking again does no harm.
+
+    [bold]Examples[/]
+
+    fj job cancel last
+
+    fj job cancel last -I web1 --force
+    """
+    return _act(job, "cancel", nodes, {"force": force}, **given)
+
+
+@click.command(epilog=EPILOG)
+@_verb
+def hold(job: str, *, nodes: tuple[str, ...], **given: Any) -> int:
+    """Set a job aside before it begins; `release` lets it go on.
+
+    [bold]Examples[/]
+
+    fj job hold last -I web1
+    """
+    return _act(job, "hold", nodes, {}, **given)
+
+
+@click.command(epilog=EPILOG)
+@_verb
+def release(job: str, *, nodes: tuple[str, ...], **given: Any) -> int:
+    """Let a job that was held go on.
+
+    [bold]Examples[/]
+
+    fj job release last
+    """
+    return _act(job, "release", nodes, {}, **given)
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--as",
+    "as_",
+    required=True,
+    type=click.Choice(["succeeded", "failed"]),
+    help="What came of it.",
+)
+@_verb
+def resolve(job: str, *, as_: str, nodes: tuple[str, ...], **given: Any) -> int:
+    """Say what came of runs that wait for a person, such as those of a node that was lost.
+
+    [bold]Examples[/]
+
+    fj job resolve last --as failed -I web1
+    """
+    return _act(job, "resolve", nodes, {"as": as_}, **given)
+
+
+@click.command(epilog=EPILOG)
+@job_argument
+@_ON
+@json_option
+def retry(job: str, *, nodes: tuple[str, ...], as_json: bool) -> int:
+    """Try again what went wrong.
+
+    Runs that wait for a person get another attempt. A job that has ended stays as it is: a new
+    one is made of it, on the nodes that failed or did not answer.
+
+    [bold]Examples[/]
+
+    fj job retry last
+    """
+    asked = fleet()
+    found = find_job(asked, job)
+    made = asked.act(found["id"], "retry", _on(nodes) | {"id": new_id()})
+    return _show_new(made, found, as_json=as_json)
+
+
+@click.command(epilog=EPILOG)
+@job_argument
+@json_option
+def rerun(job: str, *, as_json: bool) -> int:
+    """Ask for the same once more, on all its nodes: a new job.
+
+    [bold]Examples[/]
+
+    fj job rerun last && fj job wait last
+    """
+    asked = fleet()
+    found = find_job(asked, job)
+    made = asked.act(found["id"], "rerun", {"id": new_id()})
+    return _show_new(made, found, as_json=as_json)
+
+
+def _act(
+    job: str,
+    verb: str,
+    nodes: tuple[str, ...],
+    wish: dict[str, Any],
+    *,
+    timeout: timedelta,
+    as_json: bool,
+) -> int:
+    asked = fleet()
+    found = asked.act(find_job(asked, job)["id"], verb, _on(nodes) | wish)
+    found = settled(asked, found, timeout)
+    if as_json:
+        stdout().write(in_json(found))
+    else:
+        tell(asked, verb, found)
+    return Exit.OK
+
+
+def _show_new(made: Document, old: Document, *, as_json: bool) -> int:
+    screen = stdout()
+    if as_json:
+        screen.write(in_json(made))
+    elif made["id"] == old["id"]:
+        screen.write(f"Job {line(made['id'])} tries again: `{program()} job show {made['id']}`")
+    else:
+        screen.write(line(made["id"]))
+    return Exit.OK
+
+
+def _on(nodes: tuple[str, ...]) -> dict[str, Any]:
+    return {"target": {"identities": list(nodes)}} if nodes else {}
