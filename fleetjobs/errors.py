@@ -129,6 +129,18 @@ class Conflict(Refused):
     code = "conflict"
 
 
+class UnknownDependency(Refused):
+    """A job or run to wait for that does not exist, as far as the caller may see."""
+
+    code = "unknown_dependency"
+
+
+class Outdated(Refused):
+    """What was to be changed has been changed meanwhile; look again, then decide."""
+
+    code = "outdated"
+
+
 class InvalidTransition(Refused):
     """A move that the table of states does not have."""
 

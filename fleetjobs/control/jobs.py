@@ -1,29 +1,32 @@
 """Control over jobs: accept what is asked, or refuse it with a reason; never in between."""
 
+import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection
 
-from fleetjobs.control.picks import pick_nodes
+from fleetjobs.control.acceptance import Acceptance, Weighed, check_org, has_to_wait, meaning_of
+from fleetjobs.control.edits import Edits, signed_request
+from fleetjobs.control.questions import Questions
+from fleetjobs.control.relay import Relay
+from fleetjobs.control.verbs import Verbs
 from fleetjobs.crashpoints import crash_point
-from fleetjobs.errors import Conflict, Denied, InvalidTime
-from fleetjobs.interfaces import Action, Interface
-from fleetjobs.jobs import Job, JobId, NodeId
+from fleetjobs.errors import Conflict, NotFound
+from fleetjobs.jobs import Job, JobId
 from fleetjobs.messages import Request
-from fleetjobs.signing import digest
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database, ring
+from fleetjobs.store.dependencies import set_dependencies, settle, skip_in_vain
 from fleetjobs.store.jobs import get_job, insert_job, job_meaning
-from fleetjobs.store.nodes import interface_digests, read_interfaces
-
-DELIVER_AHEAD = timedelta(hours=1)  #: a job lies in its nodes' spools that long before its time
-START_WITHIN = timedelta(hours=24)  #: if the caller sets no `start_before`
-FORESEEABLE = timedelta(days=3660)  #: times farther away are mistakes
+from fleetjobs.store.ledger import Ledger
+from fleetjobs.store.runs import nodes_without_success
+from fleetjobs.store.standing import due_at
+from fleetjobs.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,125 +43,127 @@ class Control:
 
     database: Database
     clock: Callable[[], datetime]
-    _interfaces: dict[str, Interface] = field(default_factory=dict)  # by digest, so never outdated
+    _acceptance: Acceptance = field(default_factory=Acceptance)
 
-    def submit(self, sealed: str, request: Request, *, org: str) -> Submission:
+    @property
+    def verbs(self) -> Verbs:
+        """Where accepted jobs are cancelled, held, released, tried again, resolved."""
+        return Verbs(self.database, self.clock)
+
+    @property
+    def edits(self) -> Edits:
+        """Where accepted jobs are changed."""
+        return Edits(self.database, self.clock, self._acceptance)
+
+    @property
+    def questions(self) -> Questions:
+        """Where nodes are asked."""
+        return Questions(self.database, self.clock)
+
+    @property
+    def relay(self) -> Relay:
+        """Where the coordinators are told what to do."""
+        return Relay(self.database, self.clock)
+
+    def submit(
+        self, sealed: str, request: Request, *, org: str, rerun_of: JobId | None = None
+    ) -> Submission:
         """Keep a request, whose seal was checked, as a job of the org; durable on return.
 
         The same id again with the same wish is the same job, whatever the fleet is by now.
         Raises Refused: Conflict, Denied, InvalidTime, InvalidTarget, NoNodes, UnknownAgent,
-        UnknownAction, MissingInput, InvalidInput; and DatabaseAway.
+        UnknownAction, UnknownDependency, MissingInput, InvalidInput; and DatabaseAway.
         """
         now = self.clock()
-        meaning = _meaning(request)
         with self.database.reading() as connection:
-            earlier = _earlier(connection, request, meaning, org)
+            earlier = _earlier(connection, request, org)
             if earlier is not None:
                 return Submission(earlier, created=False)
-            times = _times(request, now)
-            nodes = pick_nodes(connection, request, org)
-            actions = self._actions(connection, request, nodes)
-        job = _job(sealed, request, actions, times, now, len(nodes))
-        due = now if job.not_before is None else max(now, job.not_before - DELIVER_AHEAD)
+            weighed = self._acceptance.weigh(connection, sealed, request, org=org, now=now)
+        job = dataclasses.replace(weighed.job, rerun_of=rerun_of)
         with self.database.transaction() as connection:
-            created = insert_job(connection, job, nodes, meaning=meaning, dispatch_at=due)
-            if created:
-                if due <= now:
-                    ring(connection, DISPATCH)
-                ring(connection, CHANGES, job.id)
-            else:
-                earlier = _earlier(connection, request, meaning, org)
+            kept = _keep(connection, request, Weighed(job, weighed.nodes), now)
+            earlier = None if kept else _earlier(connection, request, org)
             crash_point("control_before_commit")
         crash_point("control_after_commit")
-        if created:
-            return Submission(job, created=True)
+        if kept is not None:
+            return Submission(kept, created=True)
         if earlier is None:
             raise Conflict(f"the id {request.id} was used before")
         return Submission(earlier, created=False)
 
-    def _actions(
-        self, connection: Connection, request: Request, nodes: Sequence[NodeId]
-    ) -> list[Action]:
-        """The action as each of the nodes declares it; the data fits all of them."""
-        digests = interface_digests(connection, request.agent, nodes)
-        self._interfaces.update(
-            read_interfaces(connection, sorted(digests - self._interfaces.keys()))
+    def rerun(
+        self,
+        job: JobId,
+        *,
+        org: str,
+        account: str,
+        id: JobId,  # noqa: A002  the new job's, as in every document
+        seal: Callable[[Request], str],
+        failed: bool = False,
+    ) -> Submission:
+        """Ask the same again as a new job, at once; the old one stays as it is.
+
+        The caller, who did not sign, is the account; `seal` signs in its stead. `failed`: only
+        where it did not succeed. Raises NotFound, Conflict, and what `submit` raises.
+        """
+        with self.database.reading() as connection:
+            old = get_job(connection, job, org=org)
+            if old is None:
+                raise NotFound(f"there is no job {job}")
+            nodes = nodes_without_success(connection, job) if failed else None
+        if nodes is not None and not nodes:
+            raise Conflict(f"{job} succeeded everywhere")
+        asked = signed_request(old)
+        request = msgspec.structs.replace(
+            asked,
+            id=id,
+            caller=account,
+            created_at=self.clock(),
+            target=asked.target if nodes is None else Target(identities=tuple(nodes)),
+            not_before=None,
+            start_before=None,
+            after=(),
         )
-        actions = [self._interfaces[name].action(request.action) for name in sorted(digests)]
-        for action in actions:
-            action.check(request.data)
-        return actions
+        return self.submit(seal(request), request, org=org, rerun_of=job)
 
 
-def _meaning(request: Request) -> str:
-    """What is asked, in one word: the same for a request that is sent, and sealed, again later."""
-    timeless = msgspec.structs.replace(request, created_at=datetime.min.replace(tzinfo=UTC))
-    return digest(msgspec.json.encode(timeless, order="deterministic"))
-
-
-def _earlier(connection: Connection, request: Request, meaning: str, org: str) -> Job | None:
+def _earlier(connection: Connection, request: Request, org: str) -> Job | None:
     """The job this request became before. Raises Conflict if its id became another."""
-    if request.org != org or request.target.org not in {None, org}:
-        raise Denied(f"{request.caller} acts in the org {org} alone")
+    check_org(request, org)
     taken = job_meaning(connection, JobId(request.id))
     if taken is None:
         return None
-    if taken != (org, meaning):
+    if taken != (org, meaning_of(request)):
         raise Conflict(f"the id {request.id} was used before, for something else")
     return get_job(connection, JobId(request.id), org=org)
 
 
-@dataclass(frozen=True, slots=True)
-class _Times:
-    not_before: datetime | None
-    start_before: datetime
+def _keep(connection: Connection, request: Request, weighed: Weighed, now: datetime) -> Job | None:
+    """Keep the job, its runs, and what it waits for; None if its id is taken."""
+    job, nodes = weighed.job, weighed.nodes
+    due: datetime | None = due_at(job.not_before, now)
+    if request.after and has_to_wait(connection, request, job.org):
+        job, due = _blocked(job), None
+    if not insert_job(connection, job, nodes, meaning=meaning_of(request), dispatch_at=due):
+        return None
+    if request.after:
+        set_dependencies(connection, job.id, request.after)
+        ledger = Ledger.of_jobs(connection, [job.id], now)
+        skip_in_vain(ledger, job.id)
+        settle(ledger)
+        job = get_job(connection, job.id, org=None) or job
+    if due is not None and due <= now:
+        ring(connection, DISPATCH)
+    ring(connection, CHANGES, job.id)
+    return job
 
 
-def _times(request: Request, now: datetime) -> _Times:
-    """From when until when the job may start, in UTC. Raises InvalidTime."""
-    for name in ("not_before", "start_before"):
-        value = getattr(request, name)
-        if value is not None and abs(value - now) > FORESEEABLE:
-            raise InvalidTime(f"{name} {value} lies more than ten years from now")
-    begin = request.not_before and request.not_before.astimezone(UTC)
-    end = request.start_before and request.start_before.astimezone(UTC)
-    earliest = max(now, begin or now)
-    if end is not None and end <= earliest:
-        raise InvalidTime(f"start_before {end} leaves no time to start after {earliest}")
-    return _Times(begin, end or earliest + START_WITHIN)
-
-
-def _job(
-    sealed: str,
-    request: Request,
-    actions: Sequence[Action],
-    times: _Times,
-    now: datetime,
-    nodes: int,
-) -> Job:
-    data = request.data
-    for action in actions:
-        data = action.masked(data)
-    later = times.not_before is not None and times.not_before > now
-    state = State.SCHEDULED if later else State.WAITING
-    return Job(
-        id=JobId(request.id),
-        org=request.org,
-        caller=request.caller,
-        agent=request.agent,
-        action=request.action,
-        data=data,
-        target=request.target,
-        sealed=sealed,
-        state=state,
-        wait_reason=None if later else WaitReason.OUTBOX,
-        reason=None,
-        tally=Counter({state: nodes}),
-        completion=None,
-        attention=False,
-        created_at=now,
-        not_before=times.not_before,
-        start_before=times.start_before,
-        started_at=None,
-        ended_at=None,
+def _blocked(job: Job) -> Job:
+    """The job behind what it waits for."""
+    return dataclasses.replace(
+        job,
+        state=State.WAITING,
+        wait_reason=WaitReason.DEPENDENCY,
+        tally=Counter({State.WAITING: job.tally.total()}),
     )

@@ -43,6 +43,7 @@ class JobFilter:
     since: datetime | None = None  # created then or later
     until: datetime | None = None  # created before
     attention: bool | None = None
+    rerun_of: JobId | None = None
 
 
 def insert_job(
@@ -51,11 +52,11 @@ def insert_job(
     nodes: Sequence[NodeId],
     *,
     meaning: str,
-    dispatch_at: datetime,
+    dispatch_at: datetime | None,
 ) -> bool:
     """Keep a new job, its runs and its first event; False if there is a job of that id.
 
-    The runs stand as the job does, and are due for hand-over at `dispatch_at`.
+    The runs stand as the job does, and are due for hand-over at `dispatch_at`; None: not yet.
     """
     row = {name: getattr(job, name) for name in _COLUMNS if hasattr(job, name)}
     row |= {
@@ -66,7 +67,7 @@ def insert_job(
     statement = dialect.insert(connection, jobs).values(row).on_conflict_do_nothing()
     if connection.execute(statement.returning(jobs.c.id)).first() is None:
         return False
-    _insert_runs(connection, job, nodes, dispatch_at)
+    insert_runs(connection, job, nodes, dispatch_at)
     accepted = event_row(
         at=job.created_at,
         org=job.org,
@@ -83,10 +84,10 @@ def insert_job(
 _COLUMNS = tuple(jobs.c.keys())
 
 
-def _insert_runs(
-    connection: Connection, job: Job, nodes: Sequence[NodeId], dispatch_at: datetime
+def insert_runs(
+    connection: Connection, job: Job, nodes: Sequence[NodeId], dispatch_at: datetime | None
 ) -> None:
-    """All runs by one statement: they differ in nothing but the node."""
+    """Runs that stand as the job does: by one statement, for they differ in the node alone."""
     alike: dict[str, Any] = {
         "job": job.id,
         "org": job.org,
@@ -162,6 +163,7 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
         jobs.c.action: wanted.action,
         jobs.c.caller: wanted.caller,
         jobs.c.attention: wanted.attention,
+        jobs.c.rerun_of: wanted.rerun_of,
     }
     conditions = [column == value for column, value in equal.items() if value is not None]
     if wanted.ids:

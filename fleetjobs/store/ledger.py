@@ -26,6 +26,7 @@ from fleetjobs.store.standing import job_path
 
 COORDINATOR = "coordinator"  #: the actor of what follows from the runs by itself
 
+ACCOUNT = "account:"  #: how the actor begins that is a person or a robot
 RunName = tuple[JobId, NodeId]  #: names a run
 
 
@@ -93,6 +94,7 @@ class JobEntry:
     edit: dict[str, Any] | None
     began_at: datetime | None = None  # the earliest start seen now
     last: Reason | None = None  # of the run that was moved last
+    actor: str = COORDINATOR  # or the account that moved its runs
     waits: WaitReason | None = None  # of the run that was made to wait last
     changes: dict[str, Any] = field(default_factory=dict)  # column -> new value
 
@@ -127,6 +129,10 @@ class Ledger:
     def job_of(self, run: RunEntry) -> JobEntry:
         """The job the run belongs to."""
         return self._jobs[run.job]
+
+    def job_named(self, job: JobId) -> JobEntry:
+        """The job, known to be there."""
+        return self._jobs[job]
 
     def runs_of(self, job: JobId) -> list[RunEntry]:
         """The runs of the job, of those the ledger was opened for, by node."""
@@ -180,6 +186,8 @@ class Ledger:
             run.state = new
         if steps:
             job.last = reason
+            if actor.startswith(ACCOUNT):
+                job.actor = actor
             if run.state is not State.WAITING:
                 wait = None
             elif wait is None:
@@ -245,7 +253,7 @@ class Ledger:
                     org=job.org,
                     job=job.id,
                     kind=f"job.{new}",
-                    actor=COORDINATOR,
+                    actor=job.actor,
                     old=job.state,
                     new=new,
                     reason=reason,

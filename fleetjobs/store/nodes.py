@@ -91,6 +91,15 @@ def _node(row: RowMapping) -> Node:
     return Node(**{**row, "classes": frozenset(row["classes"])})
 
 
+def nodes_heard(
+    connection: Connection, identities: Sequence[NodeId], since: datetime
+) -> set[NodeId]:
+    """Which of these nodes were heard of since then."""
+    wanted = dialect.names(connection, identities)
+    query = select(nodes.c.identity).join_from(wanted, nodes, nodes.c.identity == wanted.c.name)
+    return set(connection.execute(query.where(nodes.c.seen_at >= since)).scalars())
+
+
 def orgs_of(connection: Connection, identities: Sequence[NodeId]) -> dict[NodeId, str]:
     """The orgs of these nodes, as far as they are enrolled."""
     if not identities:

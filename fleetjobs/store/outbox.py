@@ -3,11 +3,17 @@
 An order is sent again and again until the node answers it: `pending` says that it has not.
 """
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from fleetjobs.jobs import Pending
+from sqlalchemy import Connection, select
+
+from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.ledger import Ledger, RunEntry
+from fleetjobs.store.pages import Page
+from fleetjobs.store.runs import behind_run, run_page
+from fleetjobs.store.schema import jobs, runs
 from fleetjobs.store.standing import due_at, path
 
 SKEW = timedelta(minutes=1)  #: what is due by another machine's clock may be under way already
@@ -68,3 +74,46 @@ def give_back(run: RunEntry) -> None:
     """The node let the attempt go before it began; a later generation may come there again."""
     run.change(generation=run.generation + 1, stage=None, queued_at=None, handed_at=None)
     confirm(run)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """A run that is due and not handed over."""
+
+    job: JobId
+    node: NodeId
+    attempt: int
+    task: str  # agent.action
+    due_at: datetime
+
+
+def list_outbox(
+    connection: Connection, now: datetime, *, org: str | None, cursor: str | None, limit: int
+) -> Page[Queued]:
+    """The runs that wait for hand-over and are due, by job and node. Raises InvalidDocument.
+
+    Not those that are merely asked after. `org` None: everybody's.
+    """
+    columns = (runs.c.job, runs.c.node, runs.c.attempt, runs.c.dispatch_at)
+    query = (
+        select(*columns, jobs.c.agent, jobs.c.action)
+        .join(jobs, jobs.c.id == runs.c.job)
+        .where(runs.c.dispatch_at <= now, runs.c.state.in_([State.WAITING, State.SCHEDULED]))
+        .order_by(runs.c.job, runs.c.node)
+        .limit(limit + 1)
+    )
+    if org is not None:
+        query = query.where(runs.c.org == org)
+    if cursor is not None:
+        query = query.where(behind_run(cursor))
+    found = [
+        Queued(
+            job=row.job,
+            node=row.node,
+            attempt=row.attempt,
+            task=f"{row.agent}.{row.action}",
+            due_at=row.dispatch_at,
+        )
+        for row in connection.execute(query)
+    ]
+    return run_page(found, limit)

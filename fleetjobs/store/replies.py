@@ -112,7 +112,8 @@ def _finish(
         return
     reason = None if way[-1] is State.SUCCEEDED else reply.reason
     detail: dict[str, Any] = {"statuscode": reply.statuscode, "exit_code": reply.exit_code}
-    if way[-1] is State.FAILED and 1 < run.tries == job.max_attempts:
+    used_up = 1 < job.max_attempts <= run.tries and is_worth_retrying(reason, reply.statuscode)
+    if way[-1] is State.FAILED and used_up:
         detail["reason"], reason = reason, Reason.ATTEMPTS_EXHAUSTED
     ledger.move(run, way, actor=actor, reason=reason, began_at=reply.started_at, detail=detail)
     if way[-1] is State.SUCCEEDED and run.tries > 1:
@@ -149,13 +150,12 @@ def _take_back(ledger: Ledger, run: RunEntry, reply: Reply) -> None:
     if job.edit is not None:
         apply_edit(ledger, job, actor=actor)
     give_back(run)
-    if run.state is State.QUEUED:
-        if wanted is Pending.HOLD:
-            hold_back(ledger, run, actor=actor)
-            run.change(expire_at=job.start_before)
-        else:
-            line_up(ledger, run, actor=actor, blocked=block(ledger, run))
-            skip_in_vain(ledger, run.job)
+    if wanted is Pending.HOLD and run.state is State.QUEUED:
+        hold_back(ledger, run, actor=actor)
+        run.change(expire_at=job.start_before)
+    elif wanted is Pending.EDIT and run.state in UNSTARTED:
+        line_up(ledger, run, actor=actor, blocked=block(ledger, run))
+        skip_in_vain(ledger, run.job)
 
 
 def _note_too_late(ledger: Ledger, run: RunEntry, reply: Reply) -> None:

@@ -1,13 +1,14 @@
 """Runs in the database."""
 
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, literal, select, text, tuple_
 
-from fleetjobs.jobs import JobId, NodeId, Run, node_id
+from fleetjobs.jobs import JobId, NodeId, Run, job_id, node_id
 from fleetjobs.states import State
 from fleetjobs.store.pages import Page
-from fleetjobs.store.schema import runs
+from fleetjobs.store.schema import ASKS_ATTENTION, runs
 
 _COLUMNS = [runs.c[name] for name in Run.__slots__]
 
@@ -41,6 +42,56 @@ def list_runs(
         query = query.where(runs.c.node > node_id(cursor))
     found = [_run(row) for row in connection.execute(query).mappings()]
     return Page(found[:limit], found[limit - 1].node if len(found) > limit else None)
+
+
+def list_attention(
+    connection: Connection, *, org: str | None, cursor: str | None = None, limit: int
+) -> Page[Run]:
+    """The runs that need a person, by job and node; `org` None: whosever they are.
+
+    Raises InvalidDocument.
+    """
+    query = select(*_COLUMNS).where(text(f"runs.{ASKS_ATTENTION}"))
+    query = query.order_by(runs.c.job, runs.c.node).limit(limit + 1)
+    if org is not None:
+        query = query.where(runs.c.org == org)
+    if cursor is not None:
+        query = query.where(behind_run(cursor))
+    return run_page([_run(row) for row in connection.execute(query).mappings()], limit)
+
+
+class Named(Protocol):
+    """What is named as a run is."""
+
+    @property
+    def job(self) -> JobId:
+        """Its job."""
+
+    @property
+    def node(self) -> NodeId:
+        """Its node."""
+
+
+N = TypeVar("N", bound=Named)
+
+
+def run_page(found: list[N], limit: int) -> Page[N]:
+    """A page of what was found by job and node, one more than the page takes."""
+    last = found[limit - 1] if len(found) > limit else None
+    return Page(found[:limit], None if last is None else f"{last.job}@{last.node}")
+
+
+def behind_run(cursor: str) -> ColumnElement[bool]:
+    """Of `runs`: those behind the last one of a page. Raises InvalidDocument."""
+    job, _, node = cursor.partition("@")
+    here = tuple_(literal(job_id(job)), literal(node_id(node)))
+    return tuple_(runs.c.job, runs.c.node) > here
+
+
+def nodes_without_success(connection: Connection, job: JobId) -> list[NodeId]:
+    """Where the job did not, or not yet, succeed."""
+    query = select(runs.c.node).where(runs.c.job == job, runs.c.state != State.SUCCEEDED)
+    return list(connection.execute(query.order_by(runs.c.node)).scalars())
 
 
 def _run(row: RowMapping) -> Run:

@@ -47,6 +47,8 @@ def final_state(state: State, reply: Reply) -> State:
     """The terminal state a finished attempt came to; what makes no sense counts as failed."""
     if reply.state is None or reply.state not in _ENDS:
         return State.FAILED
+    if state is State.CANCELLING and (reply.state is State.EXPIRED or reply.delay_s is not None):
+        return State.CANCELLED  # it will not begin, or begin again
     begun = state not in UNSTARTED or reply.started_at is not None
     if reply.state is State.EXPIRED and begun:
         return State.FAILED  # nothing that has begun can be too late to begin

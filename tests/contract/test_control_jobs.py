@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from fleetjobs.control.jobs import DELIVER_AHEAD, START_WITHIN, Control, Submission
+from fleetjobs.control.acceptance import START_WITHIN
+from fleetjobs.control.jobs import Control, Submission
 from fleetjobs.errors import (
     Conflict,
     Denied,
@@ -26,6 +27,7 @@ from fleetjobs.store.handovers import runs_to_dispatch
 from fleetjobs.store.jobs import JobFilter, get_job, list_jobs
 from fleetjobs.store.nodes import save_beat
 from fleetjobs.store.runs import list_runs
+from fleetjobs.store.standing import DELIVER_AHEAD
 from fleetjobs.targets import Target
 from tests.makers import NOW, ORG, Clock, add_org, demo_interface, enroll, make_beat, make_request
 

@@ -1,0 +1,153 @@
+"""Acceptance: a request weighed against the fleet, and the job it would become."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection
+
+from fleetjobs.control.picks import pick_nodes
+from fleetjobs.errors import Denied, InvalidDocument, InvalidTime, UnknownDependency
+from fleetjobs.interfaces import Action, Interface
+from fleetjobs.jobs import Job, JobId, NodeId
+from fleetjobs.messages import Request
+from fleetjobs.signing import digest
+from fleetjobs.states import State, WaitReason
+from fleetjobs.store.dependencies import judge, named_states
+from fleetjobs.store.nodes import interface_digests, read_interfaces
+
+START_WITHIN = timedelta(hours=24)  #: if the caller sets no `start_before` and no `keep`
+FORESEEABLE = timedelta(days=3660)  #: times farther away are mistakes
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What a request comes to: the job, if nothing holds it up, and where it would run."""
+
+    job: Job
+    nodes: list[NodeId]
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Weighs requests; remembers the interfaces it has read. Safe to use from any thread."""
+
+    _interfaces: dict[str, Interface] = field(default_factory=dict)  # by digest, so never outdated
+
+    def weigh(
+        self, connection: Connection, sealed: str, request: Request, *, org: str, now: datetime
+    ) -> Weighed:
+        """The job that the request would be. Raises Refused; see `Control.submit`."""
+        check_org(request, org)
+        times = _times(request, now)
+        nodes = pick_nodes(connection, request, org)
+        actions = self._actions(connection, request, nodes)
+        return Weighed(_job(sealed, request, actions, times, now, len(nodes)), nodes)
+
+    def _actions(
+        self, connection: Connection, request: Request, nodes: Sequence[NodeId]
+    ) -> list[Action]:
+        """The action as each of the nodes declares it; the data fits all of them."""
+        digests = interface_digests(connection, request.agent, nodes)
+        self._interfaces.update(
+            read_interfaces(connection, sorted(digests - self._interfaces.keys()))
+        )
+        actions = [self._interfaces[name].action(request.action) for name in sorted(digests)]
+        for action in actions:
+            action.check(request.data)
+        return actions
+
+
+def check_org(request: Request, org: str) -> None:
+    """Let a request pass that stays in its org. Raises Denied."""
+    if request.org != org or request.target.org not in {None, org}:
+        raise Denied(f"{request.caller} acts in the org {org} alone")
+
+
+def meaning_of(request: Request) -> str:
+    """What is asked, in one word: the same for a request that is sent, and sealed, again later."""
+    timeless = msgspec.structs.replace(request, created_at=datetime.min.replace(tzinfo=UTC))
+    return digest(msgspec.json.encode(timeless, order="deterministic"))
+
+
+def has_to_wait(connection: Connection, request: Request, org: str) -> bool:
+    """Whether a job it names has not ended as wished; those are locked until the end.
+
+    Raises UnknownDependency, InvalidDocument.
+    """
+    names = [(item.job, item.node) for item in request.after]
+    if len(set(names)) < len(names):
+        raise InvalidDocument("a job to wait for is named twice")
+    states = named_states(connection, request.after, org=org)
+    for item, state in states:
+        if state is None:
+            where = "" if item.node is None else f" with a run on {item.node}"
+            raise UnknownDependency(f"there is no job {item.job}{where} to wait for")
+    return not all(judge(state, item.when) for item, state in states if state is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    not_before: datetime | None
+    start_before: datetime | None
+
+
+def _times(request: Request, now: datetime) -> _Times:
+    """From when until when the job may start, in UTC. Raises InvalidTime."""
+    for name in ("not_before", "start_before"):
+        value = getattr(request, name)
+        if value is not None and abs(value - now) > FORESEEABLE:
+            raise InvalidTime(f"{name} {value} lies more than ten years from now")
+    begin = request.not_before and request.not_before.astimezone(UTC)
+    end = request.start_before and request.start_before.astimezone(UTC)
+    earliest = max(now, begin or now)
+    if end is not None and end <= earliest:
+        raise InvalidTime(f"start_before {end} leaves no time to start after {earliest}")
+    if request.keep:
+        if end is not None:
+            raise InvalidTime(f"start_before {end} and keep exclude each other")
+        return _Times(begin, None)
+    return _Times(begin, end or earliest + START_WITHIN)
+
+
+def _job(
+    sealed: str,
+    request: Request,
+    actions: Sequence[Action],
+    times: _Times,
+    now: datetime,
+    nodes: int,
+) -> Job:
+    data = request.data
+    for action in actions:
+        data = action.masked(data)
+    later = times.not_before is not None and times.not_before > now
+    state = State.SCHEDULED if later else State.WAITING
+    own = min(action.max_attempts for action in actions)
+    return Job(
+        id=JobId(request.id),
+        org=request.org,
+        caller=request.caller,
+        agent=request.agent,
+        action=request.action,
+        data=data,
+        target=request.target,
+        sealed=sealed,
+        state=state,
+        wait_reason=None if later else WaitReason.OUTBOX,
+        reason=None,
+        tally=Counter({state: nodes}),
+        completion=None,
+        attention=False,
+        created_at=now,
+        not_before=times.not_before,
+        start_before=times.start_before,
+        started_at=None,
+        ended_at=None,
+        max_attempts=own if request.retries is None else request.retries + 1,
+        retry_delay_s=max(action.retry_delay.total_seconds() for action in actions),
+        lost_after_s=max(action.lost_after.total_seconds() for action in actions),
+        retry_lost=all(action.retry_lost for action in actions),
+    )

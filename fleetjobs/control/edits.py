@@ -1,0 +1,148 @@
+"""Edits: an accepted job that has not begun, asked for anew under the same id."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from fleetjobs.control.acceptance import Acceptance, Weighed, has_to_wait, meaning_of
+from fleetjobs.errors import Conflict, NotFound, Outdated
+from fleetjobs.jobs import Job, JobId, NodeId, Pending
+from fleetjobs.messages import Request, decode
+from fleetjobs.nodes import SILENT_AFTER
+from fleetjobs.signing import account_key_id, peek
+from fleetjobs.states import Reason, State
+from fleetjobs.store.bells import CHANGES
+from fleetjobs.store.cancels import call_off
+from fleetjobs.store.database import Database, ring
+from fleetjobs.store.dependencies import block, leads_to, settle, skip_in_vain
+from fleetjobs.store.edits import apply_edit, edit_of
+from fleetjobs.store.jobs import get_job, insert_runs
+from fleetjobs.store.ledger import JobEntry, Ledger, RunEntry
+from fleetjobs.store.nodes import nodes_heard
+from fleetjobs.store.outbox import line_up, may_be_handed, recall
+from fleetjobs.store.standing import due_at
+
+_EDITABLE = frozenset({State.SCHEDULED, State.WAITING, State.QUEUED, State.PAUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """Changes jobs; safe to use from any thread."""
+
+    database: Database
+    clock: Callable[[], datetime]
+    acceptance: Acceptance
+
+    def request(self, job: JobId, *, org: str) -> Request:
+        """The request as it stands, secrets included: what a change in part starts from.
+
+        Raises NotFound.
+        """
+        with self.database.reading() as connection:
+            found = get_job(connection, job, org=org)
+        if found is None:
+            raise NotFound(f"there is no job {job}")
+        return signed_request(found)
+
+    def edit(self, sealed: str, request: Request, *, org: str, account: str, version: int) -> Job:
+        """Let the job of that id be what this request, whose seal was checked, asks for.
+
+        What a node already has is changed when it gives it back unstarted. Raises Outdated if the
+        job's version is another, Conflict if it has begun, NotFound, and what `submit` raises.
+        """
+        now = self.clock()
+        name = JobId(request.id)
+        with self.database.reading() as connection:
+            before = get_job(connection, name, org=org)
+            if before is None:
+                raise NotFound(f"there is no job {name}")
+            weighed = self.acceptance.weigh(connection, sealed, request, org=org, now=now)
+        with self.database.transaction() as connection:
+            ledger = Ledger.of_jobs(connection, [name], now)
+            _check(ledger.job_named(name), before, request, version)
+            blocked = bool(request.after) and has_to_wait(connection, request, org)
+            if leads_to(connection, request.after, name):
+                raise Conflict(f"{name} would wait for itself")
+            change = _Change(ledger, name, account_key_id(account), weighed, blocked=blocked)
+            change.make(request, kept_target=request.target == before.target)
+            ring(connection, CHANGES, ",".join(sorted(settle(ledger))))
+            changed = get_job(connection, name, org=org)
+        return changed or before
+
+
+def signed_request(job: Job) -> Request:
+    """What the caller asked for, secrets included."""
+    return decode(Request, peek(job.sealed))
+
+
+def _check(entry: JobEntry, before: Job, request: Request, version: int) -> None:
+    if entry.version != version:
+        raise Outdated(f"{entry.id} is at version {entry.version}, no longer at {version}")
+    begun = entry.started_at is not None and entry.state is not State.SCHEDULED
+    if begun or entry.state not in _EDITABLE:
+        raise Conflict(f"{entry.id} is {entry.state}; only what has not begun can be changed")
+    if (request.agent, request.action) != (before.agent, before.action):
+        raise Conflict("another action is another job")
+
+
+@dataclass(slots=True)
+class _Change:
+    """One job on its way from what it was to what it is to be."""
+
+    ledger: Ledger
+    job: JobId
+    actor: str
+    weighed: Weighed
+    blocked: bool
+
+    def make(self, request: Request, *, kept_target: bool) -> None:
+        """Change what can be changed now, and have nodes asked for the rest."""
+        entry = self.ledger.job_named(self.job)
+        live = [run for run in self.ledger.runs_of(self.job) if not run.state.is_terminal]
+        wanted = {run.node for run in live} if kept_target else set(self.weighed.nodes)
+        known = {run.node for run in self.ledger.runs_of(self.job)}
+        added = sorted(wanted - known)
+        self._remove([run for run in live if run.node not in wanted])
+        kept = [run for run in live if run.node in wanted]
+        edit = edit_of(self.weighed.job, meaning=meaning_of(request), after=request.after)
+        self.ledger.touch(entry, version=entry.version + 1, edit=edit)
+        if added or not kept or not all(run.state is State.QUEUED for run in kept):
+            apply_edit(self.ledger, entry, actor=self.actor)
+        self._add(entry, added)
+        for run in kept:
+            self._change(run)
+        if entry.edit is None:
+            skip_in_vain(self.ledger, self.job)
+
+    def _remove(self, runs: list[RunEntry]) -> None:
+        if not runs:
+            return
+        since = self.ledger.now - SILENT_AFTER
+        heard = nodes_heard(self.ledger.connection, [run.node for run in runs], since)
+        for run in runs:
+            alive = run.node in heard
+            call_off(self.ledger, run, actor=self.actor, is_alive=alive, force=False)
+
+    def _add(self, entry: JobEntry, nodes: list[NodeId]) -> None:
+        if not nodes:
+            return
+        state = State.WAITING if self.blocked else self.weighed.job.state
+        job = dataclasses.replace(self.weighed.job, state=state, tally=Counter())
+        due = None if self.blocked else due_at(job.not_before, self.ledger.now)
+        insert_runs(self.ledger.connection, job, nodes, due)
+        entry.tally[state] += len(nodes)
+
+    def _change(self, run: RunEntry) -> None:
+        held = run.state is State.PAUSED and run.reason is Reason.HOLD
+        if run.state is State.QUEUED:
+            if run.pending is not Pending.HOLD:
+                recall(self.ledger, run, Pending.EDIT, actor=self.actor)
+        elif held:
+            run.change(expire_at=self.weighed.job.start_before)
+        elif run.state in {State.SCHEDULED, State.WAITING}:
+            handed = may_be_handed(self.ledger, run)
+            line_up(self.ledger, run, actor=self.actor, blocked=block(self.ledger, run))
+            if handed:
+                recall(self.ledger, run, Pending.EDIT, actor=self.actor)

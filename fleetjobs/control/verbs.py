@@ -1,0 +1,217 @@
+"""Verbs: what a person may do to a job that was accepted; done twice, it is done once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from fleetjobs.errors import Conflict, NotFound
+from fleetjobs.jobs import Job, JobId, NodeId, Pending
+from fleetjobs.nodes import SILENT_AFTER
+from fleetjobs.signing import account_key_id
+from fleetjobs.states import Reason, State, WaitReason
+from fleetjobs.store.attempts import begin_attempt, give_up_attempt
+from fleetjobs.store.bells import CHANGES
+from fleetjobs.store.cancels import call_off
+from fleetjobs.store.database import Database, ring
+from fleetjobs.store.dependencies import block, settle
+from fleetjobs.store.jobs import get_job
+from fleetjobs.store.ledger import Ledger, RunEntry
+from fleetjobs.store.nodes import nodes_heard
+from fleetjobs.store.outbox import hold_back, line_up, may_be_handed, recall
+
+Nodes = Sequence[NodeId] | None  #: on which of its nodes; None: all of them
+
+
+@dataclass(slots=True)
+class Case:
+    """One job, locked, and the runs that are meant."""
+
+    ledger: Ledger
+    job: JobId
+    actor: str
+    runs: list[RunEntry]
+    changed: bool = False
+    answer: list[Job] = field(default_factory=list)  # the job as it stands at the end
+
+
+@dataclass(frozen=True, slots=True)
+class Verbs:
+    """Each one transaction; raises NotFound, Conflict, DatabaseAway. Safe from any thread."""
+
+    database: Database
+    clock: Callable[[], datetime]
+
+    def cancel(
+        self, job: JobId, *, org: str, account: str, nodes: Nodes = None, force: bool = False
+    ) -> Job:
+        """Call it off: what has not begun never will, what runs is stopped.
+
+        `force` does not wait for nodes to confirm it. On an ended job it does nothing.
+        """
+        with self._case(job, org, account, nodes) as case:
+            since = self.clock() - SILENT_AFTER
+            identities = [run.node for run in case.runs]
+            heard = nodes_heard(case.ledger.connection, identities, since)
+            for run in case.runs:
+                alive = run.node in heard
+                case.changed |= call_off(
+                    case.ledger, run, actor=case.actor, is_alive=alive, force=force
+                )
+        return case.answer[0]
+
+    def hold(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
+        """Set aside what has not begun until it is released.
+
+        Conflict if all of it has begun. What a node has is held when the node confirms it.
+        """
+        with self._case(job, org, account, nodes) as case:
+            if not any(_may_be_held(run) for run in case.runs):
+                raise Conflict(f"{job} has begun; only what has not can be held")
+            for run in case.runs:
+                case.changed |= _hold(case.ledger, run, case.actor)
+        return case.answer[0]
+
+    def release(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
+        """Let what is held go on; nothing else is touched."""
+        with self._case(job, org, account, nodes) as case:
+            for run in case.runs:
+                case.changed |= _release(case.ledger, run, case.actor)
+        return case.answer[0]
+
+    def retry(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
+        """Try again, now, what waits for a person or for its next attempt.
+
+        Conflict if the job has ended: then it takes a new job, `Control.rerun`.
+        """
+        with self._case(job, org, account, nodes) as case:
+            _check_live(case)
+            for run in case.runs:
+                case.changed |= _retry(case.ledger, run, case.actor)
+        return case.answer[0]
+
+    def resume(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
+        """Let what is paused go on: released if it was held, tried again if it was lost.
+
+        Conflict if the job has ended.
+        """
+        with self._case(job, org, account, nodes) as case:
+            _check_live(case)
+            for run in case.runs:
+                if run.state is State.PAUSED and run.reason is not Reason.HOLD:
+                    case.changed |= _retry(case.ledger, run, case.actor)
+                else:
+                    case.changed |= _release(case.ledger, run, case.actor)
+        return case.answer[0]
+
+    def resolve(
+        self, job: JobId, *, org: str, account: str, outcome: State, nodes: Nodes = None
+    ) -> Job:
+        """Say how it ended, of runs that wait for a person; their nodes are told to let go.
+
+        `outcome` is SUCCEEDED or FAILED. Conflict if no run is paused, or ended that way already.
+        """
+        if outcome not in {State.SUCCEEDED, State.FAILED}:
+            raise Conflict(f"nothing can be resolved as {outcome}")
+        with self._case(job, org, account, nodes) as case:
+            lost = [run for run in case.runs if run.attention and run.state is State.PAUSED]
+            if not lost and all(run.state is not outcome for run in case.runs):
+                raise Conflict(f"no run of {job} waits for a person to decide")
+            for run in lost:
+                _resolve(case.ledger, run, outcome, case.actor)
+                case.changed = True
+        return case.answer[0]
+
+    @contextmanager
+    def _case(self, job: JobId, org: str, account: str, nodes: Nodes) -> Iterator[Case]:
+        """Lock the job and find the runs; at the end write what changed."""
+        with self.database.transaction() as connection:
+            ledger = Ledger.of_jobs(connection, [job], self.clock())
+            case = Case(ledger, job, account_key_id(account), _chosen(ledger, job, org, nodes))
+            yield case
+            if case.changed:
+                entry = ledger.job_named(job)
+                ledger.touch(entry, version=entry.version + 1)
+                ring(connection, CHANGES, ",".join(sorted(settle(ledger))))
+            case.answer.append(_read(connection, job, org))
+
+
+def _read(connection: Connection, job: JobId, org: str) -> Job:
+    found = get_job(connection, job, org=org)
+    if found is None:
+        raise NotFound(f"there is no job {job}")
+    return found
+
+
+def _chosen(ledger: Ledger, job: JobId, org: str, nodes: Nodes) -> list[RunEntry]:
+    entry = ledger.job(job)
+    if entry is None or entry.org != org:
+        raise NotFound(f"there is no job {job}")
+    found = ledger.runs_of(job)
+    if nodes is None:
+        return found
+    unknown = sorted(set(nodes) - {run.node for run in found})
+    if unknown:
+        raise NotFound(f"{job} has no run on {', '.join(unknown[:5])}")
+    return [run for run in found if run.node in set(nodes)]
+
+
+def _check_live(case: Case) -> None:
+    if case.ledger.job_named(case.job).state.is_terminal:
+        raise Conflict(f"{case.job} has ended; to do it again takes a new job")
+
+
+def _may_be_held(run: RunEntry) -> bool:
+    held = run.state is State.PAUSED and run.reason is Reason.HOLD
+    return held or run.state in {State.SCHEDULED, State.WAITING, State.QUEUED}
+
+
+def _hold(ledger: Ledger, run: RunEntry, actor: str) -> bool:
+    if run.state is State.QUEUED:
+        if run.pending is Pending.HOLD:
+            return False
+        recall(ledger, run, Pending.HOLD, actor=actor)
+        return True
+    if run.state not in {State.SCHEDULED, State.WAITING}:
+        return False
+    handed = may_be_handed(ledger, run)
+    hold_back(ledger, run, actor=actor)
+    if handed:
+        recall(ledger, run, Pending.HOLD, actor=actor)
+    return True
+
+
+def _release(ledger: Ledger, run: RunEntry, actor: str) -> bool:
+    """A hold that no node confirmed may have arrived: what comes next has to overrule it."""
+    if run.state is State.QUEUED and run.pending is Pending.HOLD:
+        recall(ledger, run, Pending.EDIT, actor=actor)
+        return True
+    if run.state is not State.PAUSED or run.reason is not Reason.HOLD:
+        return False
+    if run.pending is not None:
+        run.change(generation=run.generation + 1, pending=None, pending_at=None, order_at=None)
+    line_up(ledger, run, actor=actor, blocked=block(ledger, run))
+    return True
+
+
+def _retry(ledger: Ledger, run: RunEntry, actor: str) -> bool:
+    if run.state is State.PAUSED and run.reason is not Reason.HOLD:
+        give_up_attempt(ledger, run, run.reason or Reason.LOST)
+        begin_attempt(ledger, run, ledger.now, actor=actor)
+        return True
+    if run.wait_reason is WaitReason.RETRY and run.dispatch_at is not None:
+        if run.dispatch_at <= ledger.now:
+            return False
+        run.change(dispatch_at=ledger.now, next_attempt_at=ledger.now)
+        ledger.note(run, "run.hastened", actor=actor, detail={"attempt": run.attempt})
+        return True
+    return False
+
+
+def _resolve(ledger: Ledger, run: RunEntry, outcome: State, actor: str) -> None:
+    reason = None if outcome is State.SUCCEEDED else Reason.LOST
+    ledger.move(run, [outcome], actor=actor, reason=reason, detail={"resolved": True})
+    run.change(ended_at=ledger.now, statusmsg=f"{outcome}, as {actor} says", expire_at=None)
+    recall(ledger, run, Pending.CANCEL, actor=actor)
