@@ -17,10 +17,12 @@ CrashPoint = Literal[
     "before_spool",  # receiver: believed and allowed, nothing on disk
     "after_spool",  # receiver: on disk, not acknowledged
     "after_ack",  # receiver: acknowledged, launcher not woken
+    "after_fence",  # receiver: an order is durable, nothing was done about it
     "after_fork",  # runner: forked, nothing claimed
     "after_claim",  # runner: the attempt is its own, no program yet
     "after_announce",  # runner: the program is announced on disk and about to begin
     "mid_run",  # runner: the program has begun
+    "before_stop",  # runner: the program has to end, and knows nothing of it
     "before_outbox",  # runner: the program has ended, its reply is not sealed
     "after_outbox",  # runner: the reply is in the outbox, the launcher not told
     "after_send",  # sender: the broker has confirmed, the outbox not cleared

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleetjobs.errors import Fault, InvalidInterface, UnknownAgent
+from fleetjobs.errors import Fault, InvalidInterface, UnknownAction, UnknownAgent
 from fleetjobs.interfaces import Interface, read_interface
 
 PROVIDER = "fleetjobs"  #: the contract that agents keep: ours
@@ -59,6 +59,14 @@ class Registry:
         except KeyError:
             known = ", ".join(sorted(self.agents)) or "none"
             raise UnknownAgent(f"no agent {name!r:.70} here; there are: {known}") from None
+
+    def limit(self, task: str) -> int | None:
+        """How many of `agent.action` may be at work at once; None: as many as there are slots."""
+        agent, _, action = task.partition(".")
+        try:
+            return self.agent(agent).interface.action(action).max_parallel
+        except (UnknownAgent, UnknownAction):
+            return None
 
     def refresh(self) -> bool:
         """Look at the files again, read those that changed; whether any did. A few stats each."""

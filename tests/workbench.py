@@ -11,9 +11,11 @@ from typing import Any
 from uuid_utils import uuid7
 
 from fleetjobs.jobs import JobId, NodeId
-from fleetjobs.messages import Delivery, Reply, Request, Stage, decode, encode
+from fleetjobs.messages import Delivery, Order, Reply, Request, Stage, Verb, decode, encode
 from fleetjobs.node.hosting import RunnerHost
 from fleetjobs.node.launcher import Launcher
+from fleetjobs.node.orders import Orders
+from fleetjobs.node.reports import Reports
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.signing import SigningKey, digest, node_key_id, unseal
 from fleetjobs.spool.attempts import RunDirectory, RunKey
@@ -48,6 +50,7 @@ def seal_run(
     action: str = "do",
     not_before: datetime | None = None,
     start_before: datetime | None = None,
+    generation: int = 0,
     **data: Any,
 ) -> tuple[str, str]:
     """A delivery and its request, sealed."""
@@ -71,6 +74,7 @@ def seal_run(
                 job=key.job,
                 node=NODE,
                 attempt=key.attempt,
+                generation=generation,
                 request=digest(request),
                 issued_at=now(),
                 not_before=not_before,
@@ -131,6 +135,8 @@ class Desk:
     grace_s: float = 1.0
     started: list[Reply] = field(default_factory=list)
     finished: list[Reply] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+    limits: dict[str, int] = field(default_factory=dict)  # by agent.action
 
     def __post_init__(self) -> None:
         self.signer = SigningKey.generate(node_key_id(NODE))
@@ -153,20 +159,29 @@ class Desk:
         """Start the worker's part; again after `close`, as after a restart."""
         self.spool = Spool(self.workplace.spool)
         self.host = RunnerHost(self.workplace)
+        self.orders = Orders(node=NODE, spool=self.spool, signer=self.signer, clock=now)
         self.launcher = Launcher(
-            node=NODE,
             spool=self.spool,
             host=self.host,
-            signer=self.signer,
+            orders=self.orders,
+            reports=Reports(
+                node=NODE,
+                spool=self.spool,
+                signer=self.signer,
+                clock=now,
+                send=self.sent.append,
+                on_outbox=lambda: None,
+            ),
             slots=self.slots,
+            limits=self.limits.get,
             clock=now,
             on_started=self.started.append,
             on_finished=self._note_finished,
-            on_outbox=lambda: None,
         )
 
     def _note_finished(self, reply: Reply, *, told: bool) -> None:
-        assert told == any(reply.job == started.job for started in self.started)
+        attempts = [(started.job, started.attempt) for started in self.started]
+        assert told == ((reply.job, reply.attempt) in attempts)
         self.finished.append(reply)
 
     def close(self) -> None:
@@ -181,7 +196,29 @@ class Desk:
         """Put a run into the spool."""
         key = key or make_key()
         delivery, request = seal_run(key, **options)
-        return self.spool.add(key, delivery=delivery, request=request, accepted_at=now())
+        return self.spool.add(
+            key,
+            delivery=delivery,
+            request=request,
+            accepted_at=now(),
+            generation=options.get("generation", 0),
+        )
+
+    def order(self, verb: Verb, key: RunKey, generation: int = 1) -> Reply:
+        """What the receiver does with an order; how the attempt stands then."""
+        order = Order(
+            job=key.job,
+            node=NODE,
+            attempt=key.attempt,
+            generation=generation,
+            verb=verb,
+            issued_at=now(),
+        )
+        self.orders.obey(order)
+        self.launcher.reconsider(key)
+        answer = self.orders.answer(key)
+        assert answer is not None
+        return decode(Reply, unseal(answer, {self.signer.id: self.signer.verify_key})[1])
 
     def drive(self, until: Callable[[], object], within: float = 20.0) -> None:
         """Let the launcher work until the condition holds."""

@@ -79,6 +79,20 @@ def _parcel(
     )
 
 
+def read_documents(body: bytes) -> dict[str, str]:
+    """The sealed documents in a message's body: delivery and request, or order, or question.
+
+    Raises InvalidDocument.
+    """
+    try:
+        _, documents, _ = json.loads(body)
+    except (ValueError, TypeError, RecursionError):
+        documents = None
+    if not isinstance(documents, dict) or not all(isinstance(it, str) for it in documents.values()):
+        raise InvalidDocument("not a task with sealed documents")
+    return documents
+
+
 def read_task(body: bytes) -> tuple[str, str]:
     """The sealed delivery and request in a message's body. Raises InvalidDocument."""
     delivery, request = _read(body, "delivery", "request")
@@ -96,14 +110,12 @@ def read_question(body: bytes) -> str:
 
 
 def _read(body: bytes, *names: str) -> list[str]:
+    documents = read_documents(body)
     try:
-        _, documents, _ = json.loads(body)
-        found = [documents[name] for name in names]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        found = []
-    if not found or not all(isinstance(text, str) for text in found):
-        raise InvalidDocument(f"not a task with {' and '.join(f'a {name}' for name in names)}")
-    return found
+        return [documents[name] for name in names]
+    except KeyError:
+        wanted = " and ".join(f"a {name}" for name in names)
+        raise InvalidDocument(f"not a task with {wanted}") from None
 
 
 def reply_parcel(sealed: str) -> Parcel:

@@ -6,12 +6,13 @@ Verify, validate, authorise; audit and action follow. spec/simplerpc.md, Order a
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from fleetjobs.broker.tasks import read_task
-from fleetjobs.errors import Misaddressed, Stale, Unauthentic
+from fleetjobs.broker.tasks import read_documents
+from fleetjobs.errors import InvalidDocument, Misaddressed, Stale, Unauthentic
 from fleetjobs.interfaces import Action
 from fleetjobs.jobs import NodeId
-from fleetjobs.messages import Delivery, Request, decode
+from fleetjobs.messages import Delivery, Order, Question, Request, decode
 from fleetjobs.policy import Policy
 from fleetjobs.registry import Agent, Registry
 from fleetjobs.signing import (
@@ -23,6 +24,7 @@ from fleetjobs.signing import (
     unseal,
 )
 
+A = TypeVar("A", Delivery, Order, Question)
 SKEW = timedelta(minutes=10)  #: how far ahead of ours the coordinator's clock may be
 
 
@@ -53,15 +55,24 @@ class Admission:
     facts: Callable[[], Mapping[str, object]]
     classes: Callable[[], frozenset[str]]
 
-    def believe(self, body: bytes, now: datetime) -> Letter:
-        """The letter in a message's body.
+    def believe(self, body: bytes, now: datetime) -> Letter | Order | Question:
+        """What a message's body says.
 
         Raises InvalidDocument, Unauthentic, Misaddressed, or Stale: then nobody is answered, for
         nobody can be shown to have asked; the refusal is told to the coordinator.
         """
-        sealed_delivery, sealed_request = read_task(body)
+        match read_documents(body):
+            case {"delivery": delivery, "request": request}:
+                return self._letter(delivery, request, now)
+            case {"order": order}:
+                return self._addressed(Order, order, self.keys(), now)
+            case {"question": question}:
+                return self._addressed(Question, question, self.keys(), now)
+        raise InvalidDocument("neither a delivery with its request, nor an order, nor a question")
+
+    def _letter(self, sealed_delivery: str, sealed_request: str, now: datetime) -> Letter:
         keys = self.keys()
-        delivery = self._delivery(sealed_delivery, keys, now)
+        delivery = self._addressed(Delivery, sealed_delivery, keys, now)
         if digest(sealed_request) != delivery.request:
             raise Misaddressed("the request is not the one that the delivery names")
         signer, raw = unseal(sealed_request, keys)
@@ -98,13 +109,16 @@ class Admission:
         )
         return agent, action
 
-    def _delivery(self, sealed: str, keys: Mapping[str, VerifyKey], now: datetime) -> Delivery:
+    def _addressed(
+        self, kind: type[A], sealed: str, keys: Mapping[str, VerifyKey], now: datetime
+    ) -> A:
+        """What the coordinator says to this node."""
         signer, raw = unseal(sealed, keys)
         if signer != COORDINATOR:
-            raise Unauthentic(f"{signer!r:.120} may not deliver")
-        delivery = decode(Delivery, raw)
-        if delivery.node != self.node:
-            raise Misaddressed(f"addressed to {delivery.node}, this is {self.node}")
-        if delivery.issued_at > now + SKEW:
-            raise Stale(f"issued at {delivery.issued_at:%FT%TZ}, which is ahead of {now:%FT%TZ}")
-        return delivery
+            raise Unauthentic(f"{signer!r:.120} may not speak for the coordinator")
+        document = decode(kind, raw)
+        if document.node != self.node:
+            raise Misaddressed(f"addressed to {document.node}, this is {self.node}")
+        if document.issued_at > now + SKEW:
+            raise Stale(f"issued at {document.issued_at:%FT%TZ}, which is ahead of {now:%FT%TZ}")
+        return document

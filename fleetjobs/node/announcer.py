@@ -59,6 +59,15 @@ class Announcer:
                 result=_short(reply.data),
                 runtime=runtime,
             )
+        elif reply.state is State.CANCELLED:
+            self._add(
+                "task-revoked",
+                at=at,
+                uuid=_name(reply),
+                terminated=reply.started_at is not None,
+                signum=None,
+                expired=False,
+            )
         else:
             why = f"{reply.reason}: {reply.statusmsg}"
             self._add("task-failed", at=at, uuid=_name(reply), exception=why, traceback="")

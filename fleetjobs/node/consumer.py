@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from celery.worker.consumer import Consumer
+from celery.worker.control import control_command
 from celery.worker.state import maybe_shutdown
 
 from fleetjobs.broker.app import NodeApp
@@ -37,6 +38,7 @@ class NodeConsumer(Consumer):
         receiver: Receiver = self.app.node.receiver
         announcer: Announcer = self.app.node.announcer
         self._send_events_regularly(announcer)
+        self.app.node.connected.set()  # a beat now tells the fleet that we are back
 
         def on_message(message: Any) -> None:
             body = message.body
@@ -70,3 +72,31 @@ class NodeConsumer(Consumer):
                 self.event_dispatcher.send(kind, **fields)
 
         self.timer.call_repeatedly(EVENTS_EVERY_S, flush)
+
+
+def revoke(state: Any, task_id: Any, **more: Any) -> dict[str, str]:
+    """End attempts by task id, as Flower's Terminate button asks for with `terminate`."""
+    receiver: Receiver = state.app.node.receiver
+    tasks = [task_id] if isinstance(task_id, str) else list(task_id or [])
+    try:
+        said = [receiver.revoke(str(task), terminate=bool(more.get("terminate"))) for task in tasks]
+    except SpoolFull as full:
+        return {"error": str(full)}
+    return {"ok": "; ".join(said)}
+
+
+def terminate(state: Any, task_id: Any, **_more: Any) -> dict[str, str]:
+    """End attempts by task id, whatever signal is asked for: TERM first, KILL after 10 s."""
+    return revoke(state, task_id, terminate=True)
+
+
+def take_over_control() -> None:
+    """Have our commands answer where Celery has its own, which know nothing of our runs.
+
+    https://docs.celeryq.dev/en/stable/userguide/workers.html#writing-your-own-remote-control-commands
+    """
+    ids = "[id1 [id2 [... [idN]]]]"
+    control_command(name="revoke", variadic="task_id", signature=ids)(revoke)
+    control_command(
+        name="terminate", variadic="task_id", args=[("signal", str)], signature=f"<signal> {ids}"
+    )(terminate)

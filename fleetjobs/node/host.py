@@ -1,8 +1,9 @@
 """Host: a small warm process that forks a runner for each run.
 
-The worker says `{"start": "<run>"}` or `{"adopt": "<run>"}` on a socket, a line each; the host
-answers `{"forked": "<run>", "pid": 7}`, `{"ended": "<run>"}`, or `{"unable": "<run>"}` when it
-cannot fork now. It ends with the connection; the runners it forked go on in sessions of their own.
+The worker says `{"start": "<run>", "generation": 0}` or `{"adopt": "<run>"}` on a socket, a line
+each. The host answers `{"forked": "<run>", "pid": 7}`, `{"ended": "<run>"}`, or
+`{"unable": "<run>"}` when it cannot fork now. It ends with the connection; the runners it forked
+go on in sessions of their own.
 """
 
 import gc
@@ -15,10 +16,10 @@ import socket
 import traceback
 from collections.abc import Callable
 from datetime import datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fleetjobs.errors import SpoolFull
-from fleetjobs.node.runner import Runner
+from fleetjobs.node.runner import ORDER_SIGNAL, Runner
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.registry import Registry
 from fleetjobs.signing import SigningKey, node_key_id
@@ -27,7 +28,7 @@ from fleetjobs.spool.spool import Spool
 
 logger = logging.getLogger(__name__)
 
-START, ADOPT = "start", "adopt"
+START, ADOPT, GENERATION = "start", "adopt", "generation"
 FORKED, ENDED, UNABLE = "forked", "ended", "unable"
 
 
@@ -49,7 +50,7 @@ class Host:
 
     def serve(self) -> None:
         """Until the worker closes the connection, or dies."""
-        wakeup = watch_children()
+        wakeup = wake_up()
         gc.freeze()  # what is there stays: collecting it in a runner would copy its pages
         with selectors.DefaultSelector() as selector:
             selector.register(self._connection, selectors.EVENT_READ)
@@ -72,11 +73,11 @@ class Host:
         if lines:
             self._registry.refresh()
         for line in lines:
-            ((word, name),) = json.loads(line).items()
-            self._fork(word, name)
+            self._fork(json.loads(line))
         return bool(received)
 
-    def _fork(self, word: str, name: str) -> None:
+    def _fork(self, asked: dict[str, Any]) -> None:
+        name = asked[START if START in asked else ADOPT]
         try:
             pid = os.fork()
         except OSError as error:
@@ -84,11 +85,11 @@ class Host:
             self._say({UNABLE: name})
             return
         if pid == 0:
-            self._be_runner(word, RunKey.read(name))
+            self._be_runner(RunKey.read(name), asked.get(GENERATION))
         self._runners[pid] = name
         self._say({FORKED: name, "pid": pid})
 
-    def _be_runner(self, word: str, key: RunKey) -> NoReturn:
+    def _be_runner(self, key: RunKey, generation: int | None) -> NoReturn:
         status = 1
         try:
             os.setsid()
@@ -99,9 +100,12 @@ class Host:
                 registry=self._registry,
                 signer=self._signer,
                 clock=self._clock,
-                wakeup=watch_children(),
+                wakeup=wake_up(),
             )
-            (runner.start if word == START else runner.adopt)(key)
+            if generation is None:
+                runner.adopt(key)
+            else:
+                runner.start(key, generation)
             status = 0
         except (OSError, SpoolFull) as error:  # the launcher comes back to it
             logger.error("run %s: %s", key, error)
@@ -126,9 +130,10 @@ class Host:
             logger.debug("nobody hears %s", message)
 
 
-def watch_children() -> int:
-    """A descriptor that becomes readable when a child of this process has ended."""
+def wake_up() -> int:
+    """A descriptor that becomes readable when a child has ended, or there may be an order."""
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)  # so that the wake-up is written
+    for number in (signal.SIGCHLD, ORDER_SIGNAL):
+        signal.signal(number, lambda _number, _frame: None)  # so that the wake-up is written
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     return reading

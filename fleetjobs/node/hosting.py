@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from fleetjobs.node.host import ADOPT, ENDED, FORKED, START, UNABLE
+from fleetjobs.node.host import ADOPT, ENDED, FORKED, GENERATION, START, UNABLE
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.spool.attempts import RunKey
 
@@ -68,9 +68,9 @@ class RunnerHost:
             self._process.wait()
             self._process = None
 
-    def run(self, key: RunKey) -> bool:
-        """Have a runner start the attempt; False if the host is gone."""
-        return self._say({START: str(key)})
+    def run(self, key: RunKey, generation: int = 0) -> bool:
+        """Have a runner start the attempt as of that generation; False if the host is gone."""
+        return self._say({START: str(key), GENERATION: generation})
 
     def adopt(self, key: RunKey) -> bool:
         """Have a runner take over from one that was killed; False if the host is gone."""
@@ -99,7 +99,7 @@ class RunnerHost:
                 word, name = next(iter(json.loads(line).items()))
                 yield Told(Word(word), RunKey.read(name))
 
-    def _say(self, message: dict[str, str]) -> bool:
+    def _say(self, message: dict[str, object]) -> bool:
         if self._connection is None:
             return False
         try:

@@ -1,13 +1,15 @@
 """Process: who a process is, whether it lives, and how to end all that it started."""
 
 import os
+from collections import defaultdict
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from fleetjobs.spool.attempts import Holder
 
-_BIRTH = 19  # field 22 of /proc/<pid>/stat, counted after the name: proc(5)
+# fields 4, 5 and 22 of /proc/<pid>/stat, counted after the name: proc(5)
+_PARENT, _GROUP, _BIRTH = 1, 2, 19
 _ENDED = frozenset({"Z", "X"})  # a zombie waits for its parent, and does nothing more
 
 
@@ -16,12 +18,8 @@ def birth(pid: int) -> int | None:
 
     With the pid and the boot this names one process for good: pids are used again.
     """
-    try:
-        status = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    fields = status.rpartition(b")")[2].split()  # the name before may hold spaces and brackets
-    return None if fields[0].decode() in _ENDED else int(fields[_BIRTH])
+    status = _status(pid)
+    return None if status is None else int(status[_BIRTH])
 
 
 @cache
@@ -40,40 +38,55 @@ def is_alive(process: Holder) -> bool:
     return birth(process.pid) == process.birth and boot() == process.boot
 
 
-def group_is_alive(leader: int) -> bool:
-    """Whether any process is left in the group."""
-    try:
-        os.killpg(leader, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def signal_all(leader: int, mark: str, signal: int) -> None:
-    """Send a signal to the process group, and to whoever left it but kept the mark.
+def tree(group: int | None, mark: str) -> set[int]:
+    """The living processes of the group, if one is given, with the mark, and all they started.
 
     A daemon leaves group and session; the environment it was started with stays: any process with
     `mark` (NAME=value) in it is meant, wherever it went.
     """
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal)
-    for pid in marked(mark):
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal)
-
-
-def marked(mark: str) -> list[int]:
-    """The living processes that have `mark` (NAME=value) in their environment."""
     wanted = mark.encode()
-    found = []
+    members, children = set(), defaultdict(list)
     for name in os.listdir("/proc"):  # noqa: PTH208  all processes: Path costs
-        if name.isdigit():
-            try:
-                environment = Path(f"/proc/{name}/environ").read_bytes()
-            except OSError:
-                continue
-            if wanted in environment.split(b"\0"):
-                found.append(int(name))
-    return found
+        status = _status(int(name)) if name.isdigit() else None
+        if status is None:
+            continue
+        pid = int(name)
+        children[int(status[_PARENT])].append(pid)
+        if int(status[_GROUP]) == group or wanted in _environment(pid):
+            members.add(pid)
+    found: set[int] = set()
+    while members:
+        pid = members.pop()
+        found.add(pid)
+        members.update(child for child in children[pid] if child not in found)
+    return found - {os.getpid()}
+
+
+def signal_tree(group: int | None, mark: str, number: int) -> bool:
+    """Send a signal to all of the tree; False if nobody is left there."""
+    pids = tree(group, mark)
+    if group is not None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, number)  # at once, before one of them can start another
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(pid) != group:
+                os.kill(pid, number)
+    return bool(pids)
+
+
+def _status(pid: int) -> list[bytes] | None:
+    """The fields of /proc/<pid>/stat from the third on; None if the process has ended."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    fields = status.rpartition(b")")[2].split()  # the name before may hold spaces and brackets
+    return None if fields[0].decode() in _ENDED else fields
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []

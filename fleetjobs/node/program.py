@@ -90,8 +90,8 @@ def _be_program(
 def _take_place(directory: Path, *, keep: tuple[int, int]) -> None:
     """Signals, descriptors and working directory as a program expects them."""
     signal.set_wakeup_fd(-1)
-    for ignored in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
-        signal.signal(ignored, signal.SIG_DFL)
+    for caught in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGUSR1):
+        signal.signal(caught, signal.SIG_DFL)
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
     for number, name in enumerate(NAMES, start=1):
         # for reading too: a pipe whose only reader is the runner would kill us when that dies

@@ -7,31 +7,30 @@ from datetime import datetime
 
 from fleetjobs.broker.tasks import task_id
 from fleetjobs.crashpoints import crash_point
-from fleetjobs.errors import (
-    Denied,
-    DuplicateRun,
-    MissingInput,
-    Refused,
-    UnknownAction,
-    UnknownAgent,
-)
+from fleetjobs.errors import DuplicateRun, InvalidDocument, Refused
 from fleetjobs.interfaces import Action
 from fleetjobs.jobs import JobId, NodeId
-from fleetjobs.messages import Document, Refusal, Reply, Stage, encode
+from fleetjobs.messages import Document, Order, Question, Refusal, Reply, encode
 from fleetjobs.node.admission import Admission, Letter
 from fleetjobs.node.announcer import Announcer
+from fleetjobs.node.orders import Orders
+from fleetjobs.node.questions import Questions
+from fleetjobs.node.rejection import TooLate, rejection
+from fleetjobs.node.replies import ended
+from fleetjobs.node.verdict import cancel, fail
 from fleetjobs.registry import Agent
 from fleetjobs.signing import SigningKey, digest
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 from fleetjobs.spool.seen import Seen
 from fleetjobs.spool.spool import Spool
-from fleetjobs.states import Reason, State, Status
+from fleetjobs.states import Reason, Status
 
 logger = logging.getLogger(__name__)
 audit = logging.getLogger("fleetjobs.audit")
 
 RECENT = 1_000  #: inline replies kept in memory, should the broker lose them
 
+Acknowledge = Callable[[], None]
 Inline = Callable[[Agent, Action, Letter], Reply]  #: acts at once and gives the final reply
 
 
@@ -43,34 +42,91 @@ class Receiver:
     admission: Admission
     signer: SigningKey
     spool: Spool
-    seen: Seen
+    orders: Orders
+    questions: Questions
+    seen: Seen  # inline attempts
+    gone: Seen  # attempts that ended and were removed
     inline: Inline
     send: Callable[[str], None]
     wake_launcher: Callable[[], None]
+    reconsider: Callable[[RunKey], None]  # the launcher: an order may have changed something
     announcer: Announcer
     clock: Callable[[], datetime]
     recent: dict[RunKey, str] = field(default_factory=dict)  # sealed replies, oldest first
 
-    def receive(self, body: bytes, acknowledge: Callable[[], None], claimed: str = "") -> None:
+    def receive(self, body: bytes, acknowledge: Acknowledge, claimed: str = "") -> None:
         """Take one message; it is acknowledged once what it asks is on disk, or refused.
 
         Raises SpoolFull: the message stays with the broker.
         """
         now = self.clock()
         try:
-            letter = self.admission.believe(body, now)
+            believed = self.admission.believe(body, now)
         except Refused as refused:
             self._refuse(body, refused, now, claimed)
             acknowledge()
             return
+        match believed:
+            case Order():
+                self._obey(believed, acknowledge, now)
+            case Question():
+                acknowledge()
+                if believed.expires_at >= now:
+                    self._reply(self.questions.answer(believed))
+            case _:
+                self._take(believed, acknowledge, now)
+
+    def revoke(self, task: str, *, terminate: bool) -> str:
+        """End an attempt by the name Celery knows it by, as an order would; what came of it.
+
+        Without `terminate` only if it has not begun. Raises SpoolFull.
+        """
+        run = self._named(task)
+        if run is None or run.is_settled:
+            return f"{task}: not known here, or over"
+        if run.holder() is not None and not terminate:
+            return f"{task}: has begun; terminate it"
+        audit.warning("revoked %s by remote control", task)
+        self.orders.stop(run, "cancelled by remote control")
+        self.reconsider(run.key)
+        return f"{task}: is ended"
+
+    def _named(self, task: str) -> RunDirectory | None:
+        """The attempt in `<job>.<node>.<attempt>`, if it is here."""
+        job, _, rest = task.partition(".")
+        node, _, attempt = rest.rpartition(".")
+        try:
+            key = RunKey.read(f"{job}.{attempt}")
+        except InvalidDocument:
+            return None
+        return self.spool.find(key) if node == self.node else None
+
+    def _obey(self, order: Order, acknowledge: Acknowledge, now: datetime) -> None:
+        key = RunKey(JobId(order.job), order.attempt)
+        audit.info("ordered %s %s, generation %d", order.verb, key, order.generation)
+        answer = self._ended_without_spool(key, now)
+        if answer is None:
+            self.orders.obey(order)
+            self.reconsider(key)
+            answer = self.orders.answer(key)
+        acknowledge()
+        if answer is not None:
+            self.send(answer)
+
+    def _take(self, letter: Letter, acknowledge: Acknowledge, now: datetime) -> None:
         key = RunKey(JobId(letter.delivery.job), letter.delivery.attempt)
-        if self._answer_again(key, letter, now):
+        answer = self._answer_again(key, letter, now)
+        if answer is not None:
+            self.send(answer)
             acknowledge()
             return
+        for earlier in self.spool.earlier(key):
+            self.orders.stop(earlier, f"attempt {key.attempt} was asked for")
+            self.reconsider(earlier.key)
         try:
             agent, action = self._admit(letter, now)
         except Refused as refused:
-            self._reply(self._rejection(letter, refused, now))
+            self._reject(key, letter, refused, now)
             acknowledge()
             return
         audit.info("allowed %s %s by %s", letter.task, task_id(letter.delivery), letter.signer)
@@ -82,7 +138,7 @@ class Receiver:
     def _admit(self, letter: Letter, now: datetime) -> tuple[Agent, Action]:
         deadline = letter.delivery.start_before
         if deadline is not None and now > deadline:
-            raise _TooLate(f"not started by {deadline:%FT%TZ}")
+            raise TooLate(f"not started by {deadline:%FT%TZ}")
         return self.admission.allow(letter)
 
     def _keep(
@@ -90,7 +146,7 @@ class Receiver:
         key: RunKey,
         letter: Letter,
         action: Action,
-        acknowledge: Callable[[], None],
+        acknowledge: Acknowledge,
         now: datetime,
     ) -> None:
         crash_point("before_spool")
@@ -100,9 +156,10 @@ class Receiver:
                 delivery=letter.sealed_delivery,
                 request=letter.sealed_request,
                 accepted_at=now,
+                generation=letter.delivery.generation,
             )
         except DuplicateRun:
-            self._answer_again(key, letter, now)
+            logger.warning("run %s came twice at once", key)
         else:
             self.announcer.received(letter, action)
         crash_point("after_spool")
@@ -116,7 +173,7 @@ class Receiver:
         letter: Letter,
         agent: Agent,
         action: Action,
-        acknowledge: Callable[[], None],
+        acknowledge: Acknowledge,
     ) -> None:
         """At most once: what is seen is never acted on again, so it is written down first."""
         self.seen.add(key, until=letter.delivery.start_before)
@@ -130,56 +187,46 @@ class Receiver:
         self.send(sealed)
         self.announcer.ended(reply, started=True)
 
-    def _answer_again(self, key: RunKey, letter: Letter, now: datetime) -> bool:
-        """Whether the attempt came before; then say again what is known of it.
+    def _answer_again(self, key: RunKey, letter: Letter, now: datetime) -> str | None:
+        """What is known of an attempt that is not to be begun; None if it is.
 
         The coordinator delivers twice when it wonders what came of an attempt.
         """
-        run = self.spool.find(key)
-        if run is not None:
-            final = run.final()
-            if final is None:
-                self._reply(self._standing(run))
-            else:
-                self.send(final)
-        elif key in self.recent:
-            self.send(self.recent[key])
-        elif key in self.seen:
-            self._reply(_inline_lost(letter, now))
+        answer = self._ended_without_spool(key, now)
+        if answer is not None:
+            return answer
+        self.orders.carry_out(key)  # an order that was half done when we were killed
+        fence = self.spool.fences.find(key)
+        barred = fence is not None and fence.bars(letter.delivery.generation)
+        if barred or self.spool.find(key) is not None:
+            return self.orders.answer(key)
+        latest = self.spool.latest(key.job)
+        if key.attempt < latest:
+            verdict = cancel(f"attempt {latest} is here")
+            return self._seal(ended(key, self.node, verdict, now))
+        return None
+
+    def _ended_without_spool(self, key: RunKey, now: datetime) -> str | None:
+        """The end of an inline attempt, or of one whose directory is gone."""
+        if key in self.recent:
+            return self.recent[key]
+        if key in self.seen:
+            why = "the action was begun and its reply was lost with the worker"
+        elif key in self.gone:
+            why = "the attempt is over, and the node keeps its reply no longer"
         else:
-            return False
-        return True
+            return None
+        verdict = fail(Reason.INTERRUPTED, why, Status.UNKNOWN_ERROR)
+        return self._seal(ended(key, self.node, verdict, now))
 
-    def _standing(self, run: RunDirectory) -> Reply:
-        started_at = run.started_at()
-        return Reply(
-            job=run.key.job,
-            node=self.node,
-            attempt=run.key.attempt,
-            stage=Stage.STARTED if started_at else Stage.ACCEPTED,
-            started_at=started_at,
-        )
-
-    def _rejection(self, letter: Letter, refused: Refused, now: datetime) -> Reply:
-        status, reason, state = _verdict(refused)
+    def _reject(self, key: RunKey, letter: Letter, refused: Refused, now: datetime) -> None:
         audit.warning(
             "refused %s %s by %s: %s", letter.task, task_id(letter.delivery), letter.signer, refused
         )
-        reply = Reply(
-            job=letter.delivery.job,
-            node=self.node,
-            attempt=letter.delivery.attempt,
-            stage=Stage.FINISHED,
-            state=state,
-            reason=reason,
-            statuscode=status,
-            statusmsg=str(refused),
-            accepted_at=now,
-            ended_at=now,
-        )
+        reply = rejection(key, self.node, refused, now)
         self.announcer.received(letter, None)
         self.announcer.ended(reply, started=False)
-        return reply
+        self._reply(reply)
 
     def _refuse(self, body: bytes, refused: Refused, now: datetime, claimed: str) -> None:
         audit.warning("not believed: %s: %s (task %.120r)", refused.code, refused, claimed)
@@ -195,39 +242,7 @@ class Receiver:
         )
 
     def _reply(self, document: Document) -> None:
-        self.send(self.signer.seal(encode(document)))
+        self.send(self._seal(document))
 
-
-class _TooLate(Refused):
-    """Past its start_before."""
-
-    code = "expired"
-
-
-def _verdict(refused: Refused) -> tuple[Status, Reason, State]:
-    """How a refusal ends the run: SimpleRPC status, reason, state."""
-    match refused:
-        case _TooLate():
-            return Status.ABORTED, Reason.START_BEFORE, State.EXPIRED
-        case UnknownAgent() | UnknownAction():
-            return Status.UNKNOWN_ACTION, Reason.UNKNOWN_ACTION, State.FAILED
-        case MissingInput():
-            return Status.MISSING_DATA, Reason.INVALID, State.FAILED
-        case Denied():
-            return Status.ABORTED, Reason.DENIED, State.FAILED
-        case _:
-            return Status.INVALID_DATA, Reason.INVALID, State.FAILED
-
-
-def _inline_lost(letter: Letter, now: datetime) -> Reply:
-    return Reply(
-        job=letter.delivery.job,
-        node=letter.delivery.node,
-        attempt=letter.delivery.attempt,
-        stage=Stage.FINISHED,
-        state=State.FAILED,
-        reason=Reason.INTERRUPTED,
-        statuscode=Status.UNKNOWN_ERROR,
-        statusmsg="the action was begun and its reply was lost with the worker",
-        ended_at=now,
-    )
+    def _seal(self, document: Document) -> str:
+        return self.signer.seal(encode(document))

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,22 +13,25 @@ import msgspec
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import BrokenRun, Fault, UnknownAction, UnknownAgent
 from fleetjobs.interfaces import Action
-from fleetjobs.messages import Output, Reply, Request, Stage, decode, encode
-from fleetjobs.node.attendance import Attendance, Attended, Child, Orphan
+from fleetjobs.messages import Output, Request, Stage, decode, encode
+from fleetjobs.node.attendance import Attendance, Attended, Child, Cut, Orphan
 from fleetjobs.node.documents import request_document
 from fleetjobs.node.process import holder, is_alive
 from fleetjobs.node.program import Begun, begin
+from fleetjobs.node.replies import broken_verdict, final_reply
 from fleetjobs.node.streams import Streams
-from fleetjobs.node.verdict import Ending, ReplyDocument, Verdict, fail, judge
+from fleetjobs.node.verdict import Ending, ReplyDocument, Verdict, cancel, fail, judge
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.registry import Registry
 from fleetjobs.signing import SigningKey, peek
 from fleetjobs.spool.attempts import Program, RunDirectory, RunKey
+from fleetjobs.spool.fences import Fence
 from fleetjobs.spool.spool import Spool
 from fleetjobs.states import Reason, Status
 
 logger = logging.getLogger(__name__)
 
+ORDER_SIGNAL = signal.SIGUSR1  #: has a runner look for an order
 Outputs = tuple[Output | None, Output | None]  #: stdout, stderr
 
 
@@ -40,18 +44,22 @@ class Runner:
     registry: Registry
     signer: SigningKey
     clock: Callable[[], datetime]
-    wakeup: int  # readable after SIGCHLD
+    wakeup: int  # readable after SIGCHLD, and after the signal that there may be an order
 
-    def start(self, key: RunKey) -> None:
+    def start(self, key: RunKey, generation: int) -> None:
         """Claim the attempt and see it through; does nothing if it was ever claimed.
 
         Raises OSError or SpoolFull if the disk refuses: the launcher comes back to it.
         """
         crash_point("after_fork")
         run = self.spool.find(key)
-        if run is None or run.is_settled or not run.claim(holder(os.getpid())):
+        if run is None or run.is_settled or not run.claim(holder(os.getpid()), generation):
             return
         crash_point("after_claim")
+        fence = self._stop_order(key)
+        if fence is not None:
+            self._settle(run, cancel(fence.why), (None, None))
+            return
         try:
             action, begun, streams = self._begin(run)
         except (Fault, OSError) as error:
@@ -60,8 +68,11 @@ class Runner:
             return
         crash_point("mid_run")
         child = Child(begun.program.holder.pid)
-        ending, outputs = self._attend(run, begun.program, child, streams)
-        self._judge(run, replace(ending, trouble=begun.trouble()), outputs, action)
+        attendance = self._attendance(run, begun.program, child, streams)
+        ending = self._attend(key, attendance)
+        reply = ReplyDocument.read(run.path / "reply.json")
+        verdict = judge(replace(ending, trouble=begun.trouble()), reply, action)
+        self._settle(run, verdict, streams.close())
 
     def adopt(self, key: RunKey) -> None:
         """See an attempt through whose runner was killed; its program may still be at work.
@@ -77,13 +88,20 @@ class Runner:
         run.take_over(holder(os.getpid()))
         program = run.program()
         if program is None:
+            fence = self._stop_order(key)
             why = "its runner was killed before the action began"
             verdict = fail(Reason.INTERRUPTED, why, Status.UNKNOWN_ERROR)
-            self._settle(run, verdict, (None, None))
+            self._settle(run, cancel(fence.why) if fence else verdict, (None, None))
             return
         streams = Streams(run.path, self.workplace.output_limit)
-        ending, outputs = self._attend(run, program, Orphan(program.holder), streams)
-        self._judge(run, ending, outputs, self._known_action(run))
+        attendance = self._attendance(run, program, Orphan(program.holder), streams)
+        ending = self._attend(key, attendance)
+        reply = ReplyDocument.read(run.path / "reply.json")
+        if isinstance(reply, str):
+            attendance.end_rest()  # it was interrupted; nothing of it may meet the next attempt
+            fence = self._stop_order(key)
+            ending = replace(ending, stopped=fence.why if fence else "")
+        self._settle(run, judge(ending, reply, self._known_action(run)), streams.close())
 
     def _begin(self, run: RunDirectory) -> tuple[Action, Begun, Streams]:
         """Begin the program. Raises Fault or OSError; then it has not begun."""
@@ -116,26 +134,33 @@ class Runner:
         )
         (run.path / "request.json").write_bytes(msgspec.json.encode(document))
 
-    def _attend(
+    def _attendance(
         self, run: RunDirectory, program: Program, watched: Attended, streams: Streams
-    ) -> tuple[Ending, Outputs]:
-        attendance = Attendance(
+    ) -> Attendance:
+        return Attendance(
             watched=watched,
             program=program,
             streams=streams,
             wakeup=self.wakeup,
             mark=f"FLEETJOBS_REQUEST={run.path / 'request.json'}",
             grace_s=self.workplace.grace_s,
+            must_stop=lambda: self._stop_order(run.key) is not None,
         )
-        timed_out = attendance.wait()
-        crash_point("before_outbox")
-        return Ending(exit_code=watched.exit_code, timed_out=timed_out), streams.close()
 
-    def _judge(
-        self, run: RunDirectory, ending: Ending, outputs: Outputs, action: Action | None
-    ) -> None:
-        reply = ReplyDocument.read(run.path / "reply.json")
-        self._settle(run, judge(ending, reply, action), outputs)
+    def _attend(self, key: RunKey, attendance: Attendance) -> Ending:
+        cut = attendance.wait()
+        fence = self._stop_order(key) if cut is Cut.STOP else None
+        crash_point("before_outbox")
+        return Ending(
+            exit_code=attendance.watched.exit_code,
+            timed_out=cut is Cut.TIMEOUT,
+            stopped=fence.why if fence else "",
+        )
+
+    def _stop_order(self, key: RunKey) -> Fence | None:
+        """The order that the attempt has to end, if there is one."""
+        fence = self.spool.fences.find(key)
+        return fence if fence is not None and fence.is_stop else None
 
     def _known_action(self, run: RunDirectory) -> Action | None:
         """The action of an adopted run, if what describes it is still there."""
@@ -148,38 +173,10 @@ class Runner:
     def _settle(self, run: RunDirectory, verdict: Verdict, outputs: Outputs) -> None:
         """Seal the final reply into the outbox. Raises SpoolFull."""
         stdout, stderr = outputs
-        reply = final_reply(run, self.workplace.node, verdict, self.clock())
+        reply = final_reply(self.spool, run, self.workplace.node, verdict, self.clock())
         reply = msgspec.structs.replace(reply, stdout=stdout, stderr=stderr)
         self.spool.put_reply(run.key, Stage.FINISHED, self.signer.seal(encode(reply)))
         crash_point("after_outbox")
-
-
-def final_reply(run: RunDirectory, node: str, verdict: Verdict, now: datetime) -> Reply:
-    """The final reply of an attempt on disk, without its outputs."""
-    try:
-        accepted_at = run.accepted_at
-    except BrokenRun:
-        accepted_at = None
-    return Reply(
-        job=run.key.job,
-        node=node,
-        attempt=run.key.attempt,
-        stage=Stage.FINISHED,
-        state=verdict.state,
-        reason=verdict.reason,
-        statuscode=verdict.statuscode,
-        statusmsg=verdict.statusmsg,
-        data=verdict.data,
-        exit_code=verdict.exit_code,
-        accepted_at=accepted_at,
-        started_at=run.started_at(),
-        ended_at=now,
-    )
-
-
-def broken_verdict(broken: Fault) -> Verdict:
-    """Of an attempt whose files cannot be read: what was asked is not known here any more."""
-    return fail(Reason.INTERRUPTED, f"the node's disk lost it: {broken}", Status.UNKNOWN_ERROR)
 
 
 def _not_begun(error: Fault | OSError) -> Verdict:

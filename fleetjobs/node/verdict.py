@@ -3,15 +3,16 @@
 import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from fleetjobs.interfaces import Action
 from fleetjobs.states import Reason, State, Status
 
 LIMIT_BYTES = 4 * 1024 * 1024  #: of a reply document; it has to fit into a message
+LONGEST_DELAY_S = 366 * 24 * 3600  #: that an action may ask for
 _MESSAGE_LIMIT = 4096  # characters of a status message
 
 
@@ -21,6 +22,7 @@ class ReplyDocument(Struct, frozen=True, kw_only=True):
     statuscode: int = Status.OK
     statusmsg: str = ""
     data: dict[str, Any] = {}
+    delay_s: Annotated[float, Meta(ge=0, le=LONGEST_DELAY_S)] | None = None
 
     @classmethod
     def read(cls, path: Path) -> "ReplyDocument | str":
@@ -43,6 +45,7 @@ class Ending:
 
     exit_code: int | None  # negative: the signal; None: nobody saw it end
     timed_out: bool = False
+    stopped: str = ""  # why it was told to stop, if it was
     trouble: str = ""  # why it could not begin
 
 
@@ -56,6 +59,7 @@ class Verdict:
     statusmsg: str = "OK"
     data: dict[str, Any]
     exit_code: int | None = None
+    delay_s: float | None = None  # the action asks to be tried again after so long
 
 
 #: why an attempt failed, by the status it replied; any other is a plain abort
@@ -78,6 +82,11 @@ def fail(reason: Reason, message: str, status: int = Status.ABORTED) -> Verdict:
     )
 
 
+def cancel(why: str) -> Verdict:
+    """The end of what was told to stop."""
+    return replace(fail(Reason.CANCELLED, why), state=State.CANCELLED)
+
+
 def judge_reply(reply: ReplyDocument, action: Action | None) -> Verdict:
     """By what the action replied alone. Output defaults are filled in where it succeeded."""
     status = min(max(reply.statuscode, 0), 255)
@@ -87,7 +96,7 @@ def judge_reply(reply: ReplyDocument, action: Action | None) -> Verdict:
         return Verdict(state=State.SUCCEEDED, statusmsg=message, data=data)
     reason = _REASONS.get(Status(status), Reason.ABORTED) if status in _STATUSES else Reason.ABORTED
     verdict = fail(reason, reply.statusmsg or f"status {status}", status)
-    return replace(verdict, data=reply.data)
+    return replace(verdict, data=reply.data, delay_s=reply.delay_s)
 
 
 _STATUSES = frozenset(int(status) for status in Status)
@@ -107,6 +116,8 @@ def judge(ending: Ending, reply: ReplyDocument | str, action: Action | None) -> 
 
 def _judge(ending: Ending, reply: ReplyDocument | str, action: Action | None) -> Verdict:
     data = {} if isinstance(reply, str) else reply.data
+    if ending.stopped:
+        return replace(cancel(ending.stopped), data=data)
     if ending.timed_out:
         seconds = f"{action.timeout.total_seconds():g} s" if action else "its time"
         return replace(fail(Reason.TIMEOUT, f"took longer than {seconds}"), data=data)

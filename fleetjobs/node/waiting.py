@@ -1,6 +1,7 @@
 """Waiting: the accepted runs that have not been started, by when they may and when they must."""
 
 import heapq
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +16,8 @@ class Waiting:
     since: datetime
     not_before: datetime | None  # None: at once, whatever the clock says
     start_before: datetime | None
+    generation: int = 0
+    lane: str = ""  # those of one lane may be held up while others start
 
 
 class WaitingRuns:
@@ -25,7 +28,7 @@ class WaitingRuns:
 
     def __init__(self) -> None:
         self._known: dict[RunKey, Waiting] = {}
-        self._ready: list[tuple[datetime, RunKey]] = []  # due; since when
+        self._ready: dict[str, list[tuple[datetime, RunKey]]] = {}  # by lane: due; since when
         self._timed: list[tuple[datetime, RunKey]] = []  # not yet due
         self._by_end: list[tuple[datetime, RunKey]] = []
 
@@ -37,40 +40,73 @@ class WaitingRuns:
         key = waiting.run.key
         self._known[key] = waiting
         if waiting.not_before is None:
-            heapq.heappush(self._ready, (waiting.since, key))
+            self._make_ready(waiting.since, key)
         else:
             heapq.heappush(self._timed, (waiting.not_before, key))
         if waiting.start_before is not None:
             heapq.heappush(self._by_end, (waiting.start_before, key))
 
-    def take_due(self, now: datetime) -> Waiting | None:
-        """The run that has been due for longest, if any is due; it waits no more."""
-        if self.next_due(now) is None or not self._ready:
+    def find(self, key: RunKey) -> Waiting | None:
+        """That run, if it waits."""
+        return self._known.get(key)
+
+    def take(self, key: RunKey) -> Waiting | None:
+        """That run, if it waits; it waits no more."""
+        return self._known.pop(key, None)
+
+    def take_due(self, now: datetime, full: Collection[str] = ()) -> Waiting | None:
+        """The run that has been due for longest, but in the full lanes; it waits no more."""
+        self._ripen(now)
+        heads = {lane: self._head(lane) for lane in self._ready if lane not in full}
+        found = min(((head, lane) for lane, head in heads.items() if head), default=None)
+        if found is None:
             return None
-        return self._known.pop(heapq.heappop(self._ready)[1])
+        heapq.heappop(self._ready[found[1]])
+        return self._known.pop(found[0][1])
 
     def take_expired(self, now: datetime) -> Waiting | None:
         """A run that may not be started any more, if there is one; it waits no more."""
-        end = self.next_end()
-        if end is None or end >= now:
+        end = self._first(self._by_end)
+        if end is None or end[0] >= now:
             return None
-        return self._known.pop(heapq.heappop(self._by_end)[1])
+        return self._known.pop(end[1])
 
-    def next_due(self, now: datetime) -> datetime | None:
+    def next_due(self, now: datetime, full: Collection[str] = ()) -> datetime | None:
         """When the next run may start: now, later, or None if none waits."""
-        while (timed := self._first(self._timed)) is not None and timed <= now:
-            heapq.heappush(self._ready, heapq.heappop(self._timed))
-        return timed if self._first(self._ready) is None else now
+        self._ripen(now)
+        ready = any(self._head(lane) for lane in self._ready if lane not in full)
+        timed = self._first(self._timed)
+        if ready:
+            return now
+        return timed[0] if timed else None
 
     def next_end(self) -> datetime | None:
         """When the next run may not be started any more."""
-        return self._first(self._by_end)
+        end = self._first(self._by_end)
+        return end[0] if end else None
 
-    def _first(self, heap: list[tuple[datetime, RunKey]]) -> datetime | None:
-        """The earliest time, once those that wait no more are out of the way."""
+    def _ripen(self, now: datetime) -> None:
+        """Let those be ready whose time has come; forget lanes in which nobody waits."""
+        while (timed := self._first(self._timed)) is not None and timed[0] <= now:
+            self._make_ready(*heapq.heappop(self._timed))
+        for lane in [lane for lane in self._ready if self._head(lane) is None]:
+            del self._ready[lane]
+
+    def _make_ready(self, since: datetime, key: RunKey) -> None:
+        heapq.heappush(self._ready.setdefault(self._known[key].lane, []), (since, key))
+
+    def _head(self, lane: str) -> tuple[datetime, RunKey] | None:
+        """The run that is ready for longest in a lane; some have gone to another one."""
+        heap = self._ready[lane]
+        while (first := self._first(heap)) and self._known[first[1]].lane != lane:
+            heapq.heappop(heap)
+        return first
+
+    def _first(self, heap: list[tuple[datetime, RunKey]]) -> tuple[datetime, RunKey] | None:
+        """The earliest entry, once those that wait no more are out of the way."""
         while heap and not self._is_current(*heap[0]):
             heapq.heappop(heap)
-        return heap[0][0] if heap else None
+        return heap[0] if heap else None
 
     def _is_current(self, at: datetime, key: RunKey) -> bool:
         """Whether the entry is of the run as it waits now: it may have come back meanwhile."""

@@ -1,6 +1,8 @@
 """Node: a Celery worker bound to one node's queue, with everything that makes it a node.
 
     python -m fleetjobs.programs.node [--config FILE]
+    python -m fleetjobs.programs.node jobs [--json] [--config FILE]
+    python -m fleetjobs.programs.node run-file REQUEST.json [--config FILE]
 
 Settings: `programs.settings.NodeSettings`, from the file and FLEETJOBS_* variables.
 """
@@ -13,10 +15,11 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from threading import Event
 
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging
@@ -28,23 +31,30 @@ from fleetjobs.jobs import NodeId, node_id
 from fleetjobs.node.admission import Admission
 from fleetjobs.node.announcer import Announcer
 from fleetjobs.node.beater import Beater, Load
+from fleetjobs.node.consumer import take_over_control
 from fleetjobs.node.hosting import RunnerHost
 from fleetjobs.node.inline import InlineActor
 from fleetjobs.node.launcher import Launcher
+from fleetjobs.node.orders import Orders
+from fleetjobs.node.questions import Questions
 from fleetjobs.node.receiver import Receiver
+from fleetjobs.node.reports import Reports
 from fleetjobs.node.sender import Sender
 from fleetjobs.node.watched import Watched, policy_in, trusted_keys
+from fleetjobs.programs.foreground import run_request, show_jobs
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.loops import Loops
 from fleetjobs.programs.settings import NodeSettings, load_settings
 from fleetjobs.programs.workplaces import workplace_of
 from fleetjobs.registry import Registry
 from fleetjobs.signing import SigningKey, node_key_id
+from fleetjobs.spool.pruning import Pruner
 from fleetjobs.spool.seen import Seen
 from fleetjobs.spool.spool import Spool
 
 logger = logging.getLogger(__name__)
 
+PRUNE_EVERY_S = 600.0  #: how often what is kept is looked through
 LAUNCH_EVERY_S = 5.0  #: the launcher looks around even if nobody wakes it
 
 
@@ -62,18 +72,26 @@ class Node:
     sender: Sender
     launcher: Launcher
     beater: Beater
-    host: RunnerHost
+    pruner: Pruner
+    connected: Event = field(default_factory=Event)  # to the broker, just now
 
     def start(self, loops: Loops, beat_every_s: float) -> None:
         """Have everything at work that does not wait for the broker."""
         self.beater.step()  # the first beat tells agents and targets what the node is
         loops.start("launcher", self._launch)
         loops.start("sender", self.sender.step)
-        loops.start("beater", self.beater.step, every=beat_every_s)
+        loops.start("beater", lambda: self._beat(beat_every_s))
+        loops.start("pruner", self.pruner.step, every=PRUNE_EVERY_S)
 
     def _launch(self) -> None:
         self.launcher.step()
         self.launcher.wait(LAUNCH_EVERY_S)
+
+    def _beat(self, every_s: float) -> None:
+        """At the latest after so many seconds; at once when the broker is back."""
+        self.connected.wait(every_s)
+        self.connected.clear()
+        self.beater.step()
 
 
 def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: RunnerHost) -> Node:
@@ -83,16 +101,25 @@ def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: Runner
     workplace = workplace_of(settings)
     registry = Registry(workplace.agents)
     announcer = Announcer()
+    orders = Orders(node=identity, spool=spool, signer=signer, clock=now)
+    gone = Seen(settings.state / "gone", now, is_durable=True)
     launcher = Launcher(
-        node=identity,
         spool=spool,
         host=host,
-        signer=signer,
+        orders=orders,
+        reports=Reports(
+            node=identity,
+            spool=spool,
+            signer=signer,
+            clock=now,
+            send=sender.send,
+            on_outbox=sender.wake,
+        ),
         slots=settings.slots,
+        limits=registry.limit,
         clock=now,
         on_started=announcer.started,
         on_finished=lambda reply, told: announcer.ended(reply, started=not told),
-        on_outbox=sender.wake,
     )
     beater = Beater(
         node=identity,
@@ -111,10 +138,14 @@ def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: Runner
         admission=_admission(settings, identity, registry, beater),
         signer=signer,
         spool=spool,
+        orders=orders,
+        questions=Questions(node=identity, spool=spool, clock=now),
         seen=Seen(settings.state / "seen", now),
+        gone=gone,
         inline=InlineActor(identity, workplace.node_file, now),
         send=sender.send,
         wake_launcher=launcher.wake,
+        reconsider=launcher.reconsider,
         announcer=announcer,
         clock=now,
     )
@@ -124,7 +155,13 @@ def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: Runner
         sender=sender,
         launcher=launcher,
         beater=beater,
-        host=host,
+        pruner=Pruner(
+            spool=spool,
+            gone=gone,
+            clock=now,
+            keep=timedelta(days=settings.keep_days),
+            keep_bytes=settings.keep_bytes,
+        ),
     )
 
 
@@ -156,6 +193,7 @@ def run_worker(settings: NodeSettings, host_socket: socket.socket | None = None)
     with closing(open_publisher(settings.broker)) as publisher:
         node = make_node(settings, Sender(publisher, spool), spool, host)
         app.node = node
+        take_over_control()
         loops = Loops()
         node.start(loops, settings.beat_every_s)
         worker = app.Worker(
@@ -168,6 +206,7 @@ def run_worker(settings: NodeSettings, host_socket: socket.socket | None = None)
         loops.stop(within=0)
         node.launcher.wake()  # or it would wait its time out before it sees that it is to stop
         node.sender.wake()
+        node.connected.set()
         loops.stop()
         host.stop()
     return int(worker.exitcode or 0)
@@ -178,12 +217,24 @@ def _leave_logs_alone(**_: object) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a node; its exit status."""
+    """Run a node, or do what the first word says; the exit status."""
     parser = argparse.ArgumentParser(prog="fj node", description="Be a node of a fleet.")
     parser.add_argument("--config", type=Path, help="settings, TOML")
+    words = parser.add_subparsers(dest="word", title="here, with everything else down")
+    jobs = words.add_parser("jobs", help="what the disk of this node knows of its jobs")
+    jobs.add_argument("--json", action="store_true", help="as JSON")
+    run_file = words.add_parser("run-file", help="carry out a request in a file, and wait")
+    run_file.add_argument("request", type=Path, help="agent, action and data, JSON")
+    for word in (jobs, run_file):
+        word.add_argument("--config", type=Path, default=argparse.SUPPRESS, help="settings, TOML")
     options = parser.parse_args(arguments)
     try:
-        return run_worker(load_settings(NodeSettings, options.config, os.environ))
+        settings = load_settings(NodeSettings, options.config, os.environ)
+        if options.word == "jobs":
+            return show_jobs(settings, as_json=options.json)
+        if options.word == "run-file":
+            return run_request(settings, options.request)
+        return run_worker(settings)
     except Fault as fault:
         sys.stderr.write(f"fj node: {fault}\n")
         return 1

@@ -33,6 +33,8 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     classes: Path = Path("classes")
     slots: int = 8  # runs at once
     beat_every_s: float = 10.0
+    keep_days: float = 7.0  # an ended run, its reply and its logs
+    keep_bytes: int = 1024 * 1024 * 1024  # of ended runs; beyond that the oldest go sooner
     log_level: str = "INFO"
 
 
@@ -42,6 +44,10 @@ class CoordinatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     broker: str  # URL
     database: str  # URL
     key: Path  # the coordinator's private key, PEM
+    lease_s: float = 10.0  # a coordinator that is gone is followed after that
+    keep_jobs_days: float = 365.0  # after their end, as the others
+    keep_logs_days: float = 30.0
+    keep_attempts_days: float = 7.0  # those before the last one of each run
     ask_after_s: float = 60.0  # a node that told nothing of a run for that long is asked
     log_level: str = "INFO"
 

@@ -8,6 +8,7 @@
                          request.json reply.json progress stdout stderr work/
     outbox/<job>.<attempt>.<stage>  sealed replies the broker has not confirmed; a final one counts
                                     from here on, and moves to its run when confirmed
+    fences/<job>.<attempt>          what was ordered of the attempt, even of one that never came
     broken/                         what is no run and no reply
     seen                            attempts of inline actions, a line each
 

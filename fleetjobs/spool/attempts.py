@@ -1,6 +1,8 @@
 """Attempts: one try of a run, on the node's disk."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -13,7 +15,7 @@ from msgspec import Struct
 from fleetjobs.errors import BrokenRun, InvalidDocument
 from fleetjobs.jobs import JobId, job_id
 from fleetjobs.messages import Stage
-from fleetjobs.spool.durable import replace_file, sync_directory, write_file
+from fleetjobs.spool.durable import replace_file, write_file
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,6 +59,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
     accepted_at: datetime
     delivery: str  # sealed
     request: str  # sealed
+    generation: int = 0  # of the delivery
 
     def write(self, path: Path) -> None:
         """Write it with its checksum, durably. Raises OSError."""
@@ -104,22 +107,34 @@ class RunDirectory:
         """The sealed request. Raises BrokenRun."""
         return self.accepted.request
 
-    def claim(self, holder: Holder) -> bool:
-        """Take the attempt; False if it was ever taken. Durable on return. Raises OSError."""
-        aside = self.path / f"claim.{holder.pid}"
-        write_file(aside, msgspec.json.encode(holder))
-        try:
-            os.link(aside, self.path / "claim")  # atomic, and whole at once: O_EXCL is not whole
-        except FileExistsError:
-            return False
-        finally:
-            aside.unlink()
-        sync_directory(self.path)
+    def claim(self, holder: Holder, generation: int | None = None) -> bool:
+        """Take the attempt; False if it was ever taken. Durable on return.
+
+        With a generation, only what was accepted with it: what was withdrawn may have come anew.
+        Raises OSError.
+        """
+        with _opened(self.path) as directory:
+            if generation is not None and not _is_of(directory, generation):
+                return False
+            aside = f"claim.{holder.pid}"
+            write_file(aside, msgspec.json.encode(holder), directory=directory)
+            try:  # atomic, and whole at once: O_EXCL is not whole
+                os.link(aside, "claim", src_dir_fd=directory, dst_dir_fd=directory)
+            except FileExistsError:
+                return False
+            finally:
+                os.unlink(aside, dir_fd=directory)
+            os.fsync(directory)
         return True
 
     def take_over(self, holder: Holder) -> None:
         """Take the attempt from a holder who is dead. Raises OSError."""
         replace_file(self.path / "claim", msgspec.json.encode(holder))
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether it was taken back before it began."""
+        return self.holder() == WITHDRAWN
 
     def holder(self) -> Holder | None:
         """Who took the attempt last; None if nobody ever did."""
@@ -159,8 +174,27 @@ class RunDirectory:
 
 
 NOBODY = Holder(0, 0, "")  #: holds what has been taken by a process that cannot be read any more
+WITHDRAWN = Holder(0, 0, "withdrawn")  #: holds what was taken back: no runner can take it then
+EXPIRED = Holder(0, 0, "expired")  #: holds what was not begun in time
 
 S = TypeVar("S", bound=Struct)
+
+
+def _is_of(directory: int, generation: int) -> bool:
+    """Read in the directory that is open: its path may mean another one by now."""
+    try:
+        return Accepted.read(Path(f"/proc/self/fd/{directory}/accepted")).generation == generation
+    except BrokenRun:
+        return True  # whoever takes it says that it is broken
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path, kind: type[S], broken: S | None) -> S | None:

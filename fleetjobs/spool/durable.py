@@ -4,9 +4,13 @@ import os
 from pathlib import Path
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a private file, replacing what was there; its content is on the disk on return."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+def write_file(path: Path | str, content: bytes, *, directory: int | None = None) -> None:
+    """Write a private file, replacing what was there; its content is on the disk on return.
+
+    `directory` is a descriptor: a relative path is in there.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600, dir_fd=directory)
     try:
         rest = memoryview(content)
         while rest:  # a nearly full disk takes a part before it says ENOSPC

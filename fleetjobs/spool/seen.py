@@ -1,4 +1,4 @@
-"""Seen: which attempts of inline actions were begun, so that none is begun twice."""
+"""Seen: attempts that have no directory, so that none is begun twice."""
 
 import logging
 import os
@@ -20,12 +20,16 @@ WORN_AT = 50_000  #: lines after which the journal is written anew, without what
 class Seen:
     """A journal of attempts, a line each; survives the kill of its process.
 
-    Not fsynced: after a power cut a query may be answered twice, and inline actions only query.
+    Unless `is_durable` not a power cut: then a query may be answered twice, and inline actions
+    only query.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], datetime], *, is_durable: bool = False
+    ) -> None:
         self._path = path
         self._clock = clock
+        self._is_durable = is_durable
         self._until = _read(path)
         self._lines = self._worn_at = 0
         self._journal = -1
@@ -57,6 +61,8 @@ class Seen:
         if written < len(line):  # the disk filled up within the line: it must not stay half
             os.ftruncate(self._journal, os.fstat(self._journal).st_size - written)
             raise OSError(ENOSPC, os.strerror(ENOSPC))
+        if self._is_durable:
+            os.fsync(self._journal)
         self._lines += 1
 
     def _renew(self) -> None:

@@ -9,10 +9,12 @@ from datetime import datetime
 from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
 
-from fleetjobs.errors import DuplicateRun, InvalidDocument, SpoolFull
+from fleetjobs.errors import BrokenRun, DuplicateRun, InvalidDocument, SpoolFull
+from fleetjobs.jobs import JobId
 from fleetjobs.messages import Stage
-from fleetjobs.spool.attempts import Accepted, RunDirectory, RunKey
+from fleetjobs.spool.attempts import WITHDRAWN, Accepted, Holder, RunDirectory, RunKey
 from fleetjobs.spool.durable import sync_directory, write_file
+from fleetjobs.spool.fences import Fences
 
 logger = logging.getLogger(__name__)
 
@@ -45,17 +47,28 @@ class Spool:
         self._runs = root / "runs"
         self._outbox = root / "outbox"
         self._broken = root / "broken"
-        for directory in (self._incoming, self._runs, self._outbox, self._broken):
+        fences = root / "fences"
+        for directory in (self._incoming, self._runs, self._outbox, self._broken, fences):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.fences = Fences(fences, self._incoming)
         self._new: deque[RunDirectory] = deque()
+        self._latest: dict[JobId, int] | None = None  # of jobs that have more than one attempt
 
     def add(
-        self, key: RunKey, *, delivery: str, request: str, accepted_at: datetime
+        self,
+        key: RunKey,
+        *,
+        delivery: str,
+        request: str,
+        accepted_at: datetime,
+        generation: int = 0,
     ) -> RunDirectory:
         """Keep a request; durable on return. Raises DuplicateRun, SpoolFull."""
         run = self._directory(key)
         aside = self._incoming / f"{os.getpid()}.{key}"
-        accepted = Accepted(accepted_at=accepted_at, delivery=delivery, request=request)
+        accepted = Accepted(
+            accepted_at=accepted_at, delivery=delivery, request=request, generation=generation
+        )
         try:
             aside.mkdir(mode=0o700, exist_ok=True)
             accepted.write(aside / "accepted")
@@ -67,8 +80,60 @@ class Spool:
             if error.errno in {EEXIST, ENOTEMPTY}:
                 raise DuplicateRun(f"{key} was accepted before") from None
             raise SpoolFull(f"{self.root} takes no more: {error.strerror}") from error
+        self._note(key)
         self._new.append(run)
         return run
+
+    def take_back(self, run: RunDirectory, as_what: Holder = WITHDRAWN) -> bool:
+        """Keep every runner from the attempt; False if one has it. Durable on return.
+
+        Raises SpoolFull.
+        """
+        try:
+            return run.claim(as_what) or run.holder() == as_what
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise SpoolFull(f"{self.root} takes no more: {error.strerror}") from error
+
+    def remove(self, run: RunDirectory) -> None:
+        """Forget an attempt; all of it is gone, or nothing is. Raises SpoolFull."""
+        aside = self._incoming / f"{os.getpid()}.{run.key}.gone"
+        try:
+            run.path.rename(aside)
+            sync_directory(self._runs)
+        except FileNotFoundError:  # gone before
+            return
+        except OSError as error:
+            raise SpoolFull(f"{self.root} takes no change: {error.strerror}") from error
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def generation(self, key: RunKey) -> int:
+        """The highest generation known of the attempt."""
+        fence = self.fences.find(key)
+        try:
+            accepted = self._directory(key).accepted.generation
+        except BrokenRun:
+            accepted = 0
+        return max(accepted, fence.generation if fence else 0)
+
+    def latest(self, job: JobId) -> int:
+        """The highest attempt of the job that was accepted; 1 if no higher one was."""
+        if self._latest is None:
+            self._latest = {}
+            for run in self.runs():
+                self._note(run.key)
+        return self._latest.get(job, 1)
+
+    def _note(self, key: RunKey) -> None:
+        if self._latest is not None and key.attempt > self._latest.get(key.job, 1):
+            self._latest[key.job] = key.attempt
+
+    def earlier(self, key: RunKey) -> list[RunDirectory]:
+        """The job's earlier attempts that have not come to their end, the latest first."""
+        found = (self.find(RunKey(key.job, number)) for number in range(key.attempt - 1, 0, -1))
+        return [run for run in found if run is not None and not run.is_settled]
 
     def take_new(self) -> list[RunDirectory]:
         """The runs added through this object since the last call."""
@@ -78,6 +143,12 @@ class Spool:
         """The attempt, if it was ever accepted."""
         run = self._directory(key)
         return run if run.path.is_dir() else None
+
+    def attempts(self, job: JobId) -> list[RunDirectory]:
+        """The job's attempts, the first first."""
+        numbers = range(1, self.latest(job) + 1)
+        found = (self.find(RunKey(job, number)) for number in numbers)
+        return [run for run in found if run is not None]
 
     def runs(self) -> list[RunDirectory]:
         """Every attempt on disk, in no order; what is none is set aside."""

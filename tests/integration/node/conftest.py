@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetjobs.node.process import is_alive
+from fleetjobs.node.process import is_alive, signal_tree
 from tests.workbench import Desk
 
 
@@ -17,6 +17,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk = Desk(tmp_path)
     yield desk
     desk.close()
+    for run in desk.spool.runs():
+        signal_tree(None, f"FLEETJOBS_REQUEST={run.path / 'request.json'}", signal.SIGKILL)
     for run in desk.spool.unsettled():
         program = run.program()
         holders = [run.holder(), program.holder if program else None]

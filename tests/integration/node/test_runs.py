@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fleetjobs.messages import Stage
-from fleetjobs.node.process import marked
+from fleetjobs.node.process import tree
 from fleetjobs.states import Reason, State
 from tests.workbench import Desk, make_key, now, write_agent
 
@@ -215,7 +215,7 @@ def test_over_its_time_a_program_and_all_it_started_are_ended(desk: Desk) -> Non
     assert reply.exit_code == -9
     assert reply.stdout is not None
     assert reply.stdout.content == b"ready\n"
-    assert marked(f"FLEETJOBS_REQUEST={run.path / 'request.json'}") == []
+    assert not tree(None, f"FLEETJOBS_REQUEST={run.path / 'request.json'}")
 
 
 def test_over_its_time_a_program_may_say_what_it_had_done(desk: Desk) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from fleetjobs.messages import Reply, Stage
-from fleetjobs.node import launcher as module
+from fleetjobs.node import active, launcher
 from fleetjobs.node.hosting import RunnerHost, Told, Word
 from fleetjobs.node.launcher import Launcher
+from fleetjobs.node.orders import Orders
 from fleetjobs.node.process import holder
+from fleetjobs.node.reports import Reports
 from fleetjobs.signing import SigningKey
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 from fleetjobs.spool.spool import Spool
@@ -39,7 +41,7 @@ class FakeHost(RunnerHost):
             raise BlockingIOError("no process")
         self.starts += 1
 
-    def run(self, key: RunKey) -> bool:
+    def run(self, key: RunKey, generation: int = 0) -> bool:  # noqa: ARG002  as hosts have it
         """Note it."""
         self.asked.append(("run", key))
         return True
@@ -63,33 +65,43 @@ class Bench:
         self.host = FakeHost()
         self.ended: list[Reply] = []
         self.signer = SigningKey.generate("node:web1")
+        self.sent: list[str] = []
+        self.limits: dict[str, int] = {}
+        self.orders = Orders(node=NODE, spool=self.spool, signer=self.signer, clock=now)
         self.launcher = Launcher(
-            node=NODE,
             spool=self.spool,
             host=self.host,
-            signer=self.signer,
+            orders=self.orders,
+            reports=Reports(
+                node=NODE,
+                spool=self.spool,
+                signer=self.signer,
+                clock=now,
+                send=self.sent.append,
+                on_outbox=lambda: None,
+            ),
             slots=2,
+            limits=self.limits.get,
             clock=now,
             on_started=lambda _reply: None,
             on_finished=self._note_ended,
-            on_outbox=lambda: None,
         )
 
     def _note_ended(self, reply: Reply, *, told: bool) -> None:
         assert not told
         self.ended.append(reply)
 
-    def accept(self, **options: object) -> RunDirectory:
+    def accept(self, key: RunKey | None = None, **options: object) -> RunDirectory:
         """Put a run into the spool."""
-        key = make_key()
+        key = key or make_key()
         delivery, request = seal_run(key, **options)  # type: ignore[arg-type]
         return self.spool.add(key, delivery=delivery, request=request, accepted_at=now())
 
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr(module, "HOST_PAUSE_S", 0.01)
+    monkeypatch.setattr(active, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(launcher, "HOST_PAUSE_S", 0.01)
     return Bench(tmp_path)
 
 
@@ -140,7 +152,7 @@ def test_what_a_dead_process_held_is_adopted_and_again_after_pauses(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk may be full: each adopter dies, and the next has to wait longer."""
-    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(active, "LOOK_EVERY_S", 0.02)
     run = bench.accept()
     run.claim(holder(dead()))
     bench.spool.take_new()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetjobs.node.process import birth, boot, group_is_alive, holder, is_alive, marked, signal_all
+from fleetjobs.node.process import birth, boot, holder, is_alive, signal_tree, tree
 from fleetjobs.spool.attempts import NOBODY, Holder
 from tests.workbench import wait_for
 
@@ -63,16 +63,27 @@ def test_a_signal_reaches_the_group_and_whoever_left_it() -> None:
     with subprocess.Popen(
         ["sh", "-c", script], process_group=0, env={"MARK": "it", "PATH": os.environ["PATH"]}
     ) as process:
-        wait_for(lambda: len(marked("MARK=it")) == 3)
+        wait_for(lambda: len(tree(None, "MARK=it")) == 3)
 
-        signal_all(process.pid, "MARK=it", signal.SIGKILL)
+        assert signal_tree(process.pid, "MARK=it", signal.SIGKILL)
         process.wait()
 
-    wait_for(lambda: marked("MARK=it") == [])
-    wait_for(lambda: not group_is_alive(process.pid))
+    wait_for(lambda: not tree(process.pid, "MARK=it"))
+    assert not signal_tree(process.pid, "MARK=it", signal.SIGKILL)
+
+
+def test_a_child_without_group_and_mark_is_of_the_tree() -> None:
+    script = "env -i setsid /bin/sleep 60 & wait"
+    with subprocess.Popen(["sh", "-c", script], process_group=0) as process:
+        wait_for(lambda: len(tree(process.pid, "MARK=no")) == 2)
+
+        signal_tree(process.pid, "MARK=no", signal.SIGKILL)
+        process.wait()
+
+    assert not tree(process.pid, "MARK=no")
 
 
 def test_a_mark_is_met_whole() -> None:
     with subprocess.Popen(["sleep", "60"], env={"MARK": "item"}) as process:
-        assert marked("MARK=it") == []
+        assert not tree(None, "MARK=it")
         process.kill()

@@ -1,0 +1,94 @@
+"""Reading: what a node's disk tells of its runs, whoever asks, whatever else is down."""
+
+import os
+from contextlib import suppress
+from datetime import datetime
+from typing import Literal
+
+from fleetjobs.errors import Fault, NotFound
+from fleetjobs.jobs import JobId
+from fleetjobs.messages import Delivery, LogPart, Reply, RunReport, Stage, decode
+from fleetjobs.node.lanes import lane_of
+from fleetjobs.signing import peek
+from fleetjobs.spool.attempts import Accepted, RunDirectory
+from fleetjobs.spool.spool import Spool
+
+
+def report(run: RunDirectory) -> RunReport:
+    """How an attempt stands. Raises BrokenRun if the disk has lost what it was."""
+    accepted = run.accepted
+    final = _final(run)
+    started_at = run.started_at()
+    stage = Stage.STARTED if run.holder() else Stage.ACCEPTED
+    return RunReport(
+        job=run.key.job,
+        attempt=run.key.attempt,
+        generation=accepted.generation,
+        task=lane_of(accepted),
+        stage=Stage.FINISHED if final else stage,
+        state=final.state if final else None,
+        statusmsg=final.statusmsg if final else "",
+        not_before=_not_before(accepted),
+        accepted_at=accepted.accepted_at,
+        started_at=started_at,
+        ended_at=final.ended_at if final else None,
+        stdout_size=_size(run, "stdout"),
+        stderr_size=_size(run, "stderr"),
+    )
+
+
+def reports(spool: Spool, job: JobId | None = None, limit: int | None = None) -> list[RunReport]:
+    """Of the job's attempts, or of all, the latest accepted first; broken ones are left out."""
+    found = []
+    for run in spool.attempts(job) if job else spool.runs():
+        with suppress(Fault):
+            found.append(report(run))
+    found.sort(key=_recency, reverse=True)
+    return found[:limit]
+
+
+def log_part(
+    run: RunDirectory, stream: Literal["stdout", "stderr"], offset: int, limit: int
+) -> LogPart:
+    """Some of the bytes that a run has written so far. Raises NotFound if they cannot be read."""
+    is_over = run.is_settled  # asked first: what is written until then is read below
+    try:
+        with (run.path / stream).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(offset)
+            content = file.read(limit)
+    except FileNotFoundError:
+        size, content = 0, b""
+    except OSError as error:
+        raise NotFound(f"{stream} of {run.key}: {error.strerror}") from None
+    return LogPart(
+        attempt=run.key.attempt, offset=offset, content=content, size=size, is_over=is_over
+    )
+
+
+def _recency(found: RunReport) -> tuple[bool, datetime, int]:
+    assert found.accepted_at is not None  # noqa: S101  of what lies on the disk it is known
+    return (found.stage is not Stage.FINISHED, found.accepted_at, found.attempt)
+
+
+def _final(run: RunDirectory) -> Reply | None:
+    sealed = run.final()
+    if sealed is None:
+        return None
+    try:
+        return decode(Reply, peek(sealed))
+    except Fault:
+        return Reply(job=run.key.job, node="unknown", attempt=run.key.attempt, stage=Stage.FINISHED)
+
+
+def _not_before(accepted: Accepted) -> datetime | None:
+    with suppress(Fault):
+        return decode(Delivery, peek(accepted.delivery)).not_before
+    return None
+
+
+def _size(run: RunDirectory, stream: str) -> int:
+    try:
+        return (run.path / stream).stat().st_size
+    except OSError:
+        return 0
