@@ -53,6 +53,15 @@ class Fail(Exception):
         self.status = status
 
 
+class Delay(Exception):
+    """It is too early for the action: try it again after so many seconds. Costs no attempt."""
+
+    def __init__(self, seconds: float, message: str = "") -> None:
+        """Keep the time, 0 to a year, and why, for people."""
+        super().__init__(message or f"to be tried again in {seconds:g} s")
+        self.seconds = seconds
+
+
 class NotLoadable(Exception):
     """The agent's file cannot be imported, or holds no agent."""
 
@@ -209,6 +218,8 @@ def act(
         result = method(self, **inputs)
     except Fail as fail:
         return _reply(fail.status, str(fail), self.reply)
+    except Delay as delay:
+        return {**_reply(ABORTED, str(delay), self.reply), "delay_s": delay.seconds}
     except Exception as error:  # noqa: BLE001  the rim: an agent may raise anything
         traceback.print_exc()
         return _reply(UNKNOWN_ERROR, f"{type(error).__name__}: {error}", self.reply)

@@ -8,7 +8,7 @@ import stat
 import sys
 import time
 
-from fleetjobs.agent import ABORTED, INVALID_DATA, Agent, action, main
+from fleetjobs.agent import ABORTED, INVALID_DATA, Agent, Delay, action, main
 
 LONGEST = 86_400  #: seconds of a sleep
 EXIT_CODES = range(256)
@@ -36,6 +36,13 @@ class Demo(Agent):
         self.reply["attempt"] = attempt
         if attempt <= times:
             self.fail(f"attempt {attempt} fails, as do the first {times}", ABORTED)
+
+    @action
+    def delay(self, seconds: float = 30, times: int = 1) -> None:
+        """Ask that many attempts to be tried again later, then succeed."""
+        self.reply["attempt"] = int(self.request["attempt"])
+        if self.reply["attempt"] <= times:
+            raise Delay(seconds)
 
     @action
     def out(

@@ -8,15 +8,19 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from fleetjobs import agent as python
 from fleetjobs.interfaces import Action
-from fleetjobs.jobs import NodeId
-from fleetjobs.messages import Reply, Stage
+from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.messages import Reply
 from fleetjobs.node.admission import Letter
 from fleetjobs.node.documents import request_document
+from fleetjobs.node.replies import ended
 from fleetjobs.node.verdict import ReplyDocument, fail, judge_reply
 from fleetjobs.node.watched import Watched
 from fleetjobs.registry import Agent
+from fleetjobs.spool.attempts import RunKey
 from fleetjobs.states import Reason, Status
 
 
@@ -45,19 +49,13 @@ class InlineActor:
             verdict = judge_reply(ReplyDocument(**answer), action)
         except python.NotLoadable as error:
             verdict = fail(Reason.LOAD_ERROR, str(error), Status.UNKNOWN_ERROR)
-        return Reply(
-            job=delivery.job,
-            node=self._node,
-            attempt=delivery.attempt,
-            stage=Stage.FINISHED,
-            state=verdict.state,
-            reason=verdict.reason,
-            statuscode=verdict.statuscode,
-            statusmsg=verdict.statusmsg,
-            data=verdict.data,
+        key = RunKey(JobId(delivery.job), delivery.attempt)
+        reply = ended(key, self._node, verdict, self._clock())
+        return replace(
+            reply,
+            generation=delivery.generation,
             accepted_at=started_at,
             started_at=started_at,
-            ended_at=self._clock(),
         )
 
     def _load(self, agent: Agent) -> type[python.Agent]:

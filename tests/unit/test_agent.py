@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fleetjobs import agent as agent_module
-from fleetjobs.agent import Agent, Fail, Node, NotLoadable, act, action, load, serve
+from fleetjobs.agent import Agent, Delay, Fail, Node, NotLoadable, act, action, load, serve
 
 
 class Probe(Agent):
@@ -36,6 +36,12 @@ class Probe(Agent):
     def crash(self) -> None:
         """Raise."""
         raise ValueError("boom")
+
+    @action
+    def come_back(self, seconds: float) -> None:
+        """It is too early."""
+        self.reply["so_far"] = 1
+        raise Delay(seconds)
 
     @action("run")
     def run_it(self, argv: list[str], timeout: float = 5) -> None:
@@ -278,3 +284,13 @@ def test_the_standard_library_is_all_that_is_imported() -> None:
     )
 
     assert set(done.stdout.split()) - {"fleetjobs", "__main__"} <= sys.stdlib_module_names
+
+
+@pytest.mark.spec("S1-17")
+def test_an_action_may_ask_to_be_tried_again_later() -> None:
+    assert ask("come_back", seconds=30) == {
+        "statuscode": 1,
+        "statusmsg": "to be tried again in 30 s",
+        "data": {"so_far": 1},
+        "delay_s": 30,
+    }

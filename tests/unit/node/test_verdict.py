@@ -127,3 +127,29 @@ def test_other_keys_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "reply").write_text('{"data": {}, "progress": 3}')
 
     assert ReplyDocument.read(tmp_path / "reply") == reply()
+
+
+@pytest.mark.spec("S1-17")
+def test_a_delay_is_passed_on_unless_the_action_succeeded_or_was_stopped(action: Action) -> None:
+    again = reply(statuscode=1, statusmsg="busy", delay_s=30)
+
+    verdicts = [
+        judge(Ending(exit_code=0), again, action),
+        judge(Ending(exit_code=0), reply(delay_s=30), action),
+        judge(Ending(exit_code=-15, stopped="cancelled"), again, action),
+    ]
+
+    assert [verdict.delay_s for verdict in verdicts] == [30, None, None]
+    assert [verdict.state for verdict in verdicts] == [
+        State.FAILED,
+        State.SUCCEEDED,
+        State.CANCELLED,
+    ]
+
+
+@pytest.mark.parametrize("delay", [-1, 1e9, "soon"])
+def test_a_delay_that_makes_no_sense_is_no_readable_reply(tmp_path: Path, delay: object) -> None:
+    path = tmp_path / "reply.json"
+    path.write_text(json.dumps({"statuscode": 1, "delay_s": delay}))
+
+    assert "cannot be read" in str(ReplyDocument.read(path))
