@@ -71,7 +71,7 @@ class Fences:
         """
         with self._lock:
             known = self.find(key)
-            raised = _higher(known, fence)
+            raised = higher(known, fence)
             if raised != known:
                 self._write(key, raised)
             return raised
@@ -102,7 +102,7 @@ class Fences:
         return self._directory / str(key)
 
 
-def _higher(known: Fence | None, fence: Fence) -> Fence:
+def higher(known: Fence | None, fence: Fence) -> Fence:
     """Of two orders the one that counts: a stop for good, and the highest generation."""
     if known is None:
         return fence
