@@ -58,10 +58,12 @@ class Edits:
             before = get_job(connection, name, org=org)
             if before is None:
                 raise NotFound(f"there is no job {name}")
+            if (request.agent, request.action) != (before.agent, before.action):
+                raise Conflict("another action is another job")
             weighed = self.acceptance.weigh(connection, sealed, request, org=org, now=now)
         with self.database.transaction() as connection:
             ledger = Ledger.of_jobs(connection, [name], now)
-            _check(ledger.job_named(name), before, request, version)
+            _check(ledger.job_named(name), version)
             blocked = bool(request.after) and has_to_wait(connection, request, org)
             if leads_to(connection, request.after, name):
                 raise Conflict(f"{name} would wait for itself")
@@ -77,14 +79,12 @@ def signed_request(job: Job) -> Request:
     return decode(Request, peek(job.sealed))
 
 
-def _check(entry: JobEntry, before: Job, request: Request, version: int) -> None:
+def _check(entry: JobEntry, version: int) -> None:
     if entry.version != version:
         raise Outdated(f"{entry.id} is at version {entry.version}, no longer at {version}")
     begun = entry.started_at is not None and entry.state is not State.SCHEDULED
     if begun or entry.state not in _EDITABLE:
         raise Conflict(f"{entry.id} is {entry.state}; only what has not begun can be changed")
-    if (request.agent, request.action) != (before.agent, before.action):
-        raise Conflict("another action is another job")
 
 
 @dataclass(slots=True)

@@ -1,16 +1,21 @@
 """Coordinator: hands runs to nodes, collects replies, reaps what nobody answers for.
 
-    python -m fleetjobs.programs.coordinator [--config FILE]
+    python -m fleetjobs.programs.coordinator [--config FILE] [run]
+    python -m fleetjobs.programs.coordinator [--config FILE] prune [--dry-run]
 
+Of several, one leads; all collect. A job is pruned long after its end: the leader does it, too.
 Settings: `programs.settings.CoordinatorSettings`, from the file and FLEETJOBS_* variables.
 """
 
 import argparse
 import os
+import random
 import signal
+import socket
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,8 +24,10 @@ from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.subscribers import QueueSubscriber
 from fleetjobs.coordinator.collector import Collector
 from fleetjobs.coordinator.dispatcher import Dispatcher
+from fleetjobs.coordinator.lead import Lead
+from fleetjobs.coordinator.pruner import Pruner, Retention
 from fleetjobs.coordinator.reaper import Reaper
-from fleetjobs.errors import Fault
+from fleetjobs.errors import Fault, Unavailable
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.loops import Loops
 from fleetjobs.programs.settings import CoordinatorSettings, load_settings
@@ -29,7 +36,10 @@ from fleetjobs.store.bells import DISPATCH, Listener
 from fleetjobs.store.database import Database
 
 LOOK_EVERY_S = 1.0  #: the database is looked at even if no bell rings
-REAP_EVERY_S = 2.0
+REAP_EVERY_S = 3.0
+PRUNE_EVERY_S = 3600.0
+RENEW = 0.3  #: share of the lease after which it is renewed; whoever stands by looks as often
+FORETOLD = 1000  #: jobs that a dry run names at most
 
 
 def now() -> datetime:
@@ -51,33 +61,108 @@ def coordinate(settings: CoordinatorSettings) -> None:
             clock=now,
             ask_after=timedelta(seconds=settings.ask_after_s),
         )
-        collector = Collector(database=database, subscriber=subscriber, clock=now)
-        reaper = Reaper(database=database, clock=now)
+        collector = Collector(database, subscriber, now, random.random)
+        lead = Lead(
+            database,
+            now,
+            holder=f"{socket.gethostname()}:{os.getpid()}",
+            ttl=timedelta(seconds=settings.lease_s * (1 - RENEW)),
+            is_gone=_is_gone,
+        )
+        reaper = Reaper(database, now, lambda: collector.hears_since, random.random)
+        pruner = Pruner(database, now, _retention(settings))
         loops = Loops()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: loops.stop(0))
-        loops.start("dispatcher", _Dispatching(database, dispatcher).step)
+        with suppress(Unavailable):
+            lead.step()
+        loops.start("lead", _Leading(lead, loops).step, every=settings.lease_s * RENEW)
+        loops.start("dispatcher", _Dispatching(database, dispatcher, lead).step)
         loops.start("collector", collector.step)
-        loops.start("reaper", reaper.step, every=REAP_EVERY_S)
+        loops.start("reaper", _if_leading(lead, reaper.step), every=REAP_EVERY_S)
+        loops.start("pruner", _if_leading(lead, _Pruning(pruner).step), every=PRUNE_EVERY_S)
         loops.wait()
         loops.stop()
+        with suppress(Unavailable):  # then the lease runs out by itself
+            lead.end()
+
+
+def _retention(settings: CoordinatorSettings) -> Retention:
+    return Retention(
+        jobs=timedelta(days=settings.keep_jobs_days),
+        logs=timedelta(days=settings.keep_logs_days),
+        attempts=timedelta(days=settings.keep_attempts_days),
+    )
+
+
+def _is_gone(holder: str) -> bool:
+    """Whether that coordinator was of this machine and is no more."""
+    host, _, pid = holder.rpartition(":")
+    return host == socket.gethostname() and not Path("/proc", pid).exists()
+
+
+def _if_leading(lead: Lead, step: Callable[[], object]) -> Callable[[], None]:
+    """The step, for whoever leads; nothing for those who stand by."""
+
+    def leading() -> None:
+        if lead.is_ours:
+            step()
+
+    return leading
+
+
+@dataclass(frozen=True, slots=True)
+class _Leading:
+    """Lead or stand by, until a person says that it is time to end."""
+
+    lead: Lead
+    loops: Loops
+
+    def step(self) -> None:
+        """Look once."""
+        self.lead.step()
+        if self.lead.stopped.is_set():
+            self.loops.stop(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pruning:
+    """Prune batch after batch."""
+
+    pruner: Pruner
+
+    def step(self) -> None:
+        """Until nothing is left to be pruned."""
+        while self.pruner.step():
+            pass
 
 
 class _Dispatching:
-    """Dispatch whatever is due, then wait for a bell."""
+    """Dispatch whatever is due, if we lead, then wait for a bell."""
 
-    def __init__(self, database: Database, dispatcher: Dispatcher) -> None:
+    def __init__(self, database: Database, dispatcher: Dispatcher, lead: Lead) -> None:
         self._database = database
         self._dispatcher = dispatcher
+        self._lead = lead
         self._listener: Listener | None = None
 
     def step(self) -> None:
         """Listen first, then look: what is submitted in between rings."""
         if self._listener is None:
             self._listener = self._database.listen(DISPATCH)
-        while self._dispatcher.step():
+        while self._lead.is_ours and self._dispatcher.step():
             pass
         self._listener.wait(LOOK_EVERY_S)
+
+
+def prune(settings: CoordinatorSettings, *, dry_run: bool) -> None:
+    """Forget what is old, or say which jobs that would be."""
+    with closing(Database.open(settings.database)) as database:
+        pruner = Pruner(database, now, _retention(settings))
+        if dry_run:
+            sys.stdout.writelines(f"{job}\n" for job in pruner.foretell(FORETOLD))
+        else:
+            _Pruning(pruner).step()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,11 +171,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="fj coordinator", description="Hand runs to nodes and collect their replies."
     )
     parser.add_argument("--config", type=Path, help="settings, TOML")
+    parser.add_argument("command", nargs="?", choices=("run", "prune"), default="run")
+    parser.add_argument("--dry-run", action="store_true", help="of prune: name the jobs only")
     options = parser.parse_args(arguments)
     try:
         settings = load_settings(CoordinatorSettings, options.config, os.environ)
         set_up_logs(settings.log_level)
-        coordinate(settings)
+        if options.command == "prune":
+            prune(settings, dry_run=options.dry_run)
+        else:
+            coordinate(settings)
     except Fault as fault:
         sys.stderr.write(f"fj coordinator: {fault}\n")
         return 1

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, Executable, exists, select
 
-from fleetjobs.store.leases import RELAY, STOP
+from fleetjobs.store.leases import RELAY
 from fleetjobs.store.losses import SILENCE_LEAST, is_at_work
 from fleetjobs.store.questions import KEEP_QUESTIONS
 from fleetjobs.store.schema import nodes, questions, runs, switches
@@ -28,7 +28,6 @@ class Chores:
     silent: bool  # runs to be asked after
     lost: bool
     outdated: bool  # questions nobody waits for
-    stop_at: datetime | None  # when coordinators were told to end
 
 
 def look_for_errands(connection: Connection, now: datetime) -> Errands:
@@ -41,15 +40,12 @@ def look_for_errands(connection: Connection, now: datetime) -> Errands:
         .where(questions.c.sent_at.is_(None), questions.c.expires_at > now)
         .label("questions"),
     )
-    return Errands(
-        **{key: bool(due) for key, due in connection.execute(query).mappings().one().items()}
-    )
+    return Errands(**_flags(connection, query))
 
 
 def look_for_chores(connection: Connection, now: datetime) -> Chores:
     """What there is for the reaper."""
     of_node = nodes.c.identity == runs.c.node
-    stop = select(func.max(switches.c.at)).where(switches.c.name == STOP).scalar_subquery()
     query = select(
         exists().where(runs.c.expire_at <= now).label("overdue"),
         exists()
@@ -57,8 +53,9 @@ def look_for_chores(connection: Connection, now: datetime) -> Chores:
         .label("silent"),
         exists().where(is_at_work(), of_node, nodes.c.seen_at < now - SILENCE_LEAST).label("lost"),
         exists().where(questions.c.expires_at <= now - KEEP_QUESTIONS).label("outdated"),
-        stop.label("stop_at"),
     )
-    row = connection.execute(query).mappings().one()
-    flags = {key: bool(row[key]) for key in ("overdue", "silent", "lost", "outdated")}
-    return Chores(**flags, stop_at=row["stop_at"])
+    return Chores(**_flags(connection, query))
+
+
+def _flags(connection: Connection, query: Executable) -> dict[str, bool]:
+    return {key: bool(due) for key, due in connection.execute(query).mappings().one().items()}

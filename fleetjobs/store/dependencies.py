@@ -197,6 +197,16 @@ def list_dependencies(connection: Connection, job: JobId) -> list[Dependency]:
     return _read(connection, _DEPENDENCIES.where(dependencies.c.job == job))
 
 
+def dependencies_of(
+    connection: Connection, names: Sequence[JobId]
+) -> dict[JobId, list[Dependency]]:
+    """What each of the jobs waits for, or waited for; those that never did are left out."""
+    found: dict[JobId, list[Dependency]] = {}
+    for item in _read(connection, _DEPENDENCIES.where(dependencies.c.job.in_(names))):
+        found.setdefault(item.job, []).append(item)
+    return found
+
+
 def list_dependants(connection: Connection, job: JobId) -> list[Dependency]:
     """Who waits, or waited, for the job."""
     return _read(connection, _DEPENDENCIES.where(dependencies.c.on_job == job))
@@ -214,11 +224,13 @@ def _read(connection: Connection, query: Select[Any]) -> list[Dependency]:
     ]
 
 
-def is_waited_for() -> ColumnElement[bool]:
-    """Of `jobs`: whether a live job waits for it."""
-    live = select(jobs.c.id).where(jobs.c.ended_at.is_(None)).correlate(None).scalar_subquery()
+def is_named_by_live() -> ColumnElement[bool]:
+    """Of `jobs`: whether a live job waits for it, or did."""
+    waiting = jobs.alias()
     return exists().where(
-        dependencies.c.on_job == jobs.c.id, ~dependencies.c.met, dependencies.c.job.in_(live)
+        dependencies.c.on_job == jobs.c.id,
+        dependencies.c.job == waiting.c.id,
+        waiting.c.ended_at.is_(None),
     )
 
 

@@ -44,7 +44,7 @@ def take_lease(
     if connection.execute(ended.values(new)).rowcount:
         return True
     first = dialect.insert(connection, leases).values(name=name, **new).on_conflict_do_nothing()
-    return connection.execute(first).rowcount > 0
+    return connection.execute(first.returning(leases.c.name)).first() is not None
 
 
 def drop_lease(connection: Connection, name: str, holder: str) -> None:
