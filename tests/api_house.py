@@ -1,5 +1,6 @@
 """A server in this process with two orgs and a few nodes, for tests of the interface."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -9,14 +10,16 @@ from starlette.testclient import TestClient
 
 from fleetjobs.api.app import make_app
 from fleetjobs.control.jobs import Control
-from fleetjobs.jobs import NodeId
-from fleetjobs.messages import Beat, Inventory, Reply, Stage
+from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.messages import Answer, Beat, Inventory, Reply, Stage
 from fleetjobs.signing import SERVER, SigningKey, account_key_id, node_key_id
 from fleetjobs.states import Reason, State
 from fleetjobs.store.access import Account, Role, create_account, create_org, create_token
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
+from fleetjobs.store.losses import lose_runs
 from fleetjobs.store.nodes import enroll_node, save_beat
+from fleetjobs.store.questions import mark_asked, questions_to_send, save_answers
 from fleetjobs.store.replies import apply_replies
 from tests.fake_fleet import RPCUTIL
 
@@ -55,9 +58,50 @@ class House:
             )
             for node in nodes
         ]
+        self._keep(replies)
+
+    def begin(self, job: str, *nodes: str) -> None:
+        """These nodes report that their runs are at work."""
+        moment = datetime.now(UTC)
+        self._keep(
+            [
+                Reply(job=job, node=node, attempt=1, stage=Stage.STARTED, started_at=moment)
+                for node in nodes
+            ]
+        )
+
+    def _keep(self, replies: list[Reply]) -> None:
+        moment = datetime.now(UTC)
         with self.database.transaction() as connection:
             for moved in apply_replies(connection, replies, moment):
                 ring(connection, CHANGES, moved)
+
+    def lose(self, job: str, node: str) -> None:
+        """The node has been silent for too long."""
+        moment = datetime.now(UTC)
+        with self.database.transaction() as connection:
+            name = (JobId(job), NodeId(node))
+            lose_runs(connection, [name], moment, chance=lambda: 0.5)
+
+    def answer(self, *silent: str, within: float = 5.0, **said: Any) -> None:
+        """Nodes answer the next questions, with that; but for the silent ones."""
+        end = time.monotonic() + within
+        while time.monotonic() < end:
+            now = datetime.now(UTC)
+            with self.database.transaction() as connection:
+                asked = questions_to_send(connection, now, 100)
+                mark_asked(connection, asked, now)
+                answers = [
+                    Answer(node=question.node, question=question.id, at=now, **said)
+                    for question in asked
+                    if question.node not in silent
+                ]
+                for question in save_answers(connection, answers, now):
+                    ring(connection, CHANGES, question)
+            if asked:
+                return
+            time.sleep(0.01)
+        raise AssertionError("nobody was asked")
 
 
 def make_house(url: str) -> House:

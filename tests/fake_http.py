@@ -1,6 +1,7 @@
 """The HTTP half of the fake server: paths in, documents out."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -242,6 +243,11 @@ class Handler(BaseHTTPRequestHandler):
         if "tail" in query and int(query["tail"][0]) >= 0:
             offset = max(len(log) - int(query["tail"][0]), 0)
         piece = log[offset : offset + int(query.get("limit", ["65536"])[0])]
+        if "follow" in query:
+            content = json.dumps({"offset": 0, "content": b64encode(log).decode()})
+            text = f"id: {len(log)}\nevent: log\ndata: {content}\n\nevent: end\ndata: {{}}\n\n"
+            self._send(200, text.encode(), "text/event-stream", {})
+            return
         headers = {"X-Log-Size": str(len(log)), "X-Next-Offset": str(offset + len(piece))}
         self._send(200, piece, "application/octet-stream", headers)
 

@@ -8,7 +8,21 @@ from typing import Any
 from fastapi import FastAPI
 
 from fleetjobs import __version__
-from fleetjobs.api import agents, events, jobs, nodes, reference, runs, status
+from fleetjobs.api import (
+    agents,
+    attention,
+    coordinator,
+    edits,
+    events,
+    jobs,
+    live,
+    logs,
+    nodes,
+    reference,
+    runs,
+    status,
+    verbs,
+)
 from fleetjobs.api.access import SCHEME
 from fleetjobs.api.desk import Desk
 from fleetjobs.api.manners import Manners
@@ -44,7 +58,7 @@ def make_app(
     )
 
     @asynccontextmanager
-    async def live(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         desk.watch.start()
         yield
         desk.watch.close()
@@ -53,7 +67,7 @@ def make_app(
         title="fleetjobs",
         version=__version__,
         description=_DESCRIPTION,
-        lifespan=live,
+        lifespan=lifespan,
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -63,10 +77,16 @@ def make_app(
     app.state.desk = desk
     for router in (
         jobs.router,
+        edits.router,
+        verbs.router,
         runs.router,
+        logs.router,
+        live.router,
         events.router,
+        attention.router,
         nodes.router,
         agents.router,
+        coordinator.router,
         status.router,
         status.probes,
         reference.router,

@@ -1,14 +1,18 @@
 """Documents: what the interface answers with. Times are RFC 3339 in UTC, sizes are bytes."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from pydantic import BaseModel, Field
 
-from fleetjobs.jobs import Event, Job, Run
+from fleetjobs.jobs import Attempt, Dependency, Event, Job, Pending, Run
 from fleetjobs.nodes import Node
-from fleetjobs.states import Completion, Reason, State, WaitReason
+from fleetjobs.states import Completion, Reason, StartIf, State, WaitReason
+
+EMPTY: Mapping[Pending, int] = MappingProxyType({})
 
 T = TypeVar("T")
 
@@ -18,6 +22,20 @@ class Page(BaseModel, Generic[T]):
 
     items: list[T]
     next: str | None = Field(description="the cursor of the next page; null: this was the last")
+
+
+class AfterDocument(BaseModel):
+    """Another job, or one of its runs, that has to end first."""
+
+    job: str
+    node: str | None = Field(description="null: the whole job")
+    when: StartIf = Field(description="how it has to end")
+    met: bool = Field(description="it has ended so")
+
+    @classmethod
+    def of(cls, item: Dependency) -> "AfterDocument":
+        """The dependency as a document."""
+        return cls.model_construct(job=item.on_job, node=item.on_node, when=item.when, met=item.met)
 
 
 class JobDocument(BaseModel):
@@ -42,10 +60,20 @@ class JobDocument(BaseModel):
     start_before: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    version: int = Field(description="its ETag; grows with each change that a person makes")
+    rerun_of: str | None = Field(description="the job that it repeats")
+    max_attempts: int = Field(description="how often a run is tried, the first time counted")
+    after: list[AfterDocument] = Field(description="what it waits, or waited, for")
+    pending: dict[Pending, int] = Field(
+        description="how many of its nodes were told so and have not confirmed it yet"
+    )
+    confirmed: bool = Field(description="whether its nodes know all that was asked for")
 
     @classmethod
-    def of(cls, job: Job) -> "JobDocument":
-        """The job as a document."""
+    def of(
+        cls, job: Job, pending: Mapping[Pending, int] = EMPTY, after: Sequence[Dependency] = ()
+    ) -> "JobDocument":
+        """The job as a document; see `api.describing` for what is told beside it."""
         return cls.model_construct(
             id=job.id,
             org=job.org,
@@ -66,6 +94,12 @@ class JobDocument(BaseModel):
             start_before=job.start_before,
             started_at=job.started_at,
             ended_at=job.ended_at,
+            version=job.version,
+            rerun_of=job.rerun_of,
+            max_attempts=job.max_attempts,
+            after=[AfterDocument.of(item) for item in after],
+            pending=dict(pending),
+            confirmed=not pending,
         )
 
 
@@ -99,6 +133,13 @@ class RunDocument(BaseModel):
     started_at: datetime | None = Field(description="by the node's clock")
     ended_at: datetime | None = Field(description="by the node's clock")
     logs: LogsDocument
+    tries: int = Field(description="attempts that count; one that asked for a delay does not")
+    next_attempt_at: datetime | None
+    attention: bool = Field(description="a person has to decide")
+    blocked_by: str | None = Field(description="the job that holds the slot it waits for")
+    pending: Pending | None = Field(description="what its node was told and has not confirmed yet")
+    pending_at: datetime | None = Field(description="since when")
+    confirmed: bool = Field(description="whether its node knows all that was asked for")
 
     @classmethod
     def of(cls, run: Run) -> "RunDocument":
@@ -121,7 +162,42 @@ class RunDocument(BaseModel):
                 stdout=LogDocument.model_construct(size=run.stdout_size),
                 stderr=LogDocument.model_construct(size=run.stderr_size),
             ),
+            tries=run.tries,
+            next_attempt_at=run.next_attempt_at,
+            attention=run.attention,
+            blocked_by=run.blocked_by,
+            pending=run.pending,
+            pending_at=run.pending_at,
+            confirmed=run.pending is None,
         )
+
+
+class AttemptDocument(BaseModel):
+    """One try of a run that is over."""
+
+    job: str
+    node: str
+    attempt: int
+    state: State
+    reason: Reason | None
+    statuscode: int | None
+    statusmsg: str
+    data: dict[str, Any]
+    exit_code: int | None
+    started_at: datetime | None = Field(description="by the node's clock")
+    ended_at: datetime | None = Field(description="by the node's clock")
+    late: bool = Field(description="its end came after it had been given up; it changed nothing")
+    logs: LogsDocument
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> "AttemptDocument":
+        """The attempt as a document."""
+        fields = {name: getattr(attempt, name) for name in cls.model_fields if name != "logs"}
+        logs = LogsDocument.model_construct(
+            stdout=LogDocument.model_construct(size=attempt.stdout_size),
+            stderr=LogDocument.model_construct(size=attempt.stderr_size),
+        )
+        return cls.model_construct(**fields, logs=logs)
 
 
 class EventDocument(BaseModel):

@@ -14,6 +14,12 @@ class InvalidParameter(Refused):
         self.field = field
 
 
+class Unconditional(Refused):
+    """A change that does not say of which version."""
+
+    code = "precondition_required"
+
+
 class UnknownType(Refused):
     """A body of a media type that is not taken."""
 

@@ -9,7 +9,8 @@ from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Caller, Operator, clean_query
 from fleetjobs.api.bodies import JOSE, JSON, media_type, read_body, schema_of
-from fleetjobs.api.desk import AtDesk, Desk
+from fleetjobs.api.describing import describe, document_of, tag
+from fleetjobs.api.desk import AtDesk, Desk, find_job
 from fleetjobs.api.documents import JobDocument, Page
 from fleetjobs.api.parameters import (
     WAIT_MAX_S,
@@ -27,6 +28,7 @@ from fleetjobs.api.requests import Wish, seal_wish, take_sealed
 from fleetjobs.api.waiting import ended
 from fleetjobs.control.jobs import Submission
 from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.states import Reason
 from fleetjobs.store.access import Account
 from fleetjobs.store.jobs import JobFilter, list_jobs
 
@@ -55,6 +57,8 @@ class JobQuery(Part):
     since: Moment | None = Field(None, description="created at that time or later")
     until: Moment | None = Field(None, description="created before that time")
     attention: bool | None = Field(None, description="whether a person has to decide")
+    reason: Reason | None = Field(None, description="why it stands or ended so")
+    parent: str | None = Field(None, description="the job that it repeats")
     sort: Literal["created", "-created"] = "-created"
 
 
@@ -90,7 +94,8 @@ async def submit(
     if job.state.is_terminal or not submission.created:
         response.status_code = HTTPStatus.OK
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
-    return JobDocument.of(job)
+    tag(response, job)
+    return await run_in_threadpool(document_of, desk, job)
 
 
 def _submit(desk: Desk, caller: Account, raw: bytes, terms: Terms, *, signed: bool) -> Submission:
@@ -121,6 +126,8 @@ def index(desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]) -> 
         since=query.since,
         until=query.until,
         attention=query.attention,
+        reason=query.reason,
+        rerun_of=None if query.parent is None else JobId(query.parent),
     )
     with desk.database.reading() as connection:
         page = list_jobs(
@@ -130,13 +137,17 @@ def index(desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]) -> 
             limit=query.size,
             descending=query.sort == "-created",
         )
-    return Page(items=[JobDocument.of(job) for job in page.items], next=page.next)
+        items = describe(connection, page.items)
+    return Page(items=items, next=page.next)
 
 
 @router.get("/jobs/{job}", summary="One job")
-def show(desk: AtDesk, caller: Caller, job: InJob) -> JobDocument:
-    """How the job stands."""
-    return JobDocument.of(desk.job(job, org=caller.org))
+def show(response: Response, desk: AtDesk, caller: Caller, job: InJob) -> JobDocument:
+    """How the job stands; the ETag is the version that an edit names."""
+    with desk.database.reading() as connection:
+        found = find_job(connection, job, org=caller.org)
+        tag(response, found)
+        return describe(connection, [found])[0]
 
 
 @router.get(
@@ -155,4 +166,5 @@ async def wait(
     found = await ended(desk, job, org=caller.org, within=min(query.timeout, WAIT_MAX_S))
     if not found.state.is_terminal:
         response.status_code = HTTPStatus.ACCEPTED
-    return JobDocument.of(found)
+    tag(response, found)
+    return await run_in_threadpool(document_of, desk, found)

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from fleetjobs import errors
-from fleetjobs.api.faults import InvalidBody, InvalidParameter, TooLong, UnknownType
+from fleetjobs.api.faults import InvalidBody, InvalidParameter, TooLong, Unconditional, UnknownType
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +38,11 @@ STATUSES: Mapping[type[errors.Fault], HTTPStatus] = {
     errors.UnknownAction: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.InvalidTransition: HTTPStatus.CONFLICT,
+    errors.Outdated: HTTPStatus.PRECONDITION_FAILED,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     InvalidBody: HTTPStatus.UNPROCESSABLE_ENTITY,
     TooLong: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Unconditional: HTTPStatus.PRECONDITION_REQUIRED,
     UnknownType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
 
@@ -56,21 +58,27 @@ class ProblemDocument(BaseModel):
     field: str | None = Field(default=None, description="the field or parameter that is wrong")
 
 
+def _described(*answers: tuple[HTTPStatus, str]) -> dict[int | str, dict[str, Any]]:
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status.value: {"description": text, "content": content} for status, text in answers}
+
+
 #: what any operation may answer; per status, because tools do not know `default` well
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status.value: {
-        "description": text,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-    for status, text in (
-        (HTTPStatus.BAD_REQUEST, "The request cannot be read."),
-        (HTTPStatus.UNAUTHORIZED, "No token, or one that is unknown, expired or revoked."),
-        (HTTPStatus.FORBIDDEN, "The account may not do this."),
-        (HTTPStatus.NOT_FOUND, "Nothing of that name that the account may see."),
-        (HTTPStatus.UNPROCESSABLE_ENTITY, "The request can be read and makes no sense."),
-        (HTTPStatus.SERVICE_UNAVAILABLE, "Something the server depends on is away; try again."),
-    )
-}
+RESPONSES = _described(
+    (HTTPStatus.BAD_REQUEST, "The request cannot be read."),
+    (HTTPStatus.UNAUTHORIZED, "No token, or one that is unknown, expired or revoked."),
+    (HTTPStatus.FORBIDDEN, "The account may not do this."),
+    (HTTPStatus.NOT_FOUND, "Nothing of that name that the account may see."),
+    (HTTPStatus.UNPROCESSABLE_ENTITY, "The request can be read and makes no sense."),
+    (HTTPStatus.SERVICE_UNAVAILABLE, "Something the server depends on is away; try again."),
+)
+#: and what those may answer that change a job
+CHANGES = _described(
+    (HTTPStatus.CONFLICT, "The job stands otherwise than the change needs."),
+    (HTTPStatus.PRECONDITION_FAILED, "The job was changed meanwhile."),
+    (HTTPStatus.PRECONDITION_REQUIRED, "The change does not say of which version."),
+    (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A body of that type is not taken here."),
+)
 
 
 def problem(

@@ -3,22 +3,27 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID, uuid5
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 from uuid_utils import uuid7
 
 from fleetjobs.api.bodies import decode_body
-from fleetjobs.api.faults import InvalidParameter
+from fleetjobs.api.faults import InvalidBody, InvalidParameter
 from fleetjobs.errors import Denied, Unauthentic
 from fleetjobs.jobs import JobId
-from fleetjobs.messages import Id, Moment, Name, Request, decode, encode
+from fleetjobs.messages import After, Id, Moment, Name, Request, decode, encode
 from fleetjobs.signing import SigningKey, account_key_id, unseal
 from fleetjobs.store.access import Account
 from fleetjobs.targets import Target
 
 _KEYS = UUID("5f0d3c0e-57cb-5d0b-8f5e-1f2f5d1a7c11")  # names the space of Idempotency-Keys
+
+
+NEVER = "never"  #: of `start_before`: it is never too late
+StartBefore = Annotated[str, Meta(description="RFC 3339 with zone, or `never`")] | None
 
 
 class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,7 +35,9 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     target: Target = Target()
     id: Id | None = None
     not_before: Moment | None = None
-    start_before: Moment | None = None
+    start_before: StartBefore = None
+    after: tuple[After, ...] = ()
+    retries: Annotated[int, Meta(ge=0, le=100)] | None = None  # as the action declares
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +93,24 @@ def seal_wish(
         target=wish.target,
         created_at=clock(),
         not_before=wish.not_before,
-        start_before=wish.start_before,
+        after=wish.after,
+        retries=wish.retries,
+        **read_start_before(wish.start_before),
     )
     return Sealed(request, key.seal(encode(request)))
+
+
+def read_start_before(text: str | None) -> dict[str, Any]:
+    """`start_before` as fields of a Request; null is what the server sees fit.
+
+    Raises InvalidBody.
+    """
+    if text is None or text == NEVER:
+        return {"start_before": None, "keep": text == NEVER}
+    try:
+        return {"start_before": msgspec.convert(text, Moment), "keep": False}
+    except msgspec.ValidationError as error:
+        raise InvalidBody(str(error), field="start_before") from None
 
 
 def _id_of(idempotency_key: str, account: Account) -> JobId:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from fleetjobs import __version__
 from fleetjobs.api.access import Caller, clean_query
+from fleetjobs.api.coordinator import CoordinatorDocument, Works
 from fleetjobs.api.desk import AtDesk
 from fleetjobs.api.problems import RESPONSES
 from fleetjobs.errors import DatabaseAway
@@ -31,6 +32,8 @@ class Health(StrEnum):
 
     OK = "ok"
     DEGRADED = "degraded"  # jobs do not reach the broker: it or the coordinator is away
+    PAUSED = "paused"  # jobs are accepted and not handed over, because a person said so
+    STOPPED = "stopped"  # the coordinators were told to end
 
 
 class NodeCounts(BaseModel):
@@ -50,9 +53,20 @@ class StatusDocument(BaseModel):
     hostname: str = Field(description="of the server")
     pid: int = Field(description="of the server")
     jobs: dict[State, int] = Field(description="how many jobs are in which state")
+    scheduled: int = Field(description="jobs that wait for their time")
+    waiting: int = Field(description="jobs that wait for something else, or for their nodes")
+    spooled: int = Field(description="jobs that lie with their nodes and have not begun")
+    running: int = Field(description="jobs at work, and those that are being cancelled")
+    paused: int = Field(description="jobs that a person holds or has to decide")
+    finished: int = Field(description="jobs that succeeded")
+    failed: int = Field(description="jobs that failed or expired")
     attention: int = Field(description="how many jobs wait for a person to decide")
     undelivered: int = Field(description="runs that the broker should have had a while ago")
     nodes: NodeCounts
+    versions: dict[str, int] = Field(
+        description="on how many machines each fleetjobs version is, the server's own counted"
+    )
+    coordinator: CoordinatorDocument
 
 
 class Probe(BaseModel):
@@ -71,17 +85,35 @@ def status(desk: AtDesk, caller: Caller) -> StatusDocument:
         nodes = list_nodes(connection, caller.org, with_facts=False)
     alive = sum(is_alive(node, now) for node in nodes)
     versions = Counter(node.software for node in nodes if node.software is not None)
+    coordinator = CoordinatorDocument.of(desk.control.relay.standing())
     return StatusDocument(
-        state=Health.DEGRADED if undelivered else Health.OK,
+        state=_health(coordinator, undelivered),
         at=now,
         version=__version__,
         hostname=socket.gethostname(),
         pid=os.getpid(),
         jobs={state: counts.states[state] for state in State},
+        scheduled=counts.states[State.SCHEDULED],
+        waiting=counts.states[State.WAITING],
+        spooled=counts.states[State.QUEUED],
+        running=counts.states[State.RUNNING] + counts.states[State.CANCELLING],
+        paused=counts.states[State.PAUSED],
+        finished=counts.states[State.SUCCEEDED],
+        failed=counts.states[State.FAILED] + counts.states[State.EXPIRED],
         attention=counts.attention,
         undelivered=undelivered,
         nodes=NodeCounts(alive=alive, silent=len(nodes) - alive, versions=dict(versions)),
+        versions=dict(versions + Counter([__version__])),
+        coordinator=coordinator,
     )
+
+
+def _health(coordinator: CoordinatorDocument, undelivered: int) -> Health:
+    if coordinator.state is Works.STOPPED:
+        return Health.STOPPED
+    if coordinator.state is Works.PAUSED:
+        return Health.PAUSED
+    return Health.DEGRADED if undelivered else Health.OK
 
 
 @probes.get("/healthz", summary="Whether the server lives")

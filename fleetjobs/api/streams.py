@@ -14,8 +14,9 @@ from fastapi.sse import format_sse_event
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
+from fleetjobs.api.describing import describe
 from fleetjobs.api.desk import Desk, find_job
-from fleetjobs.api.documents import EventDocument, JobDocument
+from fleetjobs.api.documents import EventDocument
 from fleetjobs.jobs import Event, JobId, NodeId, Run
 from fleetjobs.states import TERMINAL
 from fleetjobs.store.events import list_events
@@ -92,6 +93,7 @@ class Stream:
                 kinds=_KINDS[self.only],
             )
             documents = with_runs(connection, page)
+            end = describe(connection, [job])[0].model_dump_json() if job.ended_at else ""
         more = len(page) == PIECE
         over = job.state.is_terminal and not more
         messages = [
@@ -101,7 +103,6 @@ class Stream:
             for document in documents
         ]
         if over:
-            end = JobDocument.of(job).model_dump_json()
             messages.append(format_sse_event(event="end", data_str=end))
         return Piece(
             messages=b"".join(messages),

@@ -70,16 +70,22 @@ class Watch:
         return self._ending.is_set()
 
     @contextmanager
-    def follow(self, job: str = EVERYTHING) -> Iterator[asyncio.Event]:
-        """An event that is set whenever something about the job may have changed."""
+    def follow(self, *names: str) -> Iterator[asyncio.Event]:
+        """An event that is set whenever one of these jobs or questions may have changed.
+
+        Without a name, whenever anything may.
+        """
         changed = asyncio.Event()
-        self._followers[job].add(changed)
+        followed = set(names or (EVERYTHING,))
+        for name in followed:
+            self._followers[name].add(changed)
         try:
             yield changed
         finally:
-            self._followers[job].discard(changed)
-            if not self._followers[job]:
-                del self._followers[job]
+            for name in followed:
+                self._followers[name].discard(changed)
+                if not self._followers[name]:
+                    del self._followers[name]
 
     async def wait(self, changed: asyncio.Event, *, within: float = LOOK_S) -> None:
         """Return when the event is set, when it is time to look again, or at the end."""

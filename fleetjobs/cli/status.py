@@ -41,6 +41,11 @@ def _rows(screen: Screen, found: Document, url: str) -> list[tuple[str, str]]:
         ("versions", ", ".join(versions) or "none heard of yet"),
         ("jobs", ", ".join(jobs) or "none yet"),
     ]
+    coordinator = found.get("coordinator")
+    if coordinator:
+        holder = line(coordinator["holder"] or "nobody leads")
+        said = f": {line(coordinator['message'])}" if coordinator["message"] else ""
+        rows.insert(1, ("leader", f"{line(coordinator['state'])}  {holder}{said}"))
     if found.get("attention"):
         wait = f"{found['attention']} jobs wait for a person to decide"
         rows.append(("attention", screen.paint(wait, "yellow")))

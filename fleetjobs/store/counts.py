@@ -1,11 +1,13 @@
 """Counts: how many of an org's jobs and runs stand where."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
+from fleetjobs.jobs import JobId, Pending
 from fleetjobs.states import State
 from fleetjobs.store.schema import jobs, runs
 
@@ -31,6 +33,21 @@ def count_jobs(connection: Connection, org: str) -> JobCounts:
         states[State(state)] += number
         attention += number if needed else 0
     return JobCounts(states, attention)
+
+
+def count_pending(
+    connection: Connection, names: Sequence[JobId]
+) -> dict[JobId, dict[Pending, int]]:
+    """How many runs of these jobs have been told what they have not confirmed."""
+    query = (
+        select(runs.c.job, runs.c.pending, func.count())
+        .where(runs.c.job.in_(names), runs.c.order_at.is_not(None), runs.c.pending.is_not(None))
+        .group_by(runs.c.job, runs.c.pending)
+    )
+    found: dict[JobId, dict[Pending, int]] = {}
+    for job, pending, number in connection.execute(query):
+        found.setdefault(job, {})[Pending(pending)] = number
+    return found
 
 
 def count_undelivered(connection: Connection, org: str, before: datetime) -> int:

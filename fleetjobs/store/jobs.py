@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from fleetjobs.jobs import Job, JobId, NodeId
 from fleetjobs.signing import account_key_id
-from fleetjobs.states import State, Tally
+from fleetjobs.states import Reason, State, Tally
 from fleetjobs.store import dialect
 from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.pages import Page, read_time_cursor, time_cursor
@@ -44,6 +44,7 @@ class JobFilter:
     until: datetime | None = None  # created before
     attention: bool | None = None
     rerun_of: JobId | None = None
+    reason: Reason | None = None
 
 
 def insert_job(
@@ -164,6 +165,7 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
         jobs.c.caller: wanted.caller,
         jobs.c.attention: wanted.attention,
         jobs.c.rerun_of: wanted.rerun_of,
+        jobs.c.reason: wanted.reason,
     }
     conditions = [column == value for column, value in equal.items() if value is not None]
     if wanted.ids:

@@ -88,6 +88,12 @@ def behind_run(cursor: str) -> ColumnElement[bool]:
     return tuple_(runs.c.job, runs.c.node) > here
 
 
+def nodes_of(connection: Connection, job: JobId) -> list[NodeId]:
+    """Where the job has a run, by name."""
+    query = select(runs.c.node).where(runs.c.job == job).order_by(runs.c.node)
+    return list(connection.execute(query).scalars())
+
+
 def nodes_without_success(connection: Connection, job: JobId) -> list[NodeId]:
     """Where the job did not, or not yet, succeed."""
     query = select(runs.c.node).where(runs.c.job == job, runs.c.state != State.SUCCEEDED)

@@ -1,0 +1,27 @@
+"""Asking: put questions to nodes and wait for what they answer."""
+
+import time
+from collections.abc import Sequence
+
+from starlette.concurrency import run_in_threadpool
+
+from fleetjobs.api.desk import Desk
+from fleetjobs.jobs import NodeId
+from fleetjobs.messages import Answer
+
+
+async def answers(
+    desk: Desk, ids: Sequence[str], *, org: str, within: float
+) -> dict[NodeId, Answer | None]:
+    """What the nodes say to these questions, as soon as all have, or after that many seconds.
+
+    None stands for a node that has said nothing by then.
+    """
+    deadline = time.monotonic() + within
+    with desk.watch.follow(*ids) as changed:
+        while True:
+            found = await run_in_threadpool(desk.control.questions.answers, ids, org=org)
+            left = deadline - time.monotonic()
+            if all(found.values()) or left <= 0 or desk.watch.is_ending:
+                return found
+            await desk.watch.wait(changed, within=left)

@@ -1,0 +1,31 @@
+"""Describing: jobs as documents, with what is told of them in other tables."""
+
+from collections.abc import Sequence
+
+from fastapi import Response
+from sqlalchemy import Connection
+
+from fleetjobs.api.desk import Desk
+from fleetjobs.api.documents import JobDocument
+from fleetjobs.jobs import Job
+from fleetjobs.store.counts import count_pending
+from fleetjobs.store.dependencies import dependencies_of
+
+
+def describe(connection: Connection, jobs: Sequence[Job]) -> list[JobDocument]:
+    """The jobs with what they wait for, and what their nodes have not confirmed."""
+    ids = [job.id for job in jobs]
+    pending = count_pending(connection, ids)
+    after = dependencies_of(connection, ids)
+    return [JobDocument.of(job, pending.get(job.id, {}), after.get(job.id, ())) for job in jobs]
+
+
+def document_of(desk: Desk, job: Job) -> JobDocument:
+    """The job with all of that."""
+    with desk.database.reading() as connection:
+        return describe(connection, [job])[0]
+
+
+def tag(response: Response, job: Job) -> None:
+    """Say which version of the job is shown: an edit names it."""
+    response.headers["ETag"] = f'"{job.version}"'

@@ -1,0 +1,119 @@
+"""Live: what the nodes of a job have on their disks, asked of them now."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from fleetjobs.api.access import Caller, clean_query
+from fleetjobs.api.asking import answers
+from fleetjobs.api.desk import AtDesk, Desk
+from fleetjobs.api.faults import InvalidParameter
+from fleetjobs.api.parameters import WAIT_MAX_S, InJob, Parameters, Words
+from fleetjobs.api.problems import RESPONSES
+from fleetjobs.errors import NotFound
+from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.messages import Answer, RunReport, Stage
+from fleetjobs.states import State
+from fleetjobs.store.runs import nodes_of
+
+router = APIRouter(tags=["runs"], responses=RESPONSES, dependencies=[Depends(clean_query)])
+
+NODES_MAX = 1000  #: nodes that are asked at once
+
+
+class LiveQuery(Parameters):
+    """Whom to ask, and for how long."""
+
+    node: Words = Field([], description="only these nodes; several, or separated by commas")
+    timeout: float = Field(
+        5.0, ge=0, allow_inf_nan=False, description=f"seconds; at most {WAIT_MAX_S} are waited"
+    )
+
+
+class ReportDocument(BaseModel):
+    """An attempt as it lies on a node's disk."""
+
+    job: str
+    attempt: int
+    generation: int
+    task: str = Field(description="agent.action")
+    stage: Stage
+    state: State | None = Field(description="of an attempt that is over")
+    statusmsg: str
+    not_before: datetime | None
+    accepted_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    stdout_size: int
+    stderr_size: int
+
+    @classmethod
+    def of(cls, report: RunReport) -> "ReportDocument":
+        """The report as a document."""
+        return cls.model_construct(**{name: getattr(report, name) for name in cls.model_fields})
+
+
+class NodeAnswer(BaseModel):
+    """What one node said."""
+
+    node: str
+    at: datetime = Field(description="by the node's clock")
+    runs: list[ReportDocument]
+    error: str = Field(description="why it could not tell; empty if it could")
+
+    @classmethod
+    def of(cls, answer: Answer) -> "NodeAnswer":
+        """The answer as a document."""
+        return cls.model_construct(
+            node=answer.node,
+            at=answer.at,
+            runs=[ReportDocument.of(report) for report in answer.runs],
+            error=answer.error,
+        )
+
+
+class LiveDocument(BaseModel):
+    """What the nodes of a job said."""
+
+    job: str
+    items: list[NodeAnswer]
+    silent: list[str] = Field(description="those that did not answer in time")
+
+
+@router.get("/jobs/{job}/live", summary="What the nodes have on their disks")
+async def live(
+    desk: AtDesk, caller: Caller, job: InJob, query: Annotated[LiveQuery, Query()]
+) -> LiveDocument:
+    """Asks the nodes themselves, and names those that did not answer in time."""
+    within = min(query.timeout, WAIT_MAX_S)
+    nodes, ids = await run_in_threadpool(_ask, desk, job, caller.org, query.node, within)
+    said = await answers(desk, ids, org=caller.org, within=within)
+    answered = [answer for _, answer in sorted(said.items()) if answer is not None]
+    return LiveDocument(
+        job=job,
+        items=[NodeAnswer.of(answer) for answer in answered],
+        silent=[node for node in nodes if said.get(node) is None],
+    )
+
+
+def _ask(
+    desk: Desk, job: JobId, org: str, wanted: list[str], within: float
+) -> tuple[list[NodeId], list[str]]:
+    """The nodes, and the questions that were put to them."""
+    desk.job(job, org=org)
+    with desk.database.reading() as connection:
+        nodes = nodes_of(connection, job)
+    unknown = sorted(set(wanted) - set(nodes))
+    if unknown:
+        raise NotFound(f"job {job} has no run on {unknown[0][:130]}")
+    nodes = [node for node in nodes if not wanted or node in wanted]
+    if len(nodes) > NODES_MAX:
+        raise InvalidParameter(
+            f"{len(nodes)} nodes are too many to be asked at once; name {NODES_MAX} at most",
+            field="node",
+        )
+    patience = timedelta(seconds=max(within, 1.0))
+    return nodes, desk.control.questions.ask_runs(nodes, org=org, job=job, within=patience)

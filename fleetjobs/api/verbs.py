@@ -1,0 +1,254 @@
+"""Verbs: what a person may do to a job that was accepted; done twice, it is done once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
+from msgspec import Struct
+from starlette.concurrency import run_in_threadpool
+from uuid_utils import uuid7
+
+from fleetjobs.api.access import Operator, clean_query
+from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
+from fleetjobs.api.describing import document_of, tag
+from fleetjobs.api.desk import AtDesk, Desk
+from fleetjobs.api.documents import JobDocument
+from fleetjobs.api.faults import InvalidBody
+from fleetjobs.api.parameters import InJob
+from fleetjobs.api.problems import CHANGES, RESPONSES
+from fleetjobs.control.jobs import Submission
+from fleetjobs.jobs import NODE_ID, Job, JobId, NodeId
+from fleetjobs.messages import Id, encode
+from fleetjobs.states import State
+from fleetjobs.store.access import Account
+from fleetjobs.store.nodes import list_nodes
+from fleetjobs.store.runs import nodes_of
+from fleetjobs.targets import Target, pick
+
+router = APIRouter(
+    tags=["jobs"], responses=RESPONSES | CHANGES, dependencies=[Depends(clean_query)]
+)
+
+
+class Choice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which of the job's nodes are meant."""
+
+    target: Target = Target()  # all of them
+
+
+class Cancel(Choice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a job is to be called off."""
+
+    force: bool = False  # it is over now, whatever its nodes know
+
+
+class Verdict(Choice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What came of runs that wait for a person."""
+
+    outcome: Literal["succeeded", "failed"] = msgspec.field(name="as")
+
+
+class Again(Choice, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The name of the new job, if there is to be one; asked for twice, it is the same job."""
+
+    id: Id | None = None
+
+
+W = TypeVar("W", bound=Choice)
+
+
+def _takes(kind: type[Choice], *, required: bool = False) -> dict[str, Any]:
+    """For the OpenAPI document."""
+    content = {JSON: {"schema": schema_of(kind)}}
+    return {"requestBody": {"required": required, "content": content}}
+
+
+_NEW: dict[int | str, dict[str, Any]] = {
+    202: {
+        "model": JobDocument,
+        "description": "A new job was made of it.",
+        "headers": {"Location": {"description": "the new job", "schema": {"type": "string"}}},
+    }
+}
+_BEFORE: dict[int | str, dict[str, Any]] = {
+    200: {"model": JobDocument, "description": "It was asked for before."}
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """Something to be done to a job, by whom."""
+
+    desk: Desk
+    caller: Account
+    job: JobId
+
+    async def do(
+        self, response: Response, target: Target, verb: Callable[..., Job], **more: Any
+    ) -> JobDocument:
+        """Do it on the nodes that are meant; the job then."""
+
+        def act() -> tuple[Job, JobDocument]:
+            nodes = chosen(self.desk, self.job, target, org=self.caller.org)
+            who = {"org": self.caller.org, "account": self.caller.name}
+            found = verb(self.job, **who, nodes=nodes, **more)
+            return found, document_of(self.desk, found)
+
+        found, document = await run_in_threadpool(act)
+        tag(response, found)
+        return document
+
+
+def chosen(desk: Desk, job: JobId, target: Target, *, org: str) -> list[NodeId] | None:
+    """Those of the job's nodes that the target picks; None for all of them.
+
+    Raises NotFound, NoNodes, InvalidTarget.
+    """
+    if target == Target():
+        return None
+    if target == Target(identities=target.identities) and all(
+        map(NODE_ID.match, target.identities)
+    ):
+        return [NodeId(name) for name in target.identities]
+    desk.job(job, org=org)
+    with desk.database.reading() as connection:
+        names = set(nodes_of(connection, job))
+        nodes = [node for node in list_nodes(connection, org) if node.identity in names]
+    return pick(target, nodes)
+
+
+async def _wish(request: Request, kind: type[W]) -> W:
+    """The body; none at all is an empty one."""
+    if "content-type" not in request.headers and not await request.body():
+        return decode_body(kind, b"{}")
+    return decode_body(kind, await read_body(request, kinds={JSON}))
+
+
+@router.post("/jobs/{job}/cancel", summary="Call a job off", openapi_extra=_takes(Cancel))
+async def cancel(
+    request: Request, response: Response, desk: AtDesk, caller: Operator, job: InJob
+) -> JobDocument:
+    """What has not begun never will; what runs is ended. Nodes that are away confirm later.
+
+    `force` does not wait for them. On a job that has ended it does nothing.
+    """
+    wish = await _wish(request, Cancel)
+    deed = Deed(desk=desk, caller=caller, job=job)
+    return await deed.do(response, wish.target, desk.control.verbs.cancel, force=wish.force)
+
+
+@router.delete("/jobs/{job}", summary="Call a job off")
+async def remove(response: Response, desk: AtDesk, caller: Operator, job: InJob) -> JobDocument:
+    """As `cancel`: what was accepted stays on record."""
+    deed = Deed(desk=desk, caller=caller, job=job)
+    return await deed.do(response, Target(), desk.control.verbs.cancel)
+
+
+@router.post("/jobs/{job}/hold", summary="Set a job aside", openapi_extra=_takes(Choice))
+async def hold(
+    request: Request, response: Response, desk: AtDesk, caller: Operator, job: InJob
+) -> JobDocument:
+    """What has not begun does not begin until it is released."""
+    wish = await _wish(request, Choice)
+    deed = Deed(desk=desk, caller=caller, job=job)
+    return await deed.do(response, wish.target, desk.control.verbs.hold)
+
+
+@router.post("/jobs/{job}/release", summary="Let a held job go on", openapi_extra=_takes(Choice))
+async def release(
+    request: Request, response: Response, desk: AtDesk, caller: Operator, job: InJob
+) -> JobDocument:
+    """What was held goes on; nothing else is touched."""
+    wish = await _wish(request, Choice)
+    deed = Deed(desk=desk, caller=caller, job=job)
+    return await deed.do(response, wish.target, desk.control.verbs.release)
+
+
+@router.post("/jobs/{job}/resume", summary="Let what is paused go on", openapi_extra=_takes(Choice))
+async def resume(
+    request: Request, response: Response, desk: AtDesk, caller: Operator, job: InJob
+) -> JobDocument:
+    """Released if it was held, tried again if its node was lost."""
+    wish = await _wish(request, Choice)
+    deed = Deed(desk=desk, caller=caller, job=job)
+    return await deed.do(response, wish.target, desk.control.verbs.resume)
+
+
+@router.post(
+    "/jobs/{job}/resolve",
+    summary="Say what came of it",
+    openapi_extra=_takes(Verdict, required=True),
+)
+async def resolve(
+    request: Request, response: Response, desk: AtDesk, caller: Operator, job: InJob
+) -> JobDocument:
+    """Of runs that wait for a person, such as those of a node that was lost."""
+    wish = await _wish(request, Verdict)
+    deed = Deed(desk=desk, caller=caller, job=job)
+    outcome = State(wish.outcome)
+    return await deed.do(response, wish.target, desk.control.verbs.resolve, outcome=outcome)
+
+
+@router.post(
+    "/jobs/{job}/retry",
+    summary="Try again what went wrong",
+    openapi_extra=_takes(Again),
+    responses=_NEW,
+)
+async def retry(
+    request: Request, response: Response, desk: AtDesk, caller: Operator, job: InJob
+) -> JobDocument:
+    """Of a live job, what waits for a person or for its next attempt: now, in the same job.
+
+    Of a job that has ended, a new one on the nodes where it did not succeed.
+    """
+    wish = await _wish(request, Again)
+    deed = Deed(desk=desk, caller=caller, job=job)
+    found = await run_in_threadpool(desk.job, job, org=caller.org)
+    if not found.state.is_terminal:
+        return await deed.do(response, wish.target, desk.control.verbs.retry)
+    if wish.target != Target():
+        raise InvalidBody("an ended job is tried again wherever it failed", field="target")
+    return await _again(deed, response, wish, failed=True)
+
+
+@router.post(
+    "/jobs/{job}/rerun",
+    summary="Ask for the same once more",
+    status_code=HTTPStatus.ACCEPTED,
+    openapi_extra=_takes(Again),
+    responses=_BEFORE | _NEW,
+)
+async def rerun(
+    request: Request, response: Response, desk: AtDesk, caller: Operator, job: InJob
+) -> JobDocument:
+    """A new job of the same request, at once and on all its nodes; signed by the server."""
+    wish = await _wish(request, Again)
+    if wish.target != Target():
+        raise InvalidBody("a rerun is on the nodes of the job it repeats", field="target")
+    deed = Deed(desk=desk, caller=caller, job=job)
+    return await _again(deed, response, wish, failed=False)
+
+
+async def _again(deed: Deed, response: Response, wish: Again, *, failed: bool) -> JobDocument:
+    desk, caller = deed.desk, deed.caller
+
+    def ask() -> tuple[Submission, JobDocument]:
+        made = desk.control.rerun(
+            deed.job,
+            org=caller.org,
+            account=caller.name,
+            id=JobId(wish.id or str(uuid7())),
+            seal=lambda asked: desk.key.seal(encode(asked)),
+            failed=failed,
+        )
+        return made, document_of(desk, made.job)
+
+    made, document = await run_in_threadpool(ask)
+    response.status_code = HTTPStatus.ACCEPTED if made.created else HTTPStatus.OK
+    response.headers["Location"] = f"/api/v1/jobs/{made.job.id}"
+    tag(response, made.job)
+    return document
