@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetjobs.node.process import is_alive, signal_tree
+from fleetjobs.node.process import is_alive
 from tests.workbench import Desk
 
 
@@ -17,8 +17,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk = Desk(tmp_path)
     yield desk
     desk.close()
-    for run in desk.spool.runs():
-        signal_tree(None, f"FLEETJOBS_REQUEST={run.path / 'request.json'}", signal.SIGKILL)
+    end_below(tmp_path)
     for run in desk.spool.unsettled():
         program = run.program()
         holders = [run.holder(), program.holder if program else None]
@@ -26,3 +25,12 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
             if holder is not None and is_alive(holder):
                 with suppress(ProcessLookupError):
                     os.kill(holder.pid, signal.SIGKILL)
+
+
+def end_below(root: Path) -> None:
+    """Kill whatever a program started that was called from there."""
+    mark = f"FLEETJOBS_REQUEST={root}/".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in environment.read_bytes():
+                os.kill(int(environment.parent.name), signal.SIGKILL)

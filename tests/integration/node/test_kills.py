@@ -2,14 +2,16 @@
 
 import os
 import signal
+from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from fleetjobs.crashpoints import CrashPoint
-from fleetjobs.node.process import birth, is_alive
+from fleetjobs.node.process import birth, holder, is_alive
 from fleetjobs.spool.attempts import Holder, RunDirectory
 from fleetjobs.states import Reason, State
-from tests.workbench import Desk, wait_for
+from tests.workbench import Desk, now, wait_for
 
 OK = 'echo \'{"data": {"ok": 1}}\' > "$FLEETJOBS_REPLY"'
 
@@ -252,3 +254,29 @@ def test_a_claim_of_another_boot_is_dead_whatever_pid_it_names(desk: Desk) -> No
     desk.open()
 
     assert desk.reply(run).reason is Reason.INTERRUPTED
+
+
+@pytest.mark.spec("S1-31")
+@pytest.mark.spec("F4")
+def test_after_a_reboot_everything_that_ran_is_interrupted(
+    desk: Desk,
+) -> None:
+    """The kernel has another boot id, and other processes have the pids; none of them is ours."""
+    run = started(desk)
+    waiting = desk.accept(not_before=now() + timedelta(hours=1))
+    desk.close()
+    kill_runner(run)
+    kill_program(run)
+    bystander = holder(os.getpid())
+    run.take_over(replace(bystander, boot="the boot before"))
+    program = run.program()
+    assert program is not None
+    run.announce(replace(program, holder=replace(bystander, boot="the boot before")))
+
+    desk.open()
+    reply = desk.reply(run)
+
+    assert (reply.state, reply.reason) == (State.FAILED, Reason.INTERRUPTED)
+    assert not waiting.is_settled
+    assert desk.launcher.waiting == 1
+    assert marks(desk) == ["start"]

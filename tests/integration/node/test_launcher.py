@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from fleetjobs.messages import Stage
+from fleetjobs.messages import Reply, Stage, decode
+from fleetjobs.signing import peek
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 from fleetjobs.states import Reason, State
-from tests.workbench import Desk, make_key, now, seal_run
+from tests.workbench import Desk, make_key, now, seal_run, write_agent
 
 OK = 'echo \'{"data": {"ok": 1}}\' > "$FLEETJOBS_REPLY"'
 
@@ -193,3 +194,57 @@ def test_two_attempts_of_a_job_are_two_runs(desk: Desk) -> None:
     desk.reply(two)
 
     assert desk.marks.read_text() == "start\nstart\n"
+
+
+def test_of_an_action_no_more_are_at_work_than_it_declares(desk: Desk) -> None:
+    """Others go past those that wait."""
+    shell_that_waits(desk)
+    write_agent(desk.agents, "other", program=f"#!/bin/sh\n{OK}\n")
+    desk.limits["shell.do"] = 1
+
+    runs = [desk.accept() for _ in range(3)]
+    other = desk.accept(agent="other")
+
+    assert desk.reply(other).state is State.SUCCEEDED
+    assert [run.is_started() for run in runs] == [True, False, False]
+    (desk.root / "go").touch()
+    assert {desk.reply(run).state for run in runs} == {State.SUCCEEDED}
+
+
+def test_a_run_that_waits_for_a_slot_says_who_has_it(desk: Desk) -> None:
+    shell_that_waits(desk)
+    desk.limits["shell.do"] = 1
+    first = desk.accept()
+    desk.drive(first.is_started)
+
+    second = desk.accept()
+    desk.drive(lambda: desk.sent)
+
+    (told,) = [decode(Reply, peek(sealed)) for sealed in desk.sent]
+    assert (told.job, told.stage, told.blocked_by) == (
+        second.key.job,
+        Stage.ACCEPTED,
+        first.key.job,
+    )
+
+
+def test_a_run_that_waits_for_its_time_blames_nobody(desk: Desk) -> None:
+    shell_that_waits(desk)
+    desk.limits["shell.do"] = 1
+    desk.drive(desk.accept().is_started)
+
+    desk.accept(not_before=now() + timedelta(hours=1))
+    third = desk.accept()
+    desk.drive(lambda: desk.sent)
+
+    assert [decode(Reply, peek(sealed)).job for sealed in desk.sent] == [third.key.job]
+
+
+@pytest.mark.spec("S1-17")
+def test_an_action_that_asks_for_a_delay_ends_its_attempt_with_it(desk: Desk) -> None:
+    desk.shell('echo \'{"statuscode": 1, "delay_s": 30}\' > "$FLEETJOBS_REPLY"')
+
+    reply = desk.do()
+
+    assert (reply.state, reply.delay_s) == (State.FAILED, 30)
+    desk.drive(lambda: desk.launcher.waiting == desk.launcher.running == 0)
