@@ -1,5 +1,6 @@
 """Live: what the nodes of a job have on their disks, asked of them now."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -16,7 +17,9 @@ from fleetjobs.api.problems import RESPONSES
 from fleetjobs.errors import NotFound
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Answer, RunReport, Stage
+from fleetjobs.nodes import is_alive
 from fleetjobs.states import State
+from fleetjobs.store.nodes import list_nodes
 from fleetjobs.store.runs import nodes_of
 
 router = APIRouter(tags=["runs"], responses=RESPONSES, dependencies=[Depends(clean_query)])
@@ -87,22 +90,31 @@ class LiveDocument(BaseModel):
 async def live(
     desk: AtDesk, caller: Caller, job: InJob, query: Annotated[LiveQuery, Query()]
 ) -> LiveDocument:
-    """Asks the nodes themselves, and names those that did not answer in time."""
+    """Asks the nodes themselves, and names those that did not answer in time.
+
+    Those that were not heard of lately are asked too, and not waited for.
+    """
     within = min(query.timeout, WAIT_MAX_S)
-    nodes, ids = await run_in_threadpool(_ask, desk, job, caller.org, query.node, within)
-    said = await answers(desk, ids, org=caller.org, within=within)
+    asked = await run_in_threadpool(_ask, desk, job, caller.org, query.node, within)
+    said = await answers(desk, asked.ids, org=caller.org, within=within, away=asked.away)
     answered = [answer for _, answer in sorted(said.items()) if answer is not None]
     return LiveDocument(
         job=job,
         items=[NodeAnswer.of(answer) for answer in answered],
-        silent=[node for node in nodes if said.get(node) is None],
+        silent=[node for node in asked.nodes if said.get(node) is None],
     )
 
 
-def _ask(
-    desk: Desk, job: JobId, org: str, wanted: list[str], within: float
-) -> tuple[list[NodeId], list[str]]:
-    """The nodes, and the questions that were put to them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was put to whom."""
+
+    nodes: list[NodeId]
+    ids: list[str]  # of the questions
+    away: set[NodeId]  # those of the nodes that were not heard of lately
+
+
+def _ask(desk: Desk, job: JobId, org: str, wanted: list[str], within: float) -> Asked:
     desk.job(job, org=org)
     with desk.database.reading() as connection:
         nodes = nodes_of(connection, job)
@@ -116,4 +128,11 @@ def _ask(
             field="node",
         )
     patience = timedelta(seconds=max(within, 1.0))
-    return nodes, desk.control.questions.ask_runs(nodes, org=org, job=job, within=patience)
+    with desk.database.reading() as connection:
+        known = list_nodes(connection, org, identities=nodes, with_facts=False)
+    now = desk.clock()
+    return Asked(
+        nodes=nodes,
+        ids=desk.control.questions.ask_runs(nodes, org=org, job=job, within=patience),
+        away=set(nodes) - {node.identity for node in known if is_alive(node, now)},
+    )

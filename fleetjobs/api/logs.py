@@ -44,7 +44,7 @@ _LOG: dict[int | str, dict[str, Any]] = {
         "offset, and at last `end`.",
         "content": {
             BYTES: {"schema": {"type": "string", "format": "binary"}},
-            EVENT_STREAM: {"schema": {"type": "string"}},
+            EVENT_STREAM: {},
         },
         "headers": {
             "X-Log-Size": {"description": "bytes the run wrote", "schema": {"type": "integer"}},
