@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from fleetjobs.errors import Fault
+from fleetjobs.errors import Fault, SpoolFull
 from fleetjobs.messages import Delivery, decode
 from fleetjobs.signing import peek
 from fleetjobs.spool.attempts import RunDirectory
@@ -71,7 +71,11 @@ class Pruner:
         return found
 
     def _remove(self, run: RunDirectory, now: datetime) -> None:
-        self.gone.add(run.key, until=_last_moment(run) or now + FRESH)
+        try:
+            self.gone.add(run.key, until=_last_moment(run) or now + FRESH)
+        except SpoolFull:
+            _strip(run)  # makes the room to remember it the next time
+            raise
         self.spool.remove(run)
         self.spool.fences.forget(run.key)
 
@@ -80,6 +84,12 @@ class Pruner:
         for key, at in self.spool.fences.written():
             if now - at > FRESH and self.spool.find(key) is None:
                 self.spool.fences.forget(key)
+
+
+def _strip(run: RunDirectory) -> None:
+    """Remove what the run has written, and keep what it was and came to."""
+    for name in ("stdout", "stderr", "progress", "reply.json"):
+        (run.path / name).unlink(missing_ok=True)
 
 
 def _last_moment(run: RunDirectory) -> datetime | None:

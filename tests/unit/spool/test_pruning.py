@@ -5,6 +5,7 @@ from time import monotonic
 
 import pytest
 
+from fleetjobs.errors import SpoolFull
 from fleetjobs.messages import Stage, Verb
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 from fleetjobs.spool.fences import Fence
@@ -120,6 +121,24 @@ def test_of_too_much_the_oldest_goes_first(tmp_path: Path) -> None:
     assert bench.pruner.step() == 2
 
     assert [bench.spool.find(run.key) is not None for run in runs] == [False, False, True, True]
+
+
+@pytest.mark.spec("F5")
+def test_on_a_full_disk_logs_go_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To remember a run takes room, and nothing may be removed that is not remembered."""
+
+    def full(*_: object, **__: object) -> None:
+        raise SpoolFull("no space left")
+
+    run = bench.end(bench.add())
+    bench.clock.forward(timedelta(days=8))
+    monkeypatch.setattr(bench.gone, "add", full)
+
+    with pytest.raises(SpoolFull):
+        bench.pruner.step()
+
+    assert run.final() == "final"
+    assert not (run.path / "stdout").exists()
 
 
 def test_the_fence_of_what_never_came_goes_when_it_cannot_come_any_more(bench: Bench) -> None:
