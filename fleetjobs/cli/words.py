@@ -5,6 +5,7 @@ from typing import Any
 
 import rich_click as click
 
+from fleetjobs.errors import InvalidTime
 from fleetjobs.times import UNITS, read_duration
 
 
@@ -19,14 +20,14 @@ class Duration(click.ParamType[timedelta]):
         """Read it, or say what a duration looks like."""
         if isinstance(value, timedelta):
             return value
-        duration = read_duration(value)
-        if duration is None:
-            self.fail(f"{value!r} is no duration; write 30s, 5m, 2h or 1d", param, ctx)
-        return duration
+        try:
+            return read_duration(value)
+        except InvalidTime as error:
+            self.fail(str(error), param, ctx)
 
 
 class Moment(click.ParamType[datetime]):
-    """A moment, or a duration from now; its values are aware, in UTC."""
+    """A moment, or how long ago it was: 2h; its values are aware, in UTC."""
 
     name = "time"
 
@@ -36,15 +37,16 @@ class Moment(click.ParamType[datetime]):
         """Read it, or say what a moment looks like. Without a zone it is a local time."""
         if isinstance(value, datetime):
             return value
-        duration = read_duration(value.removeprefix("+"))
         try:
-            if duration is not None:
-                return datetime.now(UTC) + duration
+            return datetime.now(UTC) - read_duration(value)
+        except InvalidTime:
+            pass  # it is no duration: a time, then
+        try:
             return datetime.fromisoformat(value.strip()).astimezone(UTC)
         except (ValueError, OverflowError, OSError):
             self.fail(
                 f"{value!r} is no time; write '2026-12-01 04:00' (local), 2026-12-01T04:00:00Z, "
-                "or +2h",
+                "or 2h for two hours ago",
                 param,
                 ctx,
             )
