@@ -34,6 +34,22 @@ from fleetjobs.signing import SigningKey
 from fleetjobs.store.database import Database
 
 ROOT = "/api/v1"
+ROUTERS = (  # in the order in which the reference shows them
+    jobs.router,
+    edits.router,
+    verbs.router,
+    runs.router,
+    logs.router,
+    live.router,
+    events.router,
+    attention.router,
+    nodes.router,
+    agents.router,
+    coordinator.router,
+    status.router,
+    status.probes,
+    reference.router,
+)
 OPEN = ("/healthz", "/readyz")  #: paths below ROOT that need no token
 
 _DESCRIPTION = """Run and schedule actions on whole fleets of machines.
@@ -75,22 +91,7 @@ def make_app(
         generate_unique_id_function=lambda route: f"{route.tags[0]}_{route.name}",
     )
     app.state.desk = desk
-    for router in (
-        jobs.router,
-        edits.router,
-        verbs.router,
-        runs.router,
-        logs.router,
-        live.router,
-        events.router,
-        attention.router,
-        nodes.router,
-        agents.router,
-        coordinator.router,
-        status.router,
-        status.probes,
-        reference.router,
-    ):
+    for router in ROUTERS:
         app.include_router(router, prefix=ROOT)
     answer_with_problems(app)
     app.add_middleware(Manners)

@@ -8,7 +8,7 @@ from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.options import json_option
-from fleetjobs.cli.screen import stderr, stdout
+from fleetjobs.cli.screen import Screen, stderr, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import ago
 
@@ -62,6 +62,11 @@ def list_(*, as_json: bool) -> int:
         for item in items
     ]
     draw(screen, columns, rows)
+    _say_what_to_do(screen)
+    return Exit.OK
+
+
+def _say_what_to_do(screen: Screen) -> None:
     screen.write()
     screen.write("A node that comes back settles its runs by itself. Else, for each:")
     for verb, about in (
@@ -70,4 +75,3 @@ def list_(*, as_json: bool) -> int:
         ("cancel JOB", "call it off"),
     ):
         screen.write(f"   {program()} job {verb:<34}  {about}")
-    return Exit.OK

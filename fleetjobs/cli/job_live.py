@@ -3,7 +3,7 @@
 from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.exits import Exit
-from fleetjobs.cli.screen import line, stdout
+from fleetjobs.cli.screen import Screen, line, stdout
 from fleetjobs.cli.words import local
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
@@ -16,6 +16,19 @@ def show_live(asked: Fleet, job: Document, node: str | None, *, as_json: bool) -
     if as_json:
         screen.write(in_json({**job, "live": found["items"], "silent": found["silent"]}))
         return _exit(found)
+    _table(screen, found)
+    for item in found["items"]:
+        if item["error"]:
+            screen.write(f"{line(item['node'])}: {line(item['error'])}")
+        elif not item["runs"]:
+            screen.write(f"{line(item['node'])} has nothing of it.")
+    if found["silent"]:
+        names = ", ".join(line(name) for name in found["silent"])
+        screen.write(screen.paint(f"Did not answer: {names}", "yellow"))
+    return _exit(found)
+
+
+def _table(screen: Screen, found: Document) -> None:
     columns = [
         Column("node", "bold"),
         Column("attempt", right=True),
@@ -44,15 +57,6 @@ def show_live(asked: Fleet, job: Document, node: str | None, *, as_json: bool) -
     ]
     if rows:
         draw(screen, columns, rows)
-    for item in found["items"]:
-        if item["error"]:
-            screen.write(f"{line(item['node'])}: {line(item['error'])}")
-        elif not item["runs"]:
-            screen.write(f"{line(item['node'])} has nothing of it.")
-    if found["silent"]:
-        names = ", ".join(line(name) for name in found["silent"])
-        screen.write(screen.paint(f"Did not answer: {names}", "yellow"))
-    return _exit(found)
 
 
 def _exit(found: Document) -> Exit:

@@ -15,7 +15,16 @@ from tests.fake_fleet import FakeNode, ok
 from tests.fake_http import TOKEN
 from tests.fake_server import FakeServer
 
-HEAVY = ("celery", "sqlalchemy", "kombu", "fastapi", "starlette", "pydantic", "uvicorn")
+HEAVY = (
+    "celery",
+    "dateparser",
+    "sqlalchemy",
+    "kombu",
+    "fastapi",
+    "starlette",
+    "pydantic",
+    "uvicorn",
+)
 
 
 @pytest.fixture
@@ -42,7 +51,15 @@ def imported(*args: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "args",
-    [("--help",), ("rpc", "--help"), ("job", "list"), ("node", "list"), ("rpc", "rpcutil", "ping")],
+    [
+        ("--help",),
+        ("rpc", "--help"),
+        ("job", "list"),
+        ("job", "cancel", "--help"),
+        ("node", "list"),
+        ("rpc", "rpcutil", "ping"),
+        ("submit", "rpcutil", "ping", "--at", "+2h"),
+    ],
 )
 def test_nothing_heavy_is_imported(server: FakeServer, args: tuple[str, ...]) -> None:
     assert server.url
