@@ -46,10 +46,22 @@ def job() -> None:
 @click.option("--action", metavar="ACTION", help="Jobs of that action.")
 @click.option("--caller", metavar="ACCOUNT", help="Jobs of that account; `me`: your own.")
 @click.option("--node", metavar="NODE", shell_complete=node_names, help="Jobs on that node.")
-@click.option("--since", type=Moment(), metavar="TIME", help="Asked for at that time or later.")
-@click.option("--until", type=Moment(), metavar="TIME", help="Asked for before that time.")
+@click.option(
+    "--since",
+    type=Moment(past=True),
+    metavar="TIME",
+    help="Asked for at that time or later: '2026-12-01 04:00', or 2h for two hours ago.",
+)
+@click.option("--until", type=Moment(past=True), metavar="TIME", help="Asked for before that time.")
 @click.option("--attention", is_flag=True, help="Jobs that wait for a person.")
-@click.option("-n", "--limit", type=click.IntRange(1), default=25, help="How many; 25 by default.")
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(1),
+    default=25,
+    metavar="N",
+    help="How many; 25 by default.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Only their ids.")
 @_JSON
 def list_(*, states: tuple[str, ...], limit: int, quiet: bool, as_json: bool, **given: Any) -> int:

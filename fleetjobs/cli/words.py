@@ -1,23 +1,12 @@
 """Words of the command line that are neither text nor number: durations and moments."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import rich_click as click
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"\A(\d{1,9}(?:\.\d{1,6})?)\s*(s|m|h|d|w)?\Z")
-LONGEST = timedelta(days=3650)
-
-
-def read_duration(text: str) -> timedelta | None:
-    """A duration such as 30, 30s, 5m, 2h or 1d; None if it is none."""
-    found = _DURATION.match(text.strip().lower())
-    if not found:
-        return None
-    duration = timedelta(seconds=float(found[1]) * UNITS[found[2] or "s"])
-    return duration if duration <= LONGEST else None
+from fleetjobs.client.moments import UNITS, read_duration, read_moment
+from fleetjobs.errors import InvalidTime
 
 
 class Duration(click.ParamType[timedelta]):
@@ -31,16 +20,20 @@ class Duration(click.ParamType[timedelta]):
         """Read it, or say what a duration looks like."""
         if isinstance(value, timedelta):
             return value
-        duration = read_duration(value)
-        if duration is None:
-            self.fail(f"{value!r} is no duration; write 30s, 5m, 2h or 1d", param, ctx)
-        return duration
+        try:
+            return read_duration(value)
+        except InvalidTime as error:
+            self.fail(str(error), param, ctx)
 
 
 class Moment(click.ParamType[datetime]):
-    """A moment, or a duration from now; its values are aware, in UTC."""
+    """A moment, or a duration from now on; its values are aware, in UTC."""
 
     name = "time"
+
+    def __init__(self, *, past: bool = False) -> None:
+        """With `past` a duration counts back from now: 2h is two hours ago."""
+        self._past = past
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -48,18 +41,15 @@ class Moment(click.ParamType[datetime]):
         """Read it, or say what a moment looks like. Without a zone it is a local time."""
         if isinstance(value, datetime):
             return value
-        duration = read_duration(value.removeprefix("+"))
+        now = datetime.now(UTC)
         try:
-            if duration is not None:
-                return datetime.now(UTC) + duration
-            return datetime.fromisoformat(value.strip()).astimezone(UTC)
-        except (ValueError, OverflowError, OSError):
-            self.fail(
-                f"{value!r} is no time; write '2026-12-01 04:00' (local), 2026-12-01T04:00:00Z, "
-                "or +2h",
-                param,
-                ctx,
-            )
+            try:
+                duration = read_duration(value)
+            except InvalidTime:
+                return read_moment(value, now)
+            return now - duration if self._past else now + duration
+        except InvalidTime as error:
+            self.fail(str(error), param, ctx)
 
 
 def ago(then: str | None, now: datetime) -> str:

@@ -28,6 +28,9 @@ class Job:
         seen = self.document
         return f"<Job {self.id} {seen['agent']}.{seen['action']} {seen['state']}>"
 
+    def __str__(self) -> str:
+        return self.id
+
     @property
     def id(self) -> JobId:
         """Its global name."""

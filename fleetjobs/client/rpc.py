@@ -15,9 +15,13 @@ from typing import Any
 from fleetjobs.client.asking import Call, aim, deadline_of, fetch_interface, submit, utc_now
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.jobs import Job, Replies
-from fleetjobs.errors import Fault
+from fleetjobs.client.moments import read_moment
+from fleetjobs.errors import Fault, InvalidTime
 from fleetjobs.interfaces import Action, Interface
 from fleetjobs.targets import Target, make_target
+
+SCHEDULE = "schedule"  #: a keyword of every action that does not have it itself
+BACKGROUND = "background"  #: its value for: at once, but do not wait
 
 
 class RpcClient:
@@ -68,6 +72,14 @@ class RpcClient:
         """The action of that name, also one named like a method: `client.action("submit")()`."""
         return BoundAction(self, name)
 
+    def schedule(self, *, at: datetime | str | None = None) -> "Schedule":
+        """The actions, to be asked for and not waited for: `client.schedule(at=…).status()`.
+
+        `at`: not before then; an aware datetime, or a text such as `2026-12-01 04:00` (local) or
+        `+2h`; None: at once, in the background. Raises InvalidTime.
+        """
+        return Schedule(self, self._moment(at))
+
     def submit(
         self,
         action: str,
@@ -84,9 +96,8 @@ class RpcClient:
         Raises UnknownAction, MissingInput, InvalidInput, NoNodes, Denied and what else refuses it;
         then there is no job.
         """
-        declared = self.interface.action(action)
         data = {**(inputs or {}), **more}
-        declared.check(data)
+        self.interface.action(action).check(data)
         call = Call(
             agent=self._agent,
             action=action,
@@ -104,6 +115,37 @@ class RpcClient:
             return job.replies(deadline_of(declared.timeout), skip_silent=True)
         return job.replies(self._timeout)
 
+    def _later(self, action: str, inputs: Mapping[str, Any], at: datetime | str | None) -> Job:
+        return self.submit(action, inputs=inputs, not_before=self._moment(at))
+
+    def _moment(self, at: datetime | str | None) -> datetime | None:
+        if at is None or at == BACKGROUND:
+            return None
+        if isinstance(at, str):
+            return read_moment(at, self._clock())
+        if at.tzinfo is None:
+            raise InvalidTime(f"{at} has no zone; use an aware datetime")
+        return at
+
+
+class Schedule:
+    """An agent's actions, to be done later: each gives the job, and does not wait for it."""
+
+    def __init__(self, client: RpcClient, at: datetime | None) -> None:
+        """For that time; None: at once."""
+        self._client = client
+        self._at = at
+
+    def __getattr__(self, name: str) -> Callable[..., Job]:
+        """The action of that name; whether there is one is seen when it is called."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self.action(name)
+
+    def action(self, name: str) -> Callable[..., Job]:
+        """The action of that name, also one named `action`."""
+        return lambda **inputs: self._client._later(name, inputs, self._at)  # noqa: SLF001  its half
+
 
 class BoundAction:
     """One action, ready to be called."""
@@ -116,9 +158,17 @@ class BoundAction:
     def __repr__(self) -> str:
         return f"<BoundAction {self._name} of {self._client!r}>"
 
-    def __call__(self, **inputs: Any) -> Replies:
-        """Ask for it now; gives the replies as they come. Raises what `submit` raises."""
-        return self._client._call(self._name, inputs)  # noqa: SLF001  the other half of one class
+    def __call__(self, **inputs: Any) -> Any:
+        """Ask for it now; gives the replies as they come. Raises what `submit` raises.
+
+        With `schedule="background"`, or a time, it gives the job instead and does not wait, as
+        SimpleRPC's queue was to do; unless the action itself has an input of that name.
+        """
+        client = self._client
+        if SCHEDULE in inputs and SCHEDULE not in client.interface.action(self._name).inputs:
+            at = inputs.pop(SCHEDULE)
+            return client._later(self._name, inputs, at)  # noqa: SLF001  two halves of one class
+        return client._call(self._name, inputs)  # noqa: SLF001
 
 
 def rpcclient(  # noqa: PLR0913  every way of naming nodes that SimpleRPC has, all optional
