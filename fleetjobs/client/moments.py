@@ -7,7 +7,7 @@ from fleetjobs.errors import InvalidTime
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 LONGEST = timedelta(days=3650)
-_DURATION = re.compile(r"\A(\d{1,9}(?:\.\d{1,6})?)\s*(s|m|h|d|w)?\Z")
+_DURATION = re.compile(r"\A([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(s|m|h|d|w)?\Z")
 
 
 def read_duration(text: str) -> timedelta:
