@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from fleetjobs.node.process import group_is_alive, is_alive, signal_all
+from fleetjobs.node.process import group_is_alive, is_alive, marked, signal_all
 from fleetjobs.node.streams import Stream, Streams
 from fleetjobs.spool.attempts import Holder, Program
 
@@ -83,9 +83,19 @@ class Attendance:
                 return False
             self._signal(signal.SIGTERM)
             self._until(selector, time.monotonic() + self.grace_s, whole_group=True)
-            self._signal(signal.SIGKILL)
-            self._until(selector, time.monotonic() + self.grace_s)  # the kernel may need a while
+            self._kill(selector, time.monotonic() + self.grace_s)
         return True
+
+    def _kill(self, selector: selectors.BaseSelector, deadline: float) -> None:
+        """Until nobody is left: who was just being forked is missed by a single look.
+
+        The kernel may need a while, and never ends a process that hangs in it; so not for ever.
+        """
+        while time.monotonic() < deadline:
+            self._signal(signal.SIGKILL)
+            pause = min(deadline, time.monotonic() + _LOOK_S)
+            if self._until(selector, pause, whole_group=True) and not marked(self.mark):
+                return
 
     def _signal(self, number: int) -> None:
         signal_all(self.watched.leader, self.mark, number)
