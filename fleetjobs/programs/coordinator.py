@@ -2,7 +2,7 @@
 
     python -m fleetjobs.programs.coordinator [--config FILE]
 
-Settings: `programs.settings.CoordinatorSettings`, from the file and FLEETJOBS_* variables.
+Settings: `programs.settings.CoordinatorSettings`, from the file and FLEETJOBS_COORDINATOR_* variables.
 """
 
 import argparse

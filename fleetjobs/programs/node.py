@@ -2,7 +2,7 @@
 
     python -m fleetjobs.programs.node [--config FILE]
 
-Settings: `programs.settings.NodeSettings`, from the file and FLEETJOBS_* variables.
+Settings: `programs.settings.NodeSettings`, from the file and FLEETJOBS_NODE_* variables.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python -m fleetjobs.programs.server [--config FILE]
 
-Settings: `programs.settings.ServerSettings`, from the file and FLEETJOBS_* variables.
+Settings: `programs.settings.ServerSettings`, from the file and FLEETJOBS_SERVER_* variables.
 """
 
 import argparse
