@@ -96,8 +96,8 @@ class Caller:
 
     def _post(self, call: Call) -> bool:
         """Whether the server has accepted it by now."""
-        if call.accepted:
-            return True
+        if call.accepted or self.fleet.server.is_paused:  # it would be waited for
+            return call.accepted
         transport = self.fleet.client().transport
         try:
             transport.post("jobs", body=call.sealed.encode(), content_type=JOSE)
