@@ -82,6 +82,10 @@ class History:
         calls = [self.caller.ask() for _ in range(self._random.randint(5, 20))]
         return f"{len(calls)} jobs"
 
+    def ask_inline(self) -> str:
+        """A query, answered by the workers themselves."""
+        return self.caller.ask_inline().job[-6:]
+
     def kill_part(self) -> str:
         """SIGKILL to one program."""
         part = self._pick([part for part in self._parts() if part.is_alive])
@@ -192,6 +196,7 @@ class History:
 STEPS: dict[Callable[[History], str], int] = {
     History.submit: 30,
     History.submit_many: 4,
+    History.ask_inline: 5,
     History.let_pass: 20,
     History.restart: 14,
     History.resume: 6,
@@ -205,4 +210,11 @@ STEPS: dict[Callable[[History], str], int] = {
     History.bounce_broker: 1,
     History.bounce_database: 1,
 }
-HARMLESS = {History.submit, History.submit_many, History.let_pass, History.restart, History.resume}
+HARMLESS = {
+    History.submit,
+    History.submit_many,
+    History.ask_inline,
+    History.let_pass,
+    History.restart,
+    History.resume,
+}

@@ -148,6 +148,23 @@ def test_what_is_stale_or_denied_by_the_node_itself_does_not_begin(
     assert violations(caller) == []
 
 
+@pytest.mark.spec("F19", "I5")
+def test_rights_that_are_revoked_after_acceptance_are_gone(fleet: Fleet, caller: Caller) -> None:
+    """The node asks its own policy when the request arrives, not when it was made."""
+    policy = fleet.premises.root / "policy.toml"
+    before = policy.read_text()
+    fleet.worker(NODE).kill()
+    call = caller.submit(NODE)
+
+    policy.write_text(before.replace('agents = ["*"]', 'agents = ["rpcutil"]'))
+    fleet.worker(NODE).start()
+    caller.wait(call)
+    policy.write_text(before)
+
+    assert [run["reason"] for run in caller.runs(call)] == [Reason.DENIED]
+    assert violations(caller) == []
+
+
 @pytest.mark.spec("F10", "I3")
 @pytest.mark.parametrize("is_down", [False, True])
 def test_a_message_delivered_many_times_begins_once(

@@ -7,7 +7,7 @@ import pytest
 
 from fleetjobs.crashpoints import CrashPoint
 from fleetjobs.spool.attempts import RunDirectory
-from fleetjobs.states import State
+from fleetjobs.states import Reason, State
 from tests.faults.caller import Call, Caller
 from tests.faults.checker import violations
 from tests.faults.fleet import Fleet
@@ -59,6 +59,22 @@ def test_a_runner_killed_at_any_step_begins_its_action_at_most_once(
     caller.wait(call)
 
     assert caller.states(call) == {state}
+    assert violations(caller) == []
+
+
+@pytest.mark.spec("F1", "I1", "I3")
+def test_an_inline_action_whose_worker_was_killed_has_an_end(fleet: Fleet, caller: Caller) -> None:
+    """It was written down as begun, so it is not begun again; nobody knows how far it came."""
+    worker = fleet.worker(NODE)
+    worker.restart("after_seen")
+
+    call = caller.ask_inline(NODE)
+    worker.blow()
+    worker.bury()
+    worker.start()
+    caller.wait(call)
+
+    assert [run["reason"] for run in caller.runs(call)] == [Reason.INTERRUPTED]
     assert violations(caller) == []
 
 
