@@ -6,6 +6,7 @@ from fleetjobs.states import State
 from tests.faults.caller import Call, Caller
 from tests.faults.checker import violations
 from tests.faults.fleet import Fleet
+from tests.faults.locking import locked
 from tests.faults.oracle import END, START, read_marks
 from tests.faults.wiping import lose_disk
 from tests.processes import wait_for
@@ -100,6 +101,35 @@ def test_without_a_database_nothing_is_accepted(fleet: Fleet, caller: Caller) ->
 
     assert not call.accepted
     database.start()
+    assert violations(caller) == []
+
+
+@pytest.mark.spec("F9", "I1", "I2")
+def test_a_database_that_others_have_locked_is_waited_for(fleet: Fleet, caller: Caller) -> None:
+    """Jobs end meanwhile, and their replies are kept by node or broker until they can be noted."""
+    calls = [caller.submit(seconds=seconds) for seconds in (0.5, 1.0, 1.5)]
+    wait_for(lambda: START in words(fleet, calls[-1]), within=30.0)
+
+    with locked(fleet):
+        wait_for(lambda: all(words(fleet, call).count(END) == 2 for call in calls), within=30.0)
+    caller.wait()
+
+    assert [caller.states(call) for call in calls] == [{State.SUCCEEDED}] * 3
+    assert violations(caller) == []
+
+
+@pytest.mark.spec("F13", "I1", "I12")
+def test_a_herd_of_workers_with_work_for_all_of_them_comes_back(
+    fleet: Fleet, caller: Caller
+) -> None:
+    for node in fleet.nodes:
+        fleet.worker(node).kill()
+    calls = [caller.submit() for _ in range(50)]
+
+    fleet.heal()
+    caller.wait()
+
+    assert [caller.states(call) for call in calls] == [{State.SUCCEEDED}] * 50
     assert violations(caller) == []
 
 
