@@ -2,7 +2,8 @@
 
     python -m fleetjobs.programs.coordinator [--config FILE]
 
-Settings: `programs.settings.CoordinatorSettings`, from the file and FLEETJOBS_COORDINATOR_* variables.
+Settings: `programs.settings.CoordinatorSettings`, from the file and variables
+FLEETJOBS_COORDINATOR_*.
 """
 
 import argparse

@@ -2,7 +2,8 @@
 
     python -m fleetjobs.programs.node [--config FILE]
 
-Settings: `programs.settings.NodeSettings`, from the file and FLEETJOBS_NODE_* variables.
+Settings: `programs.settings.NodeSettings`, from the file and variables
+FLEETJOBS_NODE_*.
 """
 
 import argparse
