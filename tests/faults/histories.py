@@ -19,8 +19,10 @@ from tests.faults.caller import Call, Caller
 from tests.faults.checker import Checker
 from tests.faults.fleet import PROGRAM, RUNNER, Fleet, at_work
 from tests.faults.forger import Forger
+from tests.faults.locking import BUSY, locked
 from tests.faults.oracle import read_marks
 from tests.faults.parts import Part
+from tests.faults.wiping import lose_disk
 from tests.processes import wait_for
 
 PAUSE_S = 2.0  #: the longest that a history waits for something to happen
@@ -146,6 +148,17 @@ class History:
         self.fleet.broker.start()
         return "at once"
 
+    def empty_broker(self) -> str:
+        """Kill the broker, and start it on an empty disk."""
+        lose_disk(self.fleet.broker)
+        return "at once"
+
+    def lock_database(self) -> str:
+        """Somebody else has the database locked for a while."""
+        with suppress(*BUSY), locked(self.fleet):
+            return f"for {self.let_pass()}"
+        return ""
+
     def bounce_database(self) -> str:
         """Kill the database, and start it; SQLite cannot be killed."""
         database = self.fleet.database
@@ -208,6 +221,8 @@ STEPS: dict[Callable[[History], str], int] = {
     History.kill_host: 2,
     History.duplicate: 4,
     History.bounce_broker: 1,
+    History.empty_broker: 1,
+    History.lock_database: 1,
     History.bounce_database: 1,
 }
 HARMLESS = {

@@ -8,10 +8,15 @@ import psycopg
 
 from tests.faults.fleet import Fleet
 
+BUSY = (sqlite3.OperationalError, psycopg.OperationalError)
+
 
 @contextmanager
 def locked(fleet: Fleet) -> Iterator[None]:
-    """No program can write meanwhile; on PostgreSQL none can read runs either."""
+    """No program can write meanwhile; on PostgreSQL none can read runs either.
+
+    Raises BUSY if a program that is paused holds a lock itself.
+    """
     if fleet.database is None:
         path = fleet.premises.database_url.removeprefix("sqlite:///")
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -20,6 +25,7 @@ def locked(fleet: Fleet) -> Iterator[None]:
             connection.execute("ROLLBACK")
         return
     with psycopg.connect(fleet.database.url) as connection:
+        connection.execute("SET lock_timeout = '5s'")
         connection.execute("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE")
         yield
         connection.rollback()

@@ -11,7 +11,7 @@ from fleetjobs.states import Reason, State
 from tests.faults.caller import Call, Caller
 from tests.faults.checker import violations
 from tests.faults.fleet import Fleet
-from tests.faults.oracle import START, read_marks
+from tests.faults.oracle import START, Mark, read_marks
 from tests.processes import wait_for
 
 NODE = "node1"
@@ -172,7 +172,7 @@ def start_one(fleet: Fleet, caller: Caller) -> Call:
     return call
 
 
-def has_begun(call: Call, mark: object) -> bool:
+def has_begun(call: Call, mark: Mark) -> bool:
     return mark.attempt.job == call.job and mark.word == START
 
 
