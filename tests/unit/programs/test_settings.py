@@ -49,7 +49,7 @@ def test_settings_can_come_from_the_environment_alone() -> None:
         "FLEETJOBS_COORDINATOR_BROKER": "redis://localhost",
         "FLEETJOBS_COORDINATOR_DATABASE": "sqlite:////var/lib/fleetjobs/db",
         "FLEETJOBS_COORDINATOR_KEY": "/etc/fleetjobs/key.pem",
-        "FLEETJOBS_KEY": "/home/ada/key.pem",
+        "FLEETJOBS_KEY": "/keys/ada.pem",
     }
 
     settings = load_settings(CoordinatorSettings, None, environment)
