@@ -3,8 +3,9 @@ SHELL := bash
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 JOBS ?= logical
+MINUTES ?= 30
 
-.PHONY: help setup servers lint check test demo docs spec bench lock
+.PHONY: help setup servers lint check test soak demo docs spec bench lock
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -26,6 +27,9 @@ check: lint ## the gate of every commit: format, rules, types, floors, unit test
 
 test: setup servers ## set everything up and run all tests, on real brokers and databases
 	$(PYTEST) -n $(JOBS) tests
+
+soak: setup servers ## break fleets at random for MINUTES=30; SEED=n begins with that history
+	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 demo: setup ## start a fleet of three nodes and let it do something
 	@tools/demo

@@ -17,6 +17,7 @@ CrashPoint = Literal[
     "before_spool",  # receiver: believed and allowed, nothing on disk
     "after_spool",  # receiver: on disk, not acknowledged
     "after_ack",  # receiver: acknowledged, launcher not woken
+    "after_seen",  # receiver: an inline action is written down as begun, nothing was done
     "after_fence",  # receiver: an order is durable, nothing was done about it
     "after_fork",  # runner: forked, nothing claimed
     "after_claim",  # runner: the attempt is its own, no program yet

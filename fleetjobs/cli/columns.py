@@ -1,4 +1,8 @@
-"""Columns: tables of plain text, aligned; narrowed to fit a terminal, never when piped."""
+"""Columns: tables of plain text, aligned; made to fit a terminal, but whole when piped.
+
+On a narrow terminal long cells are shortened, then columns are left out from the right. The first
+column names its row, so that it can be copied: it is never shortened.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +10,8 @@ from dataclasses import dataclass
 from fleetjobs.cli.screen import Screen, cells, line, shorten
 
 GAP = "  "
-LEAST = 8  #: columns that a narrowed cell keeps
+LEAST = 8  #: columns that a shortened cell keeps
+FEWEST = 2  #: columns of the table that are never left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +21,7 @@ class Column:
     title: str
     style: Callable[[str], str | None] | str | None = None  # a style, or the style of a text
     right: bool = False
-    wraps: bool = False  # may be narrowed first
+    wraps: bool = False  # its cells may be shortened
 
 
 def draw(screen: Screen, columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
@@ -28,29 +33,27 @@ def draw(screen: Screen, columns: Sequence[Column], rows: Iterable[Sequence[obje
     ]
     if screen.is_terminal:
         widths = _fit(widths, columns, screen.width)
-    titles = [column.title.upper() for column in columns]
-    screen.write(_row(screen, columns, titles, widths, style="bold"))
+    kept = columns[: len(widths)]
+    titles = [column.title.upper() for column in kept]
+    screen.write(_row(screen, kept, titles, widths, style="bold"))
     for row in texts:
-        screen.write(_row(screen, columns, row, widths))
+        screen.write(_row(screen, kept, row[: len(widths)], widths))
 
 
 def _fit(widths: list[int], columns: Sequence[Column], most: int) -> list[int]:
-    """Narrow the columns that may be until all fit, the widest first."""
-    widths = list(widths)
-    excess = sum(widths) + len(GAP) * (len(widths) - 1) - most
-    for willing in (True, False):
+    """The widths of the columns that fit, the last ones left out if they must be."""
+    for count in range(len(widths), FEWEST - 1, -1):
+        fitting = widths[:count]
+        excess = sum(fitting) + len(GAP) * (count - 1) - most
         while excess > 0:
-            candidates = [
-                at
-                for at, column in enumerate(columns)
-                if (column.wraps or not willing) and widths[at] > LEAST
-            ]
-            if not candidates:
+            willing = [at for at in range(1, count) if columns[at].wraps and fitting[at] > LEAST]
+            if not willing:
                 break
-            widest = max(candidates, key=lambda at: widths[at])
-            widths[widest] -= 1
+            fitting[max(willing, key=lambda at: fitting[at])] -= 1
             excess -= 1
-    return widths
+        if excess <= 0:
+            return fitting
+    return widths[:FEWEST]
 
 
 def _row(

@@ -94,7 +94,10 @@ def _action(screen: Screen, action: Action) -> None:
         screen.write("   Inputs:")
         for found in action.inputs.values():
             secret = found.name in action.secrets
-            screen.write(f"      {screen.paint(line(found.name), 'cyan')}  {_about(found, secret)}")
+            screen.write(
+                f"      {screen.paint(line(found.name), 'cyan')}  {line(found.description)}"
+            )
+            screen.write(f"         {screen.paint(_rules(found, secret=secret), 'dim')}")
     if action.outputs:
         screen.write("   Returns:")
         for output in action.outputs.values():
@@ -103,20 +106,19 @@ def _action(screen: Screen, action: Action) -> None:
             screen.write(f"      {name}  {line(output.description)}{kind}")
 
 
-def _about(found: Input, secret: bool) -> str:  # noqa: FBT001  a yes or no about one input
-    about = [line(found.description).rstrip(".")]
+def _rules(found: Input, *, secret: bool) -> str:
+    """What an input has to be."""
+    rules = ["required" if found.default is None and not found.optional else "optional"]
     if found.type is InputType.LIST:
-        about.append(f"one of {line(', '.join(found.choices))}")
+        rules.append(f"one of {', '.join(found.choices)}")
     else:
-        about.append(str(found.type))
+        rules.append(str(found.type))
     if found.maxlength:
-        about.append(f"at most {found.maxlength} characters")
+        rules.append(f"at most {found.maxlength} characters")
     if found.validation:
-        about.append(f"as {line(found.validation)}")
+        rules.append(f"as {found.validation}")
     if found.default is not None:
-        about.append(f"default {line(found.default)}")
-    elif not found.optional:
-        about.append("required")
+        rules.append(f"default {in_json(found.default, indent=None)}")
     if secret:
-        about.append("never shown")
-    return "; ".join(about)
+        rules.append("never shown")
+    return line("; ".join(rules))

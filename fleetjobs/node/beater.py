@@ -17,7 +17,7 @@ from fleetjobs.signing import SigningKey
 logger = logging.getLogger(__name__)
 
 REPEAT = timedelta(minutes=10)  #: an unchanged inventory is sent again after this time
-LOOK = timedelta(minutes=1)  #: how often facts and agents are looked at for changes
+LOOK = timedelta(minutes=1)  #: how often facts are gathered; agents are looked at each beat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +87,10 @@ class Beater:
         self._send(self._signer.seal(encode(beat)))
 
     def _look(self, now: datetime) -> bool:
-        """Gather the inventory if it is time to; whether it is another than before."""
-        if now - self._looked_at < LOOK:
+        """Gather the inventory if agents changed or it is time to; whether it is another."""
+        if not self._registry.refresh() and now - self._looked_at < LOOK:
             return False
         self._looked_at = now
-        self._registry.refresh()
         inventory = Inventory(
             facts=gather_facts(self._node, self._fact_directories),
             classes=read_classes(self._classes_file),

@@ -177,6 +177,7 @@ class Receiver:
     ) -> None:
         """At most once: what is seen is never acted on again, so it is written down first."""
         self.seen.add(key, until=letter.delivery.start_before)
+        crash_point("after_seen")
         acknowledge()
         self.announcer.received(letter, action)
         reply = self.inline(agent, action, letter)

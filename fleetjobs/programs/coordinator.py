@@ -4,7 +4,9 @@
     python -m fleetjobs.programs.coordinator [--config FILE] prune [--dry-run]
 
 Of several, one leads; all collect. A job is pruned long after its end: the leader does it, too.
-Settings: `programs.settings.CoordinatorSettings`, from the file and FLEETJOBS_* variables.
+
+Settings: `programs.settings.CoordinatorSettings`, from the file and variables
+FLEETJOBS_COORDINATOR_*.
 """
 
 import argparse

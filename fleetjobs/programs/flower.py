@@ -21,8 +21,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fj flower", description=__doc__.split("\n")[0])
     parser.add_argument("--broker", help="URL; found in the coordinator's settings if left out")
     parser.add_argument("--config", type=Path, help="the coordinator's settings, TOML")
-    parser.add_argument("--port", type=int, default=5555)
-    parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=5555, help="to listen on (%(default)s)")
+    parser.add_argument("--address", default="127.0.0.1", help="to listen on (%(default)s)")
     return parser
 
 

@@ -4,7 +4,8 @@
     python -m fleetjobs.programs.node jobs [--json] [--config FILE]
     python -m fleetjobs.programs.node run-file REQUEST.json [--config FILE]
 
-Settings: `programs.settings.NodeSettings`, from the file and FLEETJOBS_* variables.
+Settings: `programs.settings.NodeSettings`, from the file and variables
+FLEETJOBS_NODE_*.
 """
 
 import argparse

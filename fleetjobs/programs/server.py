@@ -2,7 +2,8 @@
 
     python -m fleetjobs.programs.server [--config FILE]
 
-Settings: `programs.settings.ServerSettings`, from the file and FLEETJOBS_* variables.
+Settings: `programs.settings.ServerSettings`, from the file and variables
+FLEETJOBS_SERVER_*.
 """
 
 import argparse

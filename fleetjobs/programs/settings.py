@@ -1,4 +1,4 @@
-"""Settings: TOML files overlaid by FLEETJOBS_* variables, read into frozen structs.
+"""Settings: TOML files overlaid by FLEETJOBS_<PROGRAM>_* variables, read into frozen structs.
 
 msgspec rather than pydantic-settings: a node pays for every megabyte and a command for every
 hundredth of a second.
@@ -65,7 +65,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def load_settings(kind: type[S], path: Path | None, environment: Mapping[str, str]) -> S:
     """Settings of that kind from a file and the environment, which wins.
 
-    `FLEETJOBS_SLOTS=4` sets `slots`; lists are separated by colons, as in PATH.
+    `FLEETJOBS_NODE_SLOTS=4` sets a node's `slots`; lists are separated by colons, as in PATH.
     Raises InvalidSetting naming the file and the field.
     """
     values = _from_file(path) if path else {}
@@ -88,8 +88,10 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _from_environment(kind: type[Struct], environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    # each program has its own prefix: FLEETJOBS_KEY alone is the caller's
+    prefix = f"{PREFIX}{kind.__name__.removesuffix('Settings').upper()}_"
     for field in msgspec.structs.fields(kind):
-        text = environment.get(PREFIX + field.name.upper())
+        text = environment.get(prefix + field.name.upper())
         if text is not None:
             several = getattr(field.type, "__origin__", None) is tuple
             found[field.name] = text.split(os.pathsep) if several else text

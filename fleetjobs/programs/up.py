@@ -59,7 +59,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--flower", action=argparse.BooleanOptionalAction, default=True, help="start Flower"
     )
-    parser.add_argument("--flower-port", type=int, default=5555, metavar="PORT", help="(5555)")
+    parser.add_argument(
+        "--flower-port", type=int, default=5555, metavar="PORT", help="of Flower (%(default)s)"
+    )
     return parser
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
+from msgspec.structs import replace
 from uuid_utils import uuid7
 
 from fleetjobs.errors import Problem, ServerAway
@@ -29,6 +30,7 @@ class Call:
     nodes: tuple[str, ...]
     sealed: str
     accepted: bool = False  # the server said so
+    is_inline: bool = False  # a query, which leaves no marks
     harmed: bool = False  # a test killed its very program: then anything but success is right
 
 
@@ -41,10 +43,14 @@ class Caller:
 
     def ask(self, *nodes: str, seconds: float = 0, **times: datetime) -> Call:
         """Ask once for marks on these nodes, all if none is named; the answer may stay away."""
-        call = self._call(nodes or self.fleet.nodes, seconds, times)
-        self.calls[call.job] = call
-        self._post(call)
-        return call
+        request = self._request(nodes or self.fleet.nodes, **times)
+        data = {"file": str(self.fleet.marks), "seconds": seconds}
+        return self._keep(replace(request, data=data))
+
+    def ask_inline(self, *nodes: str) -> Call:
+        """Ask once for a ping, which the worker answers by itself."""
+        request = self._request(nodes or self.fleet.nodes)
+        return self._keep(replace(request, agent="rpcutil", action="ping", data={}), is_inline=True)
 
     def submit(self, *nodes: str, seconds: float = 0, **times: datetime) -> Call:
         """Ask until the server says that it has accepted."""
@@ -77,27 +83,34 @@ class Caller:
         """The states of its runs."""
         return {run["state"] for run in self.runs(call)}
 
-    def _call(self, nodes: Sequence[str], seconds: float, times: dict[str, datetime]) -> Call:
-        key = SigningKey.load(account_key_id(ACCOUNT), self.fleet.premises.account_key)
+    def _request(self, nodes: Sequence[str], **times: datetime) -> Request:
+        """For marks on those nodes."""
         now = datetime.now(UTC)
-        request = Request(
+        return Request(
             id=str(uuid7()),
             org=ORG,
             caller=ACCOUNT,
             agent="demo",
             action="mark",
-            data={"file": str(self.fleet.marks), "seconds": seconds},
+            data={},
             target=Target(identities=tuple(nodes)),
             created_at=now,
             start_before=times.get("start_before", now + timedelta(hours=1)),
             not_before=times.get("not_before"),
         )
-        return Call(request.id, tuple(nodes), key.seal(encode(request)))
+
+    def _keep(self, request: Request, *, is_inline: bool = False) -> Call:
+        """Write down what is asked, then ask."""
+        key = SigningKey.load(account_key_id(ACCOUNT), self.fleet.premises.account_key)
+        nodes, sealed = request.target.identities, key.seal(encode(request))
+        call = self.calls[request.id] = Call(request.id, nodes, sealed, is_inline=is_inline)
+        self._post(call)
+        return call
 
     def _post(self, call: Call) -> bool:
         """Whether the server has accepted it by now."""
-        if call.accepted:
-            return True
+        if call.accepted or self.fleet.server.is_paused:  # it would be waited for
+            return call.accepted
         transport = self.fleet.client().transport
         try:
             transport.post("jobs", body=call.sealed.encode(), content_type=JOSE)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fleetjobs.broker.connections import connect, durable_queue, node_queue_name
 from fleetjobs.jobs import JobId
 from fleetjobs.messages import Reply, decode
 from fleetjobs.signing import peek
@@ -86,6 +87,8 @@ class Checker:
                 yield f"I3 {attempt} has {dict(words)}"
         for (job, node), run in runs.items():
             words = found.get(Attempt(job, node, run["attempt"]), Counter())
+            if self.caller.calls[job].is_inline:
+                continue
             if run["state"] == State.SUCCEEDED and words[END] != 1:
                 yield f"I4 {job} {node} succeeded with {dict(words)}"
             harmed = self.caller.calls[job].harmed
@@ -105,8 +108,10 @@ class Checker:
         return decode(Reply, peek(final)) if final else None
 
     def _left(self) -> Iterator[str]:
-        """I10: nothing waits to be sent, nobody works on what has ended."""
+        """I10: nothing waits to be taken or sent, nobody works on what has ended."""
         for node in self.caller.fleet.nodes:
+            if waiting := _in_queue(self.caller.fleet.broker_url, node):
+                yield f"I10 {node}: {waiting} messages in its queue"
             spool = self.caller.fleet.spool(node)
             for entry in spool.outbox():
                 yield f"I10 {node}: {entry.path.name} is in its outbox"
@@ -117,6 +122,16 @@ class Checker:
                     yield f"I10 {node}: somebody works on {run.key}"
             for name in spool.broken():
                 yield f"I10 {node}: {name} is broken"
+
+
+def _in_queue(url: str, node: str) -> int:
+    """How many messages the broker holds for a node and has not given to it."""
+    with connect(url) as connection:
+        queue = durable_queue(node_queue_name(node), url).bind(connection.default_channel)
+        try:
+            return int(queue.queue_declare(passive=True).message_count)
+        except connection.channel_errors:  # Redis knows no empty list
+            return 0
 
 
 def _differs(kept: Reply, run: Mapping[str, Any]) -> bool:

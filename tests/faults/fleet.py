@@ -24,6 +24,8 @@ from tests.servers import Postgres, Rabbit, Redis
 ASK_AFTER_S = "1"  #: a silent run is asked after; a minute in production
 BEAT_EVERY_S = "0.5"
 
+RUNNER, PROGRAM = "runner", "program"
+
 #: broker, and database if it is a server
 STACKS: dict[str, tuple[type[ServerProcess], type[ServerProcess] | None]] = {
     "redis-sqlite": (Redis, None),
@@ -153,7 +155,10 @@ def _lay_out(
 
 
 def _maker(premises: Premises) -> Callable[[str, str, Path], Part]:
-    times = {"FLEETJOBS_ASK_AFTER_S": ASK_AFTER_S, "FLEETJOBS_BEAT_EVERY_S": BEAT_EVERY_S}
+    times = {
+        "FLEETJOBS_COORDINATOR_ASK_AFTER_S": ASK_AFTER_S,
+        "FLEETJOBS_NODE_BEAT_EVERY_S": BEAT_EVERY_S,
+    }
 
     def part(name: str, program: str, settings: Path) -> Part:
         module = f"fleetjobs.programs.{program}"
@@ -169,13 +174,13 @@ def _end(fleet: Fleet) -> None:
             part.kill()
     for node in fleet.nodes:
         for run in fleet.spool(node).unsettled():
-            for holder in at_work(run):
+            for holder in at_work(run).values():
                 with suppress(ProcessLookupError):
                     os.kill(holder.pid, signal.SIGKILL)
 
 
-def at_work(run: RunDirectory) -> list[Holder]:
-    """The living processes of an attempt: its runner first, then its program."""
+def at_work(run: RunDirectory) -> dict[str, Holder]:
+    """The living processes of an attempt: its RUNNER, its PROGRAM."""
     program = run.program()
-    holders = (run.holder(), program.holder if program else None)
-    return [holder for holder in holders if holder is not None and is_alive(holder)]
+    holders = {RUNNER: run.holder(), PROGRAM: program.holder if program else None}
+    return {role: holder for role, holder in holders.items() if holder and is_alive(holder)}

@@ -26,6 +26,7 @@ class Part:
     process: subprocess.Popen[bytes] | None = None
     bomb: Path | None = None  # the file that says whether its crash point has gone off
     deaths: int = 0
+    is_paused: bool = False
 
     def start(self, point: CrashPoint | None = None) -> None:
         """Run it; with a crash point it dies there, once."""
@@ -79,9 +80,11 @@ class Part:
     def pause(self) -> None:
         """SIGSTOP: it lives, holds its connections, and does nothing."""
         self._signal(signal.SIGSTOP)
+        self.is_paused = True
 
     def resume(self) -> None:
         """SIGCONT."""
+        self.is_paused = False
         if self.is_alive:
             self._signal(signal.SIGCONT)
 

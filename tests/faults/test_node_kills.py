@@ -7,11 +7,11 @@ import pytest
 
 from fleetjobs.crashpoints import CrashPoint
 from fleetjobs.spool.attempts import RunDirectory
-from fleetjobs.states import State
+from fleetjobs.states import Reason, State
 from tests.faults.caller import Call, Caller
 from tests.faults.checker import violations
 from tests.faults.fleet import Fleet
-from tests.faults.oracle import START, read_marks
+from tests.faults.oracle import START, Mark, read_marks
 from tests.processes import wait_for
 
 NODE = "node1"
@@ -59,6 +59,22 @@ def test_a_runner_killed_at_any_step_begins_its_action_at_most_once(
     caller.wait(call)
 
     assert caller.states(call) == {state}
+    assert violations(caller) == []
+
+
+@pytest.mark.spec("F1", "I1", "I3")
+def test_an_inline_action_whose_worker_was_killed_has_an_end(fleet: Fleet, caller: Caller) -> None:
+    """It was written down as begun, so it is not begun again; nobody knows how far it came."""
+    worker = fleet.worker(NODE)
+    worker.restart("after_seen")
+
+    call = caller.ask_inline(NODE)
+    worker.blow()
+    worker.bury()
+    worker.start()
+    caller.wait(call)
+
+    assert [run["reason"] for run in caller.runs(call)] == [Reason.INTERRUPTED]
     assert violations(caller) == []
 
 
@@ -156,7 +172,7 @@ def start_one(fleet: Fleet, caller: Caller) -> Call:
     return call
 
 
-def has_begun(call: Call, mark: object) -> bool:
+def has_begun(call: Call, mark: Mark) -> bool:
     return mark.attempt.job == call.job and mark.word == START
 
 

@@ -123,6 +123,7 @@ def test_an_unknown_node_is_answered_with_those_like_it(fj: Fj) -> None:
     assert "did you mean web1" in err
 
 
+@pytest.mark.spec("S1-26")
 def test_status_counts(fj: Fj) -> None:
     out = fj("status")[1]
 
@@ -130,6 +131,7 @@ def test_status_counts(fj: Fj) -> None:
     assert json.loads(fj("status", "--json")[1])["state"] == "ok"
 
 
+@pytest.mark.spec("S3-26")
 def test_jobs_are_listed(fj: Fj, job: str) -> None:
     assert job in fj("job", "list")[1]
     assert fj("job", "list", "-q", "--state", "failed")[1] == f"{job}\n"
@@ -170,6 +172,7 @@ def test_waiting_has_a_limit(fj: Fj, server: FakeServer) -> None:
     assert fj("job", "wait", "last", "--timeout", "0.2")[0] == 3
 
 
+@pytest.mark.spec("S2-18")
 def test_the_logs_of_one_run_keep_their_streams_apart(fj: Fj, job: str) -> None:
     code, out, err = fj("job", "logs", job, "web1", "--stream", "stderr")
     assert (code, out, err) == (0, "B\n", "")

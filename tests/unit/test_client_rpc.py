@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from fleetjobs.client.rpc import RpcClient
 from fleetjobs.errors import (
     InvalidInput,
     InvalidTarget,
+    InvalidTime,
     MissingInput,
     NoNodes,
     Problem,
@@ -101,6 +103,36 @@ def test_submit_gives_a_handle(config: Path) -> None:
     assert job.nodes == 1
     assert [run["node"] for run in job.runs()] == ["web1"]
     assert [reply.sender for reply in job.replies()] == ["web1"]
+
+
+@pytest.mark.spec("S0-02")
+def test_a_call_in_the_background_gives_the_job_at_once(config: Path, server: FakeServer) -> None:
+    """As the seed spells it; web3 would never reply."""
+    job = client(config, "web3").test(count=2, schedule="background")
+
+    assert str(job) in server.jobs
+    assert server.jobs[str(job)].request.data == {"count": 2}
+    assert server.jobs[str(job)].request.not_before is None
+
+
+@pytest.mark.spec("S0-02")
+def test_a_call_for_a_time_gives_the_job_at_once(config: Path, server: FakeServer) -> None:
+    at = datetime(2036, 12, 1, 4, tzinfo=UTC)
+    rpc = client(config, "web1")
+
+    jobs = [
+        rpc.test(count=2, schedule="2036-12-01T04:00:00Z"),
+        rpc.schedule(at=at).test(count=2),
+        rpc.schedule(at="2036-12-01 05:00:00+01:00").action("test")(count=2),
+    ]
+
+    assert [server.jobs[job.id].request.not_before for job in jobs] == [at, at, at]
+
+
+@pytest.mark.parametrize("at", ["tomorrow", datetime(2036, 12, 1, 4)])  # noqa: DTZ001  that is it
+def test_a_time_that_cannot_be_meant_is_refused(config: Path, at: datetime | str) -> None:
+    with pytest.raises(InvalidTime):
+        client(config, "web1").schedule(at=at)
 
 
 def test_waiting_has_a_limit(config: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_program_has_a_small_environment_a_group_and_a_directory_of_its_own(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLEETJOBS_BROKER", "secret")
-    desk.shell(f"env; pwd; ps -o pgid= $$; echo $$; ls /proc/$$/fd | xargs; {OK}")
+    desk.shell(f"env; pwd; ps -o pgid= $$; echo $$; (ls /proc/$$/fd >list); xargs <list; {OK}")
 
     run = desk.accept()
     reply = desk.reply(run)

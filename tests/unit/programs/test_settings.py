@@ -33,9 +33,9 @@ def test_paths_are_relative_to_the_file(file: Path) -> None:
 
 def test_the_environment_wins(file: Path) -> None:
     environment = {
-        "FLEETJOBS_SLOTS": "3",
-        "FLEETJOBS_IDENTITY": "web2",
-        "FLEETJOBS_AGENTS": "/a:/b",
+        "FLEETJOBS_NODE_SLOTS": "3",
+        "FLEETJOBS_NODE_IDENTITY": "web2",
+        "FLEETJOBS_NODE_AGENTS": "/a:/b",
     }
 
     settings = load_settings(NodeSettings, file, environment)
@@ -46,9 +46,10 @@ def test_the_environment_wins(file: Path) -> None:
 
 def test_settings_can_come_from_the_environment_alone() -> None:
     environment = {
-        "FLEETJOBS_BROKER": "redis://localhost",
-        "FLEETJOBS_DATABASE": "sqlite:////var/lib/fleetjobs/db",
-        "FLEETJOBS_KEY": "/etc/fleetjobs/key.pem",
+        "FLEETJOBS_COORDINATOR_BROKER": "redis://localhost",
+        "FLEETJOBS_COORDINATOR_DATABASE": "sqlite:////var/lib/fleetjobs/db",
+        "FLEETJOBS_COORDINATOR_KEY": "/etc/fleetjobs/key.pem",
+        "FLEETJOBS_KEY": "/keys/ada.pem",
     }
 
     settings = load_settings(CoordinatorSettings, None, environment)

@@ -1,0 +1,235 @@
+"""Histories: what happens to a fleet, drawn by a seed, and done to it.
+
+A step is what a person or a machine might do next; which one, the seed decides. While a history
+goes on nothing is judged but what may never be true, not even for a moment.
+"""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+from typing import get_args
+
+from fleetjobs.crashpoints import CrashPoint
+from fleetjobs.errors import Fault
+from tests.faults.caller import Call, Caller
+from tests.faults.checker import Checker
+from tests.faults.fleet import PROGRAM, RUNNER, Fleet, at_work
+from tests.faults.forger import Forger
+from tests.faults.locking import BUSY, locked
+from tests.faults.oracle import read_marks
+from tests.faults.parts import Part
+from tests.faults.wiping import lose_disk
+from tests.processes import wait_for
+
+PAUSE_S = 2.0  #: the longest that a history waits for something to happen
+DESK_POINTS: dict[str, tuple[CrashPoint, ...]] = {
+    "server": ("control_before_commit", "control_after_commit"),
+    "coordinator": (
+        "dispatcher_after_publish",
+        "collector_before_commit",
+        "collector_after_commit",
+    ),
+}
+NODE_POINTS: tuple[CrashPoint, ...] = tuple(
+    point
+    for point in get_args(CrashPoint)
+    if all(point not in points for points in DESK_POINTS.values())
+)
+
+
+@dataclass(slots=True)
+class History:
+    """One fleet, one seed: `step` until it is time, then `end`."""
+
+    fleet: Fleet
+    seed: int
+    caller: Caller = field(init=False)
+    log: list[str] = field(default_factory=list)  # what was done
+    faults: Counter[str] = field(default_factory=Counter)
+    _random: Random = field(init=False)
+    _checker: Checker = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.caller = Caller(self.fleet)
+        self._random = Random(self.seed)  # noqa: S311  no secret, a die
+        self._checker = Checker(self.caller)
+
+    def step(self) -> None:
+        """Do the next thing."""
+        steps, weights = zip(*STEPS.items(), strict=True)
+        step = self._random.choices(steps, weights)[0]
+        what = step(self)
+        if what:
+            self.log.append(f"{step.__name__} {what}")
+            if step not in HARMLESS:
+                self.faults[step.__name__] += 1
+
+    def end(self) -> list[str]:
+        """Heal, drain, check; the violations."""
+        self.fleet.heal()
+        return self._checker.check()
+
+    def submit(self) -> str:
+        """Ask for a few marks; the answer may stay away, which is resolved later."""
+        nodes = self._random.sample(self.fleet.nodes, self._random.randint(1, 2))
+        call = self.caller.ask(*nodes, seconds=self._random.choice([0, 0, 0.1, 0.5, 2.0]))
+        return f"{call.job[-6:]} {nodes} {'accepted' if call.accepted else 'unheard'}"
+
+    def submit_many(self) -> str:
+        """A crowd of jobs at once."""
+        calls = [self.caller.ask() for _ in range(self._random.randint(5, 20))]
+        return f"{len(calls)} jobs"
+
+    def ask_inline(self) -> str:
+        """A query, answered by the workers themselves."""
+        return self.caller.ask_inline().job[-6:]
+
+    def kill_part(self) -> str:
+        """SIGKILL to one program."""
+        part = self._pick([part for part in self._parts() if part.is_alive])
+        if part is None:
+            return ""
+        part.resume()
+        part.kill()
+        return part.name
+
+    def arm(self) -> str:
+        """Start one program anew, with a crash point to die at."""
+        part = self._random.choice(self._parts())
+        point = self._random.choice(DESK_POINTS.get(part.name, NODE_POINTS))
+        part.resume()
+        part.restart(point)
+        return f"{part.name} {point}"
+
+    def restart(self) -> str:
+        """Start one program that is down."""
+        part = self._pick([part for part in self._parts() if not part.is_alive])
+        if part is not None:
+            part.start()
+        return part.name if part else ""
+
+    def pause(self) -> str:
+        """SIGSTOP to one program."""
+        part = self._pick([part for part in self._parts() if part.is_alive])
+        if part is not None:
+            part.pause()
+        return part.name if part else ""
+
+    def resume(self) -> str:
+        """SIGCONT to all programs."""
+        for part in self._parts():
+            part.resume()
+        return "all"
+
+    def kill_runner(self) -> str:
+        """SIGKILL to the runner of some attempt; its program goes on."""
+        return self._kill_at_work(RUNNER)
+
+    def kill_program(self) -> str:
+        """SIGKILL to whatever is at work on some attempt."""
+        return self._kill_at_work(PROGRAM)
+
+    def kill_host(self) -> str:
+        """SIGKILL to the runner host of some node."""
+        node = self._random.choice(self.fleet.nodes)
+        host = self.fleet.worker(node).child("runner_host")
+        if host is None:
+            return ""
+        host.kill()
+        return node
+
+    def bounce_broker(self) -> str:
+        """Kill the broker, and start it."""
+        self.fleet.broker.kill()
+        self.fleet.broker.start()
+        return "at once"
+
+    def empty_broker(self) -> str:
+        """Kill the broker, and start it on an empty disk."""
+        lose_disk(self.fleet.broker)
+        return "at once"
+
+    def lock_database(self) -> str:
+        """Somebody else has the database locked for a while."""
+        with suppress(*BUSY), locked(self.fleet):
+            return f"for {self.let_pass()}"
+        return ""
+
+    def bounce_database(self) -> str:
+        """Kill the database, and start it; SQLite cannot be killed."""
+        database = self.fleet.database
+        if database is None:
+            return ""
+        database.kill()
+        database.start()
+        return "at once"
+
+    def duplicate(self) -> str:
+        """Deliver some job's message a few times more."""
+        call = self._pick([call for call in self.caller.calls.values() if call.accepted])
+        if call is None:
+            return ""
+        node = self._random.choice(call.nodes)
+        with suppress(Fault):
+            Forger(self.fleet).post_again(node, call.job, call.sealed, times=3)
+        return f"{call.job[-6:]} {node}"
+
+    def let_pass(self) -> str:
+        """Wait until some more marks are made, or not."""
+        before = len(read_marks(self.fleet.marks))
+        more = self._random.randint(1, 6)
+        with suppress(AssertionError):
+            wait_for(lambda: len(read_marks(self.fleet.marks)) >= before + more, within=PAUSE_S)
+        return f"{more} marks"
+
+    def _parts(self) -> list[Part]:
+        return list(self.fleet.parts.values())
+
+    def _pick(self, choices: Sequence[Part] | Sequence[Call]) -> Part | Call | None:
+        return self._random.choice(choices) if choices else None
+
+    def _kill_at_work(self, role: str) -> str:
+        for node in self._random.sample(self.fleet.nodes, len(self.fleet.nodes)):
+            for run in self.fleet.spool(node).unsettled():
+                call, holder = self.caller.calls.get(run.key.job), at_work(run).get(role)
+                if call is None or holder is None:
+                    continue
+                call.harmed |= role == PROGRAM
+                with suppress(ProcessLookupError):
+                    os.kill(holder.pid, signal.SIGKILL)
+                return f"{run.key} on {node}"
+        return ""
+
+
+#: how often each step is taken, beside the others
+STEPS: dict[Callable[[History], str], int] = {
+    History.submit: 30,
+    History.submit_many: 4,
+    History.ask_inline: 5,
+    History.let_pass: 20,
+    History.restart: 14,
+    History.resume: 6,
+    History.kill_part: 6,
+    History.arm: 8,
+    History.pause: 3,
+    History.kill_runner: 3,
+    History.kill_program: 2,
+    History.kill_host: 2,
+    History.duplicate: 4,
+    History.bounce_broker: 1,
+    History.empty_broker: 1,
+    History.lock_database: 1,
+    History.bounce_database: 1,
+}
+HARMLESS = {
+    History.submit,
+    History.submit_many,
+    History.ask_inline,
+    History.let_pass,
+    History.restart,
+    History.resume,
+}

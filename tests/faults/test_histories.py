@@ -1,0 +1,18 @@
+"""A fixed share of random histories; `make soak` goes on for as long as is wanted."""
+
+import pytest
+
+from tests.faults.fleet import Fleet
+from tests.faults.soak import live, tell
+
+STEPS = 40
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+@pytest.mark.spec("I1", "I2", "I3", "I4", "I5", "I10", "I12")
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_after_any_history_every_invariant_holds(fleet: Fleet, seed: int) -> None:
+    history, violations = live(fleet, seed, STEPS)
+
+    assert not violations, tell(history, violations)
