@@ -82,6 +82,7 @@ class Delivery(Document, frozen=True, kw_only=True, tag="delivery"):
     attempt: Annotated[int, Meta(ge=1)]
     generation: Annotated[int, Meta(ge=0)] = 0
     request: Annotated[str, Meta(description="SHA-256 of the sealed request, hexadecimal")]
+    known: bool = False  # the node has told of the attempt: a question, never a start
     issued_at: Moment
     not_before: Moment | None = None
     start_before: Moment | None = None

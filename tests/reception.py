@@ -121,7 +121,7 @@ class Bench:
         (document,) = self.documents()
         return document
 
-    def letter(
+    def letter(  # noqa: PLR0913  everything that can be wrong with one
         self,
         action: str = "work",
         *,
@@ -134,6 +134,7 @@ class Bench:
         issued_at: datetime = NOW,
         start_before: datetime | None = None,
         generation: int = 0,
+        known: bool = False,
         agent: str = "probe",
         change: Callable[[str], str] = str,
     ) -> bytes:
@@ -154,6 +155,7 @@ class Bench:
             attempt=attempt,
             generation=generation,
             request=digest(sealed_request),
+            known=known,
             issued_at=issued_at,
             start_before=start_before,
         )

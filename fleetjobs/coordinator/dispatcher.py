@@ -103,6 +103,7 @@ class Dispatcher:
             attempt=item.attempt,
             generation=item.generation,
             request=request,
+            known=item.known,
             issued_at=now,
             not_before=item.not_before,
             start_before=item.start_before,

@@ -205,6 +205,11 @@ class Receiver:
         if key.attempt < latest:
             verdict = cancel(f"attempt {latest} is here")
             return self._seal(ended(key, self.node, verdict, now))
+        if letter.delivery.known and fence is None:
+            # told by a twin of this node, or before its disk was lost: it may have begun
+            why = "the attempt is not on this node's disk any more"
+            verdict = fail(Reason.INTERRUPTED, why, Status.UNKNOWN_ERROR)
+            return self._seal(ended(key, self.node, verdict, now))
         return None
 
     def _ended_without_spool(self, key: RunKey, now: datetime) -> str | None:

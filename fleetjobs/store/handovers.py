@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, bindparam, case, literal, select, update
 
 from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.messages import Stage
 from fleetjobs.states import Reason, State
 from fleetjobs.store.dependencies import settle
 from fleetjobs.store.entries import COORDINATOR, RunName
@@ -27,6 +28,7 @@ class Handover:
     node: NodeId
     attempt: int
     generation: int
+    known: bool  # its node has told of it before
     task: str  # agent.action
     sealed: str  # the request
     not_before: datetime | None
@@ -39,7 +41,7 @@ def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[
     Only a first attempt has times to keep: a later one starts when it comes.
     """
     query = (
-        select(runs.c.job, runs.c.node, runs.c.attempt, runs.c.generation)
+        select(runs.c.job, runs.c.node, runs.c.attempt, runs.c.generation, runs.c.stage)
         .where(runs.c.dispatch_at <= now)
         .order_by(runs.c.dispatch_at, runs.c.job, runs.c.node)
         .limit(limit)
@@ -57,6 +59,7 @@ def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[
             node=row.node,
             attempt=row.attempt,
             generation=row.generation,
+            known=row.stage in {Stage.ACCEPTED, Stage.STARTED},
             task=f"{asked[row.job].agent}.{asked[row.job].action}",
             sealed=asked[row.job].sealed,
             not_before=asked[row.job].not_before if row.attempt == 1 else None,

@@ -143,6 +143,25 @@ def test_a_long_run_is_asked_after_ever_more_rarely(database: Database) -> None:
     assert asked == [1, 2, 4, 8, 16, 32, 64, 124, 184]
 
 
+@pytest.mark.spec("F12")
+def test_what_a_node_has_told_of_is_handed_over_as_a_question(database: Database) -> None:
+    """So that nobody who does not have the attempt begins it."""
+    enroll(database, "web1")
+    job = keep_job(database, "web1").id
+    with database.reading() as connection:
+        (first,) = runs_to_dispatch(connection, NOW, 10)
+    hand_over(database)
+    with database.transaction() as connection:
+        apply_replies(connection, [make_reply(job, stage=Stage.STARTED)], NOW)
+    beat(database, NOW + MINUTE)
+    ask(database, NOW + MINUTE)
+
+    with database.reading() as connection:
+        (again,) = runs_to_dispatch(connection, NOW + MINUTE, 10)
+
+    assert (first.known, again.known) == (False, True)
+
+
 def test_a_run_that_ended_is_not_asked_after(database: Database) -> None:
     enroll(database, "web1")
     job = keep_job(database, "web1").id

@@ -73,6 +73,20 @@ def test_a_finished_run_is_answered_from_its_kept_reply(bench: Bench) -> None:
     assert bench.sent == ["the.sealed.reply"]
 
 
+@pytest.mark.spec("F12")
+@pytest.mark.spec("I3")
+def test_an_attempt_that_was_told_of_and_is_not_here_is_never_begun(bench: Bench) -> None:
+    """Another machine of the same name told of it, or this one has lost its disk."""
+    bench.receive(bench.letter(known=True))
+    bench.receive(bench.letter("look", known=True))
+
+    reply, inline = bench.documents()
+    assert (reply.state, reply.reason) == (State.FAILED, Reason.INTERRUPTED)
+    assert inline.reason is Reason.INTERRUPTED
+    assert bench.spool.runs() == []
+    assert not bench.marks.exists()
+
+
 @pytest.mark.spec("I5")
 @pytest.mark.parametrize(
     ("wrong", "code"),
