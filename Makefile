@@ -43,8 +43,8 @@ docs: setup ## write the parts of docs/ that are made from the code
 spec: setup ## write docs/spec.md: what is promised, and which test holds it
 	$(BIN)/python -m tests.spec_table
 
-bench: setup ## measure; each benchmark prints its table
-	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit; done
+bench: setup ## measure everything, shortly; docs/benchmarks.md tells what
+	@$(BIN)/python -m benchmarks
 
 lock: setup ## resolve the dependencies anew; the lock names no package index
 	$$(command -v uv || echo .uv/bin/uv) pip compile --quiet --universal --python-version 3.11 \

@@ -1,8 +1,9 @@
 """Fan-out: an inline ping over N nodes, submit to last reply, against plain Celery.
 
-    python -m benchmarks.fanout [--brokers rabbit redis] [--nodes 1 10 30 100] [--rounds 15]
+    python -m benchmarks.fanout [--brokers rabbit redis] [--nodes 1 10 30 100] [--rounds 15] [--cpu]
 
 Both fleets run at the same time on the same broker and take turns, so both see the same machine.
+`--cpu` adds what each program costs per fan-out.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks.desk import Desk
+from benchmarks.processes import cpu_ms, cpu_seconds, family
 from benchmarks.raw_celery import RawFleet
 from fleetjobs.client.rpc import rpcclient
 from tests.servers import Rabbit, Redis
@@ -33,7 +35,16 @@ def ping(desk: Desk, nodes: int) -> float:
     return seconds
 
 
-def measure(broker: str, sizes: list[int], rounds: int) -> None:
+def cost(desk: Desk, nodes: int, rounds: int) -> str:
+    """Milliseconds of CPU per fan-out, by program."""
+    roles = family()
+    before = cpu_seconds(roles)
+    for _ in range(rounds):
+        ping(desk, nodes)
+    return cpu_ms(before, cpu_seconds(roles), rounds)
+
+
+def measure(broker: str, sizes: list[int], rounds: int, *, cpu: bool) -> None:
     """Print a row for each size."""
     with (
         tempfile.TemporaryDirectory(prefix="fleetjobs-bench-") as directory,
@@ -50,6 +61,8 @@ def measure(broker: str, sizes: list[int], rounds: int) -> None:
                     theirs.append(pair[1])
             one, other = statistics.median(ours) * 1000, statistics.median(theirs) * 1000
             print(f"{broker:8} {nodes:5} {one:12.1f} {other:12.1f} {one / other:8.2f}", flush=True)
+            if cpu:
+                print("  CPU ms per fan-out:", cost(desk, nodes, rounds * 2), flush=True)
 
 
 def main() -> None:
@@ -58,11 +71,12 @@ def main() -> None:
     parser.add_argument("--brokers", nargs="+", default=list(BROKERS), choices=BROKERS)
     parser.add_argument("--nodes", nargs="+", type=int, default=[1, 10, 30, 100])
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--cpu", action="store_true", help="also what each program costs")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     print(f"{'broker':8} {'nodes':>5} {'fleetjobs ms':>12} {'celery ms':>12} {'ratio':>8}")
     for broker in options.brokers:
-        measure(broker, options.nodes, options.rounds)
+        measure(broker, options.nodes, options.rounds, cpu=options.cpu)
 
 
 if __name__ == "__main__":

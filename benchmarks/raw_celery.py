@@ -2,6 +2,7 @@
 
 One worker per node and queue, forked from one warm parent as `fj up` does, and a `group` over them.
 Results come back the way Celery recommends for the broker: `rpc://` on RabbitMQ, Redis on Redis.
+As a program it asks workers that are there already: `python -m benchmarks.raw_celery URL NODES`.
 """
 
 import os
@@ -14,6 +15,7 @@ from typing import Self
 from celery import Celery, group
 
 READY_WITHIN_S = 60
+LOOK_EVERY_S = 0.001  #: by default a group's `get` sleeps 0.5 s between two looks into Redis
 
 
 def ping() -> dict[str, float]:
@@ -27,6 +29,14 @@ def make_raw_app(broker: str) -> Celery:
     app.conf.update(worker_hijack_root_logger=False, broker_connection_retry_on_startup=True)
     app.task(name="raw.ping", shared=False)(ping)
     return app
+
+
+def ask(app: Celery, nodes: int) -> list[dict[str, float]]:
+    """What that many workers replied to a group."""
+    task = app.tasks["raw.ping"]
+    result = group(task.s().set(queue=f"raw.{index}") for index in range(nodes)).apply_async()
+    replies: list[dict[str, float]] = result.get(timeout=60, interval=LOOK_EVERY_S)
+    return replies
 
 
 class RawFleet:
@@ -43,7 +53,7 @@ class RawFleet:
             self._pids.append(self._fork(index))
         deadline = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < deadline:
-            if len(self._app.control.ping(timeout=1.0)) >= self._nodes:
+            if len(self._app.control.ping(timeout=1.0) or ()) >= self._nodes:
                 return self
         raise TimeoutError(f"plain workers not ready within {READY_WITHIN_S} s")
 
@@ -61,9 +71,7 @@ class RawFleet:
     def ping(self, nodes: int) -> float:
         """Seconds from submitting a group over that many nodes to its last result."""
         started = time.perf_counter()
-        task = self._app.tasks["raw.ping"]
-        result = group(task.s().set(queue=f"raw.{index}") for index in range(nodes)).apply_async()
-        result.get(timeout=60)
+        ask(self._app, nodes)
         return time.perf_counter() - started
 
     def _fork(self, index: int) -> int:
@@ -84,3 +92,8 @@ class RawFleet:
         )
         worker.start()
         sys.exit(0)
+
+
+if __name__ == "__main__":
+    for reply in ask(make_raw_app(sys.argv[1]), int(sys.argv[2])):
+        print(reply)

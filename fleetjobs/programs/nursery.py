@@ -10,17 +10,38 @@ host of its own.
 
 import argparse
 import gc
+import importlib
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from kombu.transport import get_transport_cls
 
 from fleetjobs.programs.family import Child, Family, Stop
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.node import run_worker
 from fleetjobs.programs.settings import NodeSettings, load_settings
+
+_WARM = (  # what a worker imports only once it starts: imported before the fork, all share it
+    "re2",
+    "encodings.idna",
+    "billiard.pool",
+    "celery.app.routes",
+    "celery.app.trace",
+    "celery.backends.base",
+    "celery.concurrency.solo",
+    "celery.events.receiver",
+    "celery.loaders.app",
+    "celery.worker.autoscale",
+    "celery.worker.components",
+    "celery.worker.consumer",
+    "celery.worker.control",
+    "celery.worker.worker",
+    "kombu.pidbox",
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -35,9 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Keep the workers alive until SIGTERM; the exit status."""
     options = make_parser().parse_args(arguments)
     set_up_logs("INFO")
+    places = [_read(place) for place in options.places]
+    warm_up({settings.broker for settings, _ in places})
     gc.freeze()  # what is there stays: collecting it in a child would copy its pages
     family, stop = Family(), Stop()
-    places = [_read(place) for place in options.places]
     sockets = [descriptor for _, descriptor in places if descriptor is not None]
     for settings, descriptor in places:
         worker = _Worker(settings, descriptor)
@@ -53,6 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         family.watch(within=60.0)
     family.stop(lambda: stop.pressed)
     return 0
+
+
+def warm_up(brokers: Iterable[str]) -> None:
+    """Import what every worker will need, for these brokers."""
+    for name in _WARM:
+        importlib.import_module(name)
+    for url in brokers:
+        get_transport_cls(url.partition(":")[0])
 
 
 def _read(place: str) -> tuple[NodeSettings, int | None]:
