@@ -164,10 +164,12 @@ def _show_new(made: Document, old: Document, *, as_json: bool) -> int:
     screen = stdout()
     if as_json:
         screen.write(in_json(made))
-    elif made["id"] == old["id"]:
-        screen.write(f"Job {line(made['id'])} tries again: `{program()} job show {made['id']}`")
-    else:
+    elif made["id"] != old["id"]:
         screen.write(line(made["id"]))
+    elif made["version"] == old["version"]:
+        screen.write(f"Job {line(made['id'])} is at work; nothing of it has to be tried again.")
+    else:
+        screen.write(f"Job {line(made['id'])} tries again: `{program()} job show {made['id']}`")
     return Exit.OK
 
 

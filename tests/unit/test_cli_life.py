@@ -316,3 +316,12 @@ def test_only_one_run_is_followed(fj: Fj) -> None:
 
     assert code == 1
     assert "name it" in err
+
+
+def test_what_is_at_work_is_not_said_to_be_tried_again(fj: Fj) -> None:
+    fj("submit", "rpcutil", "ping", "-I", "web1")
+
+    code, out, _ = fj("job", "retry", "last")
+
+    assert code == 0
+    assert "nothing of it has to be tried again" in out
