@@ -1,6 +1,6 @@
 """Desk: a database with a control, and a coordinator and nodes whose parts a test plays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,6 +30,7 @@ class Desk:
 
     control: Control
     clock: Clock
+    ours: set[JobId] = field(default_factory=set)  # what it submitted: a database may be shared
 
     def submit(self, *nodes: str, **changes: Any) -> JobId:
         """A job for demo.echo on these nodes."""
@@ -37,7 +38,9 @@ class Desk:
 
     def hand_in(self, request: Request) -> JobId:
         """The job of this request."""
-        return self.control.submit(KEY.seal(encode(request)), request, org=ORG).job.id
+        job = self.control.submit(KEY.seal(encode(request)), request, org=ORG).job.id
+        self.ours.add(job)
+        return job
 
     def edit(self, job: JobId, version: int | None = None, **changes: Any) -> Job:
         """Ask for the job anew."""
@@ -51,7 +54,8 @@ class Desk:
         """Let the broker have what is due: job, node, attempt, generation."""
         now = self.clock()
         with self.control.database.transaction() as connection:
-            due = runs_to_dispatch(connection, now, 1000)
+            everything = runs_to_dispatch(connection, now, 100_000)
+            due = [item for item in everything if item.job in self.ours]
             mark_queued(connection, due, now, MINUTE)
         return [(item.job, item.node, item.attempt, item.generation) for item in due]
 
@@ -59,7 +63,8 @@ class Desk:
         """Let the broker have the orders that are due."""
         now = self.clock()
         with self.control.database.transaction() as connection:
-            due = orders_to_send(connection, now, 1000)
+            everything = orders_to_send(connection, now, 100_000)
+            due = [item for item in everything if item.job in self.ours]
             mark_ordered(connection, due, now, MINUTE)
         return due
 

@@ -18,8 +18,9 @@ from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.dependencies import block, leads_to, settle, skip_in_vain
 from fleetjobs.store.edits import apply_edit, edit_of
+from fleetjobs.store.entries import JobEntry, RunEntry
 from fleetjobs.store.jobs import get_job, insert_runs
-from fleetjobs.store.ledger import JobEntry, Ledger, RunEntry
+from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.nodes import nodes_heard
 from fleetjobs.store.outbox import line_up, may_be_handed, recall
 from fleetjobs.store.standing import due_at

@@ -17,8 +17,9 @@ from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.dependencies import block, settle
+from fleetjobs.store.entries import RunEntry
 from fleetjobs.store.jobs import get_job
-from fleetjobs.store.ledger import Ledger, RunEntry
+from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.nodes import nodes_heard
 from fleetjobs.store.outbox import hold_back, line_up, may_be_handed, recall
 

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, bindparam, literal, select, update
 from fleetjobs.jobs import Attempt, JobId, NodeId
 from fleetjobs.states import Reason, State, Status, WaitReason
 from fleetjobs.store import dialect
-from fleetjobs.store.ledger import JobEntry, Ledger, RunEntry
+from fleetjobs.store.entries import JobEntry, RunEntry
+from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import attempts, runs
 from fleetjobs.store.standing import path
 

@@ -2,7 +2,8 @@
 
 from fleetjobs.jobs import Pending
 from fleetjobs.states import Reason, State
-from fleetjobs.store.ledger import Ledger, RunEntry
+from fleetjobs.store.entries import RunEntry
+from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.outbox import confirm, may_be_handed, recall
 from fleetjobs.store.standing import path
 

@@ -41,7 +41,7 @@ def count_pending(
     """How many runs of these jobs have been told what they have not confirmed."""
     query = (
         select(runs.c.job, runs.c.pending, func.count())
-        .where(runs.c.job.in_(names), runs.c.order_at.is_not(None), runs.c.pending.is_not(None))
+        .where(runs.c.job.in_(names), runs.c.pending.is_not(None))
         .group_by(runs.c.job, runs.c.pending)
     )
     found: dict[JobId, dict[Pending, int]] = {}

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, exists, insert
 from fleetjobs.jobs import Dependency, JobId, NodeId
 from fleetjobs.messages import After
 from fleetjobs.states import Reason, StartIf, State
-from fleetjobs.store.ledger import COORDINATOR, Ledger, RunEntry
+from fleetjobs.store.entries import COORDINATOR, RunEntry
+from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.outbox import line_up
 from fleetjobs.store.schema import dependencies, jobs, runs
 from fleetjobs.store.standing import path

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from fleetjobs.jobs import Job, NodeId, Pending
 from fleetjobs.messages import After
 from fleetjobs.store.dependencies import set_dependencies
-from fleetjobs.store.ledger import JobEntry, Ledger
+from fleetjobs.store.entries import JobEntry
+from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import runs
 
 _TIMES = ("not_before", "start_before")

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, bindparam, case, literal, select, update
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.states import Reason, State
 from fleetjobs.store.dependencies import settle
-from fleetjobs.store.ledger import COORDINATOR, Ledger, RunName
+from fleetjobs.store.entries import COORDINATOR, RunName
+from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.outbox import confirm
 from fleetjobs.store.schema import jobs, nodes, runs
 from fleetjobs.store.standing import UNSTARTED

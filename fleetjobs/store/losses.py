@@ -16,7 +16,8 @@ from fleetjobs.store.attempts import (
     retry_wait,
 )
 from fleetjobs.store.dependencies import settle
-from fleetjobs.store.ledger import COORDINATOR, Ledger, RunEntry, RunName
+from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName
+from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import AT_WORK, jobs, nodes, runs
 
 SILENCE_LEAST = timedelta(seconds=30)  #: nothing counts as lost any sooner

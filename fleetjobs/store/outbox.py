@@ -10,7 +10,8 @@ from sqlalchemy import Connection, select
 
 from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.states import Reason, State, WaitReason
-from fleetjobs.store.ledger import Ledger, RunEntry
+from fleetjobs.store.entries import RunEntry
+from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.pages import Page
 from fleetjobs.store.runs import behind_run, run_page
 from fleetjobs.store.schema import jobs, runs

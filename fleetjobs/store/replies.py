@@ -24,8 +24,9 @@ from fleetjobs.store.attempts import (
 from fleetjobs.store.columns import printable
 from fleetjobs.store.dependencies import block, settle, skip_in_vain
 from fleetjobs.store.edits import apply_edit, drop_edit_if_too_late
+from fleetjobs.store.entries import JobEntry, RunEntry
 from fleetjobs.store.events import add_event
-from fleetjobs.store.ledger import JobEntry, Ledger, RunEntry
+from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.logs import Stream, log_row, save_logs
 from fleetjobs.store.outbox import confirm, give_back, hold_back, line_up
 from fleetjobs.store.standing import UNSTARTED, final_state, is_news, reply_path
@@ -76,12 +77,12 @@ def _apply(
 ) -> None:
     actor = node_key_id(reply.node)
     _note_too_late(ledger, run, reply)
-    run.change(stage=reply.stage, expire_at=None)
+    told: dict[str, Any] = {"stage": reply.stage, "expire_at": None, "blocked_by": reply.blocked_by}
     if run.queued_at is None:
-        run.change(queued_at=ledger.now)
+        told["queued_at"] = ledger.now
     if reply.started_at is not None:
-        run.change(started_at=reply.started_at)
-    run.change(blocked_by=reply.blocked_by)
+        told["started_at"] = reply.started_at
+    run.change(**told)
     if reply.stage is Stage.FINISHED:
         _finish(ledger, run, reply, ended, chance)
         return

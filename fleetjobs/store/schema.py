@@ -1,6 +1,7 @@
 """Schema: the tables. Every row that belongs to somebody says to which org."""
 
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -8,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -16,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    TextClause,
     false,
     text,
 )
@@ -40,6 +43,11 @@ def _one_of(column: str, kind: type[StrEnum]) -> CheckConstraint:
     """A plain check: the native enumerations of PostgreSQL are painful to change."""
     members = ", ".join(f"'{member}'" for member in kind)
     return CheckConstraint(f"{column} IN ({members})", name=column)
+
+
+def _where(condition: ColumnElement[bool] | TextClause) -> dict[str, Any]:
+    """The index holds only rows of which that is true."""
+    return {"sqlite_where": condition, "postgresql_where": condition}
 
 
 orgs = Table(
@@ -183,27 +191,13 @@ runs = Table(
 )
 
 for _alarm in (runs.c.dispatch_at, runs.c.order_at, runs.c.ask_at, runs.c.expire_at):
-    Index(
-        None,
-        _alarm,
-        runs.c.job,
-        runs.c.node,
-        sqlite_where=_alarm.is_not(None),
-        postgresql_where=_alarm.is_not(None),
-    )
+    Index(None, _alarm, runs.c.job, runs.c.node, **_where(_alarm.is_not(None)))
 
 AT_WORK = text("state IN ('running', 'cancelling')")  #: literally: so SQLite sees the index fits
-Index("ix_runs_at_work", runs.c.node, sqlite_where=AT_WORK, postgresql_where=AT_WORK)
+Index("ix_runs_at_work", runs.c.node, **_where(AT_WORK))
 
 ASKS_ATTENTION = text("attention")
-Index(
-    "ix_runs_attention",
-    runs.c.org,
-    runs.c.job,
-    runs.c.node,
-    sqlite_where=ASKS_ATTENTION,
-    postgresql_where=ASKS_ATTENTION,
-)
+Index("ix_runs_attention", runs.c.org, runs.c.job, runs.c.node, **_where(ASKS_ATTENTION))
 
 attempts = Table(  # those before the latest, which is the run itself
     "attempts",
@@ -250,8 +244,7 @@ questions = Table(
     Column("answer", JSON(none_as_null=True)),
     Column("answered_at", Moment),
 )
-_UNSENT = questions.c.sent_at.is_(None)
-Index("ix_questions_unsent", questions.c.asked_at, sqlite_where=_UNSENT, postgresql_where=_UNSENT)
+Index("ix_questions_unsent", questions.c.asked_at, **_where(questions.c.sent_at.is_(None)))
 
 leases = Table(
     "leases",

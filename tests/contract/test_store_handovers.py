@@ -8,6 +8,7 @@ from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Stage
 from fleetjobs.states import Reason, State
 from fleetjobs.store.database import Database
+from fleetjobs.store.entries import RunName
 from fleetjobs.store.handovers import (
     ANSWER_TIME,
     ask_again,
@@ -18,7 +19,6 @@ from fleetjobs.store.handovers import (
     runs_to_dispatch,
 )
 from fleetjobs.store.jobs import get_job
-from fleetjobs.store.ledger import RunName
 from fleetjobs.store.nodes import save_beat
 from fleetjobs.store.replies import apply_replies
 from fleetjobs.store.runs import get_run
