@@ -1,22 +1,27 @@
 """Caller: asks the fleet for marks, and keeps a log of its own of what was accepted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 from uuid_utils import uuid7
 
+from fleetjobs.client.jobs import Job
 from fleetjobs.errors import Problem, ServerAway
 from fleetjobs.messages import Request, encode
 from fleetjobs.programs.premises import ACCOUNT, ORG
 from fleetjobs.signing import SigningKey, account_key_id
-from fleetjobs.states import TERMINAL
+from fleetjobs.states import TERMINAL, State
 from fleetjobs.targets import Target
 from tests.faults.fleet import Fleet
+from tests.faults.oracle import START, read_marks
 from tests.processes import wait_for
+
+T = TypeVar("T")
 
 JOSE = "application/jose"
 DRAIN_S = 60.0  #: within that time after the last fault all that was accepted has ended
@@ -32,6 +37,12 @@ class Call:
     accepted: bool = False  # the server said so
     is_inline: bool = False  # a query, which leaves no marks
     harmed: bool = False  # a test killed its very program: then anything but success is right
+    repeats: str = ""  # the job that it tries again; else it was sealed
+    copied: bool = False  # its message was delivered by others than the coordinator
+    called_off: bool = False  # its caller asked for that, heard or not
+    held: bool = False  # or for this
+    texts: set[str] = field(default_factory=lambda: {""})  # any of which it may write
+    begun: int | None = None  # start marks when its end by cancel was confirmed; no more may come
 
 
 @dataclass(slots=True)
@@ -62,6 +73,70 @@ class Caller:
         """Ask again, in the same bytes, whatever was not answered."""
         for call in self.calls.values():
             wait_for(lambda call=call: self._post(call), within=DRAIN_S, every=0.1)
+
+    def ask_stubborn(
+        self, action: str, node: str, *, retries: int | None = None, **data: Any
+    ) -> Call:
+        """Ask for an action of the tests' own."""
+        request = self._request([node])
+        data = {"file": str(self.fleet.marks), **data}
+        changed = replace(request, agent="stubborn", action=action, data=data, retries=retries)
+        call = self._keep(changed)
+        wait_for(lambda: self._post(call), within=DRAIN_S, every=0.1)
+        return call
+
+    def job(self, call: Call) -> Job:
+        """A handle on it, fresh from the server."""
+        client = self.fleet.client()
+        return Job(client, client.job(call.job))
+
+    def cancel(self, call: Call, *, force: bool = False) -> bool | None:
+        """Call it off; whether its nodes have confirmed that, None if nothing was heard."""
+        call.called_off = True
+        confirmed = self._tell(lambda: self.job(call).cancel(force=force))
+        if confirmed and self.has_ended(call):
+            call.begun = self.begun(call)
+        return confirmed
+
+    def hold(self, call: Call) -> bool | None:
+        """Set it aside; as `cancel`."""
+        call.held = True
+        return self._tell(lambda: self.job(call).hold())
+
+    def release(self, call: Call) -> bool | None:
+        """Let it go on; as `cancel`."""
+        done = self._tell(lambda: self.job(call).release())
+        call.held &= done is None
+        return done
+
+    def release_all(self) -> None:
+        """Let go on what may be held, until the server has heard it."""
+        for call in self.calls.values():
+            wait_for(lambda call=call: self._released(call), within=DRAIN_S, every=0.1)
+
+    def edit(self, call: Call, text: str) -> bool | None:
+        """Have it write something else; as `cancel`. False, too, if it has begun."""
+        before, call.texts = call.texts, {*call.texts, text}
+        try:
+            confirmed = self._tell(lambda: self.job(call).edit(data={"text": text}))
+        except Problem:
+            call.texts = before
+            return False
+        call.texts = {text} if confirmed else call.texts
+        return confirmed
+
+    def retry(self, call: Call) -> Call:
+        """Try again where it failed: a new job."""
+        nodes = tuple(run["node"] for run in self.runs(call) if run["state"] != State.SUCCEEDED)
+        again = Call(str(uuid7()), nodes, "", repeats=call.job, texts=call.texts)
+        self.calls[again.job] = again
+        self._post(again)
+        return again
+
+    def begun(self, call: Call) -> int:
+        """How often it began, by its marks."""
+        marks = read_marks(self.fleet.marks)
+        return sum(mark.attempt.job == call.job and mark.word == START for mark in marks)
 
     def runs(self, call: Call) -> list[dict[str, Any]]:
         """What the fleet says became of it."""
@@ -111,14 +186,30 @@ class Caller:
         """Whether the server has accepted it by now."""
         if call.accepted or self.fleet.server.is_paused:  # it would be waited for
             return call.accepted
-        transport = self.fleet.client().transport
+        client = self.fleet.client()
+        if call.repeats:
+            wish = {"id": call.job}
+            call.accepted = self._tell(lambda: client.act(call.repeats, "retry", wish)) is not None
+        else:
+            body = call.sealed.encode()
+            done = self._tell(lambda: client.transport.post("jobs", body=body, content_type=JOSE))
+            call.accepted = done is not None
+        return call.accepted
+
+    def _released(self, call: Call) -> bool:
+        with suppress(Problem):  # it has ended
+            return not call.held or self.release(call) is not None
+        return True
+
+    def _tell(self, wish: Callable[[], T]) -> T | None:
+        """What the server answers; None if nothing was heard, and it may have happened."""
+        if self.fleet.server.is_paused:  # it would be waited for
+            return None
         try:
-            transport.post("jobs", body=call.sealed.encode(), content_type=JOSE)
+            return wish()
         except ServerAway:
-            return False
+            return None
         except Problem as problem:
             if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
-            return False
-        call.accepted = True
-        return True
+            return None

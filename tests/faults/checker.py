@@ -33,6 +33,7 @@ class Checker:
         """Wait for the fleet to drain, and name every violation."""
         try:
             self.caller.insist()
+            self.caller.release_all()
             self.caller.wait()
             self.caller.wait(self.caller.submit())  # the programs may only just have started
             self.caller.wait(self.caller.submit(), within=PROBE_S)
@@ -47,7 +48,12 @@ class Checker:
     def now(self) -> list[str]:
         """Every violation as things stand."""
         runs = self._runs()
-        return [*self._ends(runs), *self._marks(runs), *self._replies(runs)]
+        return [
+            *self._ends(runs),
+            *self._marks(runs),
+            *self._wishes(runs),
+            *self._replies(runs),
+        ]
 
     def _runs(self) -> Runs:
         calls = self.caller.calls.values()
@@ -91,15 +97,34 @@ class Checker:
                 continue
             if run["state"] == State.SUCCEEDED and words[END] != 1:
                 yield f"I4 {job} {node} succeeded with {dict(words)}"
-            harmed = self.caller.calls[job].harmed
+            harmed = self.caller.calls[job].harmed or self._is_called_off(job, run)
             if run["state"] in TERMINAL - {State.SUCCEEDED} and words[END] and not harmed:
                 yield f"I2 {job} {node} was done and is {run['state']} ({run['reason']})"
+
+    def _wishes(self, runs: Runs) -> Iterator[str]:
+        """I9: what was called off stays so and nothing else is; what was edited runs edited."""
+        for (job, node), run in runs.items():
+            if run["state"] == State.CANCELLED and not self._is_called_off(job, run):
+                yield f"I9 {job} {node} was called off by nobody"
+        for call in self.caller.calls.values():
+            if call.begun is not None and self.caller.begun(call) > call.begun:
+                yield f"I9 {call.job} began after it was called off"
+        for mark in read_marks(self.caller.fleet.marks):
+            known = self.caller.calls.get(mark.attempt.job)
+            if known is not None and mark.text not in known.texts:
+                yield f"I9 {mark} is none of {known.texts}"
+
+    def _is_called_off(self, job: str, run: Mapping[str, Any]) -> bool:
+        """Whether it ended as its caller wished: at once, or by its node, whatever came later."""
+        return bool(run["state"] == State.CANCELLED and self.caller.calls[job].called_off)
 
     def _replies(self, runs: Runs) -> Iterator[str]:
         """I2: what a node says last is what the fleet knows."""
         for (job, node), run in runs.items():
             kept = self._kept(job, node, run["attempt"])
-            if kept is not None and _differs(kept, run):
+            if kept is None or self._is_called_off(job, run):
+                continue
+            if _differs(kept, run):
                 yield f"I2 {job} {node}: the node says {kept.state} {kept.data}, not {run}"
 
     def _kept(self, job: str, node: str, attempt: int) -> Reply | None:
@@ -109,6 +134,7 @@ class Checker:
 
     def _left(self) -> Iterator[str]:
         """I10: nothing waits to be taken or sent, nobody works on what has ended."""
+        yield from self._unconfirmed()
         for node in self.caller.fleet.nodes:
             if waiting := _in_queue(self.caller.fleet.broker_url, node):
                 yield f"I10 {node}: {waiting} messages in its queue"
@@ -122,6 +148,14 @@ class Checker:
                     yield f"I10 {node}: somebody works on {run.key}"
             for name in spool.broken():
                 yield f"I10 {node}: {name} is broken"
+
+    def _unconfirmed(self) -> Iterator[str]:
+        """I9: a wish that some node has not heard of, or not answered."""
+        for call in self.caller.calls.values():
+            if call.called_off or call.held or call.texts != {""}:
+                for run in self.caller.runs(call):
+                    if run["pending"] is not None:
+                        yield f"I9 {call.job} {run['node']}: {run['pending']} is not confirmed"
 
 
 def _in_queue(url: str, node: str) -> int:

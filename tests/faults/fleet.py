@@ -1,6 +1,7 @@
 """A fleet that may be broken: each program a process of its own, broker and database private."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,6 +24,7 @@ from tests.servers import Postgres, Rabbit, Redis
 
 ASK_AFTER_S = "1"  #: a silent run is asked after; a minute in production
 BEAT_EVERY_S = "0.5"
+AGENTS = Path(__file__).parent / "agents"  #: beside those that come with fleetjobs
 
 RUNNER, PROGRAM = "runner", "program"
 
@@ -137,6 +139,7 @@ def _lay_out(
 ) -> Fleet:
     port = free_port()
     prepare(premises, nodes)
+    shutil.copytree(AGENTS, premises.root / "agents", dirs_exist_ok=True)
     write_settings(
         premises,
         nodes,

@@ -14,7 +14,8 @@ from random import Random
 from typing import get_args
 
 from fleetjobs.crashpoints import CrashPoint
-from fleetjobs.errors import Fault
+from fleetjobs.errors import Fault, Problem
+from fleetjobs.states import State
 from tests.faults.caller import Call, Caller
 from tests.faults.checker import Checker
 from tests.faults.fleet import PROGRAM, RUNNER, Fleet, at_work
@@ -25,6 +26,8 @@ from tests.faults.parts import Part
 from tests.faults.wiping import lose_disk
 from tests.processes import wait_for
 
+LATEST = 10  #: a person changes one of the latest jobs
+FORCED = 0.2  #: of all cancels
 PAUSE_S = 2.0  #: the longest that a history waits for something to happen
 DESK_POINTS: dict[str, tuple[CrashPoint, ...]] = {
     "server": ("control_before_commit", "control_after_commit"),
@@ -170,13 +173,48 @@ class History:
 
     def duplicate(self) -> str:
         """Deliver some job's message a few times more."""
-        call = self._pick([call for call in self.caller.calls.values() if call.accepted])
+        call = self._pick([call for call in self._accepted() if not is_changed(call)])
         if call is None:
             return ""
+        call.copied = True
         node = self._random.choice(call.nodes)
         with suppress(Fault):
             Forger(self.fleet).post_again(node, call.job, call.sealed, times=3)
         return f"{call.job[-6:]} {node}"
+
+    def cancel(self) -> str:
+        """Call some job off."""
+        force = self._random.random() < FORCED
+        return self._wish(lambda call: self.caller.cancel(call, force=force))
+
+    def hold(self) -> str:
+        """Set some job aside."""
+        return self._wish(self.caller.hold)
+
+    def release(self) -> str:
+        """Let some job go on that was set aside."""
+        call = self._pick([call for call in self._accepted() if call.held])
+        if call is None:
+            return ""
+        with suppress(Problem):
+            return f"{call.job[-6:]} {self.caller.release(call)}"
+        return f"{call.job[-6:]} refused"
+
+    def edit(self) -> str:
+        """Have some job write another text."""
+        text = f"edit{self._random.randrange(1000)}"
+        return self._wish(lambda call: self.caller.edit(call, text)) and text
+
+    def retry(self) -> str:
+        """Try a job again that a fault made fail."""
+        calls = [call for call in self._accepted()[-LATEST:] if call.sealed and call.harmed]
+        call = self._pick([call for call in calls if self.caller.has_ended(call)])
+        if call is None:
+            return ""
+        with suppress(Fault):
+            if State.FAILED in self.caller.states(call):
+                return f"{call.job[-6:]} by {self.caller.retry(call).job[-6:]}"
+        return ""
 
     def let_pass(self) -> str:
         """Wait until some more marks are made, or not."""
@@ -185,6 +223,19 @@ class History:
         with suppress(AssertionError):
             wait_for(lambda: len(read_marks(self.fleet.marks)) >= before + more, within=PAUSE_S)
         return f"{more} marks"
+
+    def _wish(self, ask: Callable[[Call], bool | None]) -> str:
+        """Something of one of the latest jobs, whose message only the coordinator sends."""
+        latest = self._accepted()[-LATEST:]
+        call = self._pick([call for call in latest if not call.copied and not call.is_inline])
+        if call is None or self.fleet.server.is_paused:
+            return ""
+        with suppress(Problem):
+            return f"{call.job[-6:]} {ask(call)}"
+        return f"{call.job[-6:]} refused"
+
+    def _accepted(self) -> list[Call]:
+        return [call for call in self.caller.calls.values() if call.accepted]
 
     def _parts(self) -> list[Part]:
         return list(self.fleet.parts.values())
@@ -205,12 +256,22 @@ class History:
         return ""
 
 
+def is_changed(call: Call) -> bool:
+    """Whether its message, sent again, might be another than the coordinator's."""
+    return call.called_off or call.held or call.texts != {""} or not call.sealed
+
+
 #: how often each step is taken, beside the others
 STEPS: dict[Callable[[History], str], int] = {
     History.submit: 30,
     History.submit_many: 4,
     History.ask_inline: 5,
     History.let_pass: 20,
+    History.cancel: 6,
+    History.hold: 3,
+    History.release: 3,
+    History.edit: 4,
+    History.retry: 2,
     History.restart: 14,
     History.resume: 6,
     History.kill_part: 6,

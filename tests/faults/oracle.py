@@ -21,6 +21,7 @@ class Mark(NamedTuple):
     attempt: Attempt
     pid: int
     word: str  # START or END
+    text: str = ""  # what it was asked to write
 
 
 def read_marks(path: Path) -> list[Mark]:
@@ -29,8 +30,8 @@ def read_marks(path: Path) -> list[Mark]:
         return []
     marks = []
     for line in path.read_text().splitlines():
-        job, node, number, pid, word = line.split()[:5]
-        marks.append(Mark(Attempt(job, node, int(number)), int(pid), word))
+        job, node, number, pid, word, *text = line.split(maxsplit=5)
+        marks.append(Mark(Attempt(job, node, int(number)), int(pid), word, "".join(text)))
     return marks
 
 

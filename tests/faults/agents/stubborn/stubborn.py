@@ -1,0 +1,50 @@
+"""stubborn: actions that do not end when told to, that fail, and that are missed early."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fleetjobs.agent import Agent, action
+
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {DEAF!r}])"
+DAEMON = f"import os\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n{DEAF}"
+
+
+class Stubborn(Agent):
+    """Each leaves the marks that `demo.mark` leaves."""
+
+    @action
+    def family(self, file: str) -> None:
+        """Be deaf to SIGTERM, with a child, a grandchild and a daemon that are so too."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        named = {**os.environ, "STUBBORN": self.request["job"]}
+        for code in (PARENT, DAEMON):
+            subprocess.Popen([sys.executable, "-c", code], env=named)
+        self._mark(file, "start")
+        time.sleep(600)
+
+    @action
+    def slow(self, file: str, seconds: float) -> None:
+        """Take that long."""
+        self._mark(file, "start")
+        time.sleep(seconds)
+        self._mark(file, "end")
+
+    @action
+    def flaky(self, file: str, times: int) -> None:
+        """Fail that many attempts, then succeed."""
+        self._mark(file, "start")
+        if self.request["attempt"] <= times:
+            self.fail("not yet")
+        self._mark(file, "end")
+
+    def _mark(self, file: str, word: str) -> None:
+        line = "{job} {node} {attempt} ".format_map(self.request) + f"{os.getpid()} {word}\n"
+        with Path(file).open("a") as marks:
+            marks.write(line)
+            marks.flush()
+            os.fsync(marks.fileno())
