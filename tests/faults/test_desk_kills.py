@@ -11,7 +11,7 @@ from tests.faults.oracle import END, read_marks
 from tests.processes import wait_for
 
 
-@pytest.mark.spec("F6", "I1", "I2", "I3")
+@pytest.mark.spec("G2", "G3", "G4", "F6", "I1", "I2", "I3")
 @pytest.mark.parametrize(
     "point", ["dispatcher_after_publish", "collector_before_commit", "collector_after_commit"]
 )
@@ -31,7 +31,7 @@ def test_a_coordinator_killed_at_any_step_loses_and_repeats_nothing(
     assert violations(caller) == []
 
 
-@pytest.mark.spec("F6", "I1", "I3")
+@pytest.mark.spec("G1", "F6", "I1", "I3")
 @pytest.mark.parametrize("point", ["control_before_commit", "control_after_commit"])
 def test_a_server_killed_while_accepting_keeps_the_job_or_never_had_it(
     fleet: Fleet, caller: Caller, point: CrashPoint

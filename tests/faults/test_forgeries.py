@@ -112,7 +112,7 @@ RUBBISH = {
 }
 
 
-@pytest.mark.spec("F20", "I5")
+@pytest.mark.spec("G8", "F20", "I5")
 def test_nothing_unbelievable_begins_and_each_is_on_record(fleet: Fleet, caller: Caller) -> None:
     forger = Forger(fleet)
 
@@ -125,7 +125,7 @@ def test_nothing_unbelievable_begins_and_each_is_on_record(fleet: Fleet, caller:
     assert violations(caller) == []
 
 
-@pytest.mark.spec("F20", "I5")
+@pytest.mark.spec("G8", "F20", "I5")
 def test_what_is_stale_or_denied_by_the_node_itself_does_not_begin(
     fleet: Fleet, caller: Caller
 ) -> None:

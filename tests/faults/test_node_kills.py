@@ -18,7 +18,7 @@ NODE = "node1"
 LONG_S = 1.5  #: long enough to be killed in
 
 
-@pytest.mark.spec("F1", "I1", "I2", "I3", "I10")
+@pytest.mark.spec("G3", "G4", "F1", "I1", "I2", "I3", "I10")
 @pytest.mark.parametrize("point", ["before_spool", "after_spool", "after_ack", "after_send"])
 def test_a_worker_killed_at_any_step_loses_and_repeats_nothing(
     fleet: Fleet, caller: Caller, point: CrashPoint
@@ -104,7 +104,7 @@ def test_an_action_that_ends_while_its_worker_is_dead_is_reported(
     assert violations(caller) == []
 
 
-@pytest.mark.spec("F2", "I1", "I3")
+@pytest.mark.spec("G2", "G4", "F2", "I1", "I3")
 def test_an_action_outlives_the_runner_host(fleet: Fleet, caller: Caller) -> None:
     call = start_one(fleet, caller)
 
@@ -116,7 +116,7 @@ def test_an_action_outlives_the_runner_host(fleet: Fleet, caller: Caller) -> Non
     assert violations(caller) == []
 
 
-@pytest.mark.spec("F2", "I1", "I3")
+@pytest.mark.spec("G2", "G4", "F2", "I1", "I3")
 def test_an_action_outlives_worker_host_and_runner(fleet: Fleet, caller: Caller) -> None:
     """Of three that watch over it, none is left; the program goes on, and its reply counts."""
     call = start_one(fleet, caller)
@@ -130,7 +130,7 @@ def test_an_action_outlives_worker_host_and_runner(fleet: Fleet, caller: Caller)
     assert violations(caller) == []
 
 
-@pytest.mark.spec("F2", "I1", "I3")
+@pytest.mark.spec("G2", "G4", "F2", "I1", "I3")
 @pytest.mark.parametrize("with_runner", [False, True])
 def test_a_killed_program_is_a_failure_and_not_tried_again(
     fleet: Fleet, caller: Caller, *, with_runner: bool

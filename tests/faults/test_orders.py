@@ -67,7 +67,7 @@ def families(fleet: Fleet, caller: Caller) -> Iterator[Families]:
     families.end()
 
 
-@pytest.mark.spec("F16", "I9")
+@pytest.mark.spec("G7", "F16", "I9")
 def test_of_a_cancelled_action_no_process_is_left(
     fleet: Fleet, caller: Caller, families: Families
 ) -> None:
@@ -103,7 +103,7 @@ def test_a_cancel_is_carried_out_though_its_executor_was_killed(
     assert violations(caller) == []
 
 
-@pytest.mark.spec("F16", "I9")
+@pytest.mark.spec("G7", "F16", "I9")
 @pytest.mark.parametrize("force", [False, True])
 def test_an_action_at_work_without_its_worker_is_stopped_when_that_is_back(
     fleet: Fleet, caller: Caller, families: Families, *, force: bool
@@ -124,7 +124,7 @@ def test_an_action_at_work_without_its_worker_is_stopped_when_that_is_back(
     assert violations(caller) == []
 
 
-@pytest.mark.spec("F16", "I9")
+@pytest.mark.spec("G7", "F16", "I9")
 @pytest.mark.parametrize("force", [False, True])
 def test_a_copy_queued_for_a_dead_worker_never_starts_once_called_off(
     fleet: Fleet, caller: Caller, *, force: bool
@@ -285,7 +285,7 @@ def test_what_failed_for_good_is_tried_again_as_a_new_job(fleet: Fleet, caller: 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.spec("F3", "S1-14", "I1", "I3")
+@pytest.mark.spec("G7", "F3", "S1-14", "I1", "I3")
 def test_the_runs_of_a_silent_worker_are_lost_until_it_tells_the_truth(
     fleet: Fleet, caller: Caller
 ) -> None:

@@ -19,7 +19,7 @@ AWAY = "node17"
 
 
 @pytest.mark.slow
-@pytest.mark.spec("S0-05")
+@pytest.mark.spec("G6")
 @pytest.mark.parametrize("kind", ["embedded", "rabbit and postgres"])
 def test_a_silent_node_is_answered_for_when_it_is_back(
     tmp_path: Path, kind: str, request: pytest.FixtureRequest
