@@ -48,6 +48,7 @@ def test_a_package_of_this_machine_is_known(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.timeout(400)  # apt takes its time on a machine with many updates and much to do
 def test_the_updates_of_this_machine_are_those_that_apt_lists(tmp_path: Path) -> None:
     simulated = subprocess.check_output(["apt-get", "-s", "dist-upgrade"], text=True)
 
