@@ -74,8 +74,12 @@ def cpu_seconds(roles: list[Role]) -> dict[str, float]:
 def cpu_ms(before: dict[str, float], after: dict[str, float], times: int) -> str:
     """What one of so many times cost between two accounts, in words."""
     used = {name: (after[name] - before.get(name, 0.0)) / times * 1000 for name in after}
-    parts = [f"{name} {each:.2f}" for name, each in sorted(used.items(), key=lambda i: -i[1])]
-    return f"{sum(used.values()):.2f} = " + ", ".join(part for part in parts if part[-4:] != "0.00")
+    parts = [
+        f"{name} {each:.2f}"
+        for name, each in sorted(used.items(), key=lambda item: -item[1])
+        if each > 0
+    ]
+    return f"{sum(used.values()):.2f} = {', '.join(parts)}"
 
 
 def pss_mib(process: psutil.Process) -> float:
