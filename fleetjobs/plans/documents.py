@@ -1,0 +1,129 @@
+"""Documents: a plan as it is handed in; the same shape in JSON, in YAML, and made from a canvas.
+
+Legs stand in one list and say what they need, so that a plan of any shape reads from top to
+bottom. A group collects legs that others wait for together, as the header of a chord does.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from fleetjobs.messages import Account, Document, Id, Moment, Name
+from fleetjobs.states import StartIf
+from fleetjobs.targets import Target
+
+LEGS_MOST = 10_000  #: of one plan; a bigger one is refused
+
+Key = Annotated[
+    str, Meta(pattern=r"\A[A-Za-z][A-Za-z0-9_-]{0,63}\Z", description="a leg or a group")
+]
+Seconds = Annotated[float, Meta(ge=0, le=3660 * 24 * 3600, description="seconds")]
+Share = Annotated[
+    str, Meta(pattern=r"\A[0-9]{1,9}%?\Z", description="a number of nodes, or a percentage")
+]
+
+
+class OnFailure(StrEnum):
+    """What follows when a leg has failed and will not be tried again. spec/semantics.md, E11."""
+
+    FAIL = "fail"  # what needs it is skipped, the rest goes on, and the plan has failed
+    PAUSE = "pause"  # it waits for a person: retry, skip, roll back, resolve or cancel
+    ROLLBACK = "rollback"  # what was done is undone
+    CONTINUE = "continue"  # the plan does not mind; a leg that starts if it failed may see to it
+
+
+class Pace(StrEnum):
+    """How the nodes of a leg wait for a leg before."""
+
+    NODE = "node"  # each for itself, where both legs have that node
+    BARRIER = "barrier"  # all for all
+
+
+class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the parts of plan documents share: unknown fields are refused."""
+
+
+class Need(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """A leg or a group that has to end first, and how."""
+
+    leg: Key  # or a group
+    when: StartIf = StartIf.SUCCEEDED
+    pace: Pace = Pace.NODE
+
+
+class Undo(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """What takes a leg back: an action of the same agent, with references to the leg's own data."""
+
+    action: Name
+    data: dict[str, Any] = {}  # "${data.name}": the leg's input, "${reply.path}": what it answered
+    partial: Annotated[bool, Meta(description="also undo what failed half-way")] = False
+
+
+class Rollout(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """How a leg goes over its nodes: batch after batch."""
+
+    batch: Share = "100%"
+    canary: Share = "0"  # nodes that go first, alone
+    sleep_s: Seconds = 0  # between one batch and the next
+    max_failures: Share = "0"  # once more have failed, no further node begins
+    order: Annotated[str, Meta(pattern=r"\A(listed|random|fact:.+)\Z")] = "listed"
+    seed: int | None = None  # of `random`
+    reach_s: Seconds = 300  # a node that has not taken its run by then counts as failed
+    by_hand: bool = False  # pause before each batch until a person resumes
+
+
+class Leg(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """One action on a target, at its place in the plan."""
+
+    key: Key
+    agent: Name
+    action: Name
+    data: dict[str, Any] = {}  # "${legs.KEY.data.path}": what an earlier leg answered
+    target: Target | None = None  # None: the plan's
+    needs: tuple[Need, ...] = ()
+    group: Key | None = None  # that it belongs to; then it needs what the group needs, too
+    delay_s: Seconds = 0  # from the moment it could start
+    not_before: Moment | None = None
+    start_before: Moment | None = None
+    retries: Annotated[int, Meta(ge=0, le=100)] | None = None  # None: as the action declares
+    retry_mode: Literal["as_is", "rollback_self", "rollback_to"] = "as_is"
+    rollback_to: tuple[Key, ...] = ()  # with `rollback_to`: those, and what needs them
+    on_failure: OnFailure | None = None  # None: as the plan says
+    max_failures: Share = "0"  # so many of its nodes may fail, and it has succeeded all the same
+    weight: Annotated[float, Meta(gt=0, le=1e6)] = 1.0  # its share of the plan's percentage
+    rollout: Rollout | None = None
+    undo: Undo | None = None  # None: as the action declares
+
+
+class Group(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """Legs, and other groups, that are waited for together."""
+
+    key: Key
+    group: Key | None = None  # that it belongs to itself
+    needs: tuple[Need, ...] = ()
+    max_failures: Share = "0"  # so many of its legs may fail, and it has succeeded all the same
+
+
+class Plan(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """Legs that depend on one another, and what becomes of them when one fails."""
+
+    name: Annotated[str, Meta(max_length=128)] = "plan"
+    target: Target = Target()  # of legs that name none
+    on_failure: OnFailure = OnFailure.FAIL
+    max_failures: Share = "0"  # of its legs and groups
+    rollback_attempts: Annotated[int, Meta(ge=1, le=100)] = 3  # of each leg's undoing
+    groups: tuple[Group, ...] = ()
+    legs: Annotated[tuple[Leg, ...], Meta(min_length=1)]
+
+
+class PlanRequest(Document, frozen=True, kw_only=True, tag="plan_request"):
+    """A plan that a caller asks for; signed by the caller's key, or the server's for them."""
+
+    id: Id
+    org: Account
+    caller: Account
+    plan: Plan
+    created_at: Moment
+    not_before: Moment | None = None
+    start_before: Moment | None = None
