@@ -85,6 +85,17 @@ class ActionDeclaration(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     aggregate: tuple[AggregateDeclaration, ...] = ()
 
 
+class Undo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What takes an action back: another action of the same agent. See `undos`."""
+
+    action: Name
+    data: dict[str, Any] = {}  # "${data.name}": an input, "${reply.path}": what was answered
+    partial: Annotated[bool, Meta(description="also undo what failed half-way")] = False
+    only_if: Annotated[
+        FieldName | None, Meta(description="an output; unless it is true, nothing is to be undone")
+    ] = None
+
+
 class ActionTraits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What only fleetjobs asks of an action."""
 
@@ -103,6 +114,7 @@ class ActionTraits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         "pause"
     )
     max_parallel: Annotated[int, Meta(ge=1, description="at once on one node")] | None = None
+    undo: Undo | Literal["nothing"] | None = None  # nothing: it leaves nothing to take back
 
 
 class Traits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ from fleetjobs.declarations import (
     AggregateDeclaration,
     InputDeclaration,
     InterfaceDocument,
+    Undo,
     read_declaration,
 )
 from fleetjobs.errors import (
@@ -24,6 +25,7 @@ from fleetjobs.errors import (
     UnknownAction,
 )
 from fleetjobs.inputs import VALIDATIONS, Input, InputType
+from fleetjobs.undos import check_undo
 from fleetjobs.values import check_value
 
 PROCESS_RESULTS = (
@@ -80,6 +82,8 @@ class Action:
     lost_after: timedelta = timedelta(seconds=60)  # of its node's silence
     retry_lost: bool = False  # a lost attempt is repeated rather than shown to a person
     max_parallel: int | None = None  # at once on one node; None: as many as there are slots
+    undo: Undo | None = None  # what takes it back
+    reversible: bool = False  # it has an undo, or leaves nothing that needs one
 
     def __str__(self) -> str:
         return f"{self.agent}.{self.name}"
@@ -190,6 +194,9 @@ def read_interface(document: object) -> Interface:
     for name in declared.fleetjobs.actions:
         if name not in actions:
             raise InvalidInterface(f"fleetjobs.actions: {metadata.name} has no action {name!r}")
+    for read in actions.values():
+        if read.undo:
+            check_undo(str(read), read.undo, read, actions.get(read.undo.action))
     return Interface(
         name=metadata.name,
         version=metadata.version,
@@ -234,6 +241,8 @@ def _read_action(interface: InterfaceDocument, declared: ActionDeclaration) -> A
         lost_after=timedelta(seconds=traits.lost_after_s),
         retry_lost=traits.idempotent and traits.on_lost == "retry",
         max_parallel=traits.max_parallel,
+        undo=traits.undo if isinstance(traits.undo, Undo) else None,
+        reversible=traits.undo is not None or traits.inline,
     )
 
 

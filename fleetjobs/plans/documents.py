@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from fleetjobs.declarations import Undo
 from fleetjobs.messages import Account, Document, Id, Moment, Name
 from fleetjobs.states import StartIf
 from fleetjobs.targets import Target
@@ -52,14 +53,6 @@ class Need(Part, frozen=True, kw_only=True, omit_defaults=True):
     pace: Pace = Pace.NODE
 
 
-class Undo(Part, frozen=True, kw_only=True, omit_defaults=True):
-    """What takes a leg back: an action of the same agent, with references to the leg's own data."""
-
-    action: Name
-    data: dict[str, Any] = {}  # "${data.name}": the leg's input, "${reply.path}": what it answered
-    partial: Annotated[bool, Meta(description="also undo what failed half-way")] = False
-
-
 class Rollout(Part, frozen=True, kw_only=True, omit_defaults=True):
     """How a leg goes over its nodes: batch after batch."""
 
@@ -93,7 +86,7 @@ class Leg(Part, frozen=True, kw_only=True, omit_defaults=True):
     max_failures: Share = "0"  # so many of its nodes may fail, and it has succeeded all the same
     weight: Annotated[float, Meta(gt=0, le=1e6)] = 1.0  # its share of the plan's percentage
     rollout: Rollout | None = None
-    undo: Undo | None = None  # None: as the action declares
+    undo: Undo | Literal["nothing"] | None = None  # None: as the action declares
 
 
 class Group(Part, frozen=True, kw_only=True, omit_defaults=True):
