@@ -27,6 +27,12 @@ class InvalidTime(Refused):
     code = "invalid_time"
 
 
+class InvalidSchedule(Refused):
+    """A rule that cannot be read, never comes true, or contradicts itself."""
+
+    code = "invalid_schedule"
+
+
 class UnknownAgent(Refused):
     """No node, or not this one, has an agent of that name. SimpleRPC status 2."""
 

@@ -1,0 +1,117 @@
+"""Rules: when something recurs, as it is handed in; what `recurrence` can count out."""
+
+import re
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Meta, Struct
+
+from fleetjobs.errors import InvalidSchedule
+from fleetjobs.messages import Moment
+
+UTC_NAME = "UTC"
+SHORTEST_S = 1.0  #: between two occurrences
+TIMES_MOST = 10_000  #: of a list of times, or of a rule that counts
+ALIASES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+FIELDS = "minute, hour, day of month, month, day of week"
+
+
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When something recurs: exactly one of the first four says it."""
+
+    every_s: (
+        Annotated[float, Meta(ge=SHORTEST_S, le=3660 * 86400, description="seconds")] | None
+    ) = None
+    cron: Annotated[
+        str, Meta(max_length=200, description="five fields, or @daily and its like")
+    ] | (None) = None
+    rrule: Annotated[str, Meta(max_length=1000, description="RFC 5545, section 3.3.10")] | None = (
+        None
+    )
+    at: Annotated[tuple[Moment, ...], Meta(max_length=TIMES_MOST)] = ()
+    zone: Annotated[str, Meta(max_length=64, description="IANA, such as Europe/Prague")] = UTC_NAME
+
+    def __str__(self) -> str:
+        if self.every_s is not None:
+            return f"every {self.every_s:g} s"
+        if self.at:
+            return f"at {len(self.at)} times"
+        return f"{self.cron or self.rrule} {self.zone}"
+
+
+def check_rule(rule: Rule) -> None:
+    """Let a rule pass that says one thing in a zone there is. Raises InvalidSchedule.
+
+    Whether it ever comes true is for `recurrence.check_recurs`.
+    """
+    said = [
+        name
+        for name, value in (
+            ("every_s", rule.every_s is not None),
+            ("cron", rule.cron is not None),
+            ("rrule", rule.rrule is not None),
+            ("at", bool(rule.at)),
+        )
+        if value
+    ]
+    if len(said) != 1:
+        what = f"{' and '.join(said)} exclude each other" if said else "nothing says when"
+        raise InvalidSchedule(f"{what}; give one of every_s, cron, rrule, at")
+    zone_of(rule)
+
+
+def zone_of(rule: Rule) -> ZoneInfo:
+    """The rule's zone. Raises InvalidSchedule."""
+    try:
+        return ZoneInfo(rule.zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidSchedule(
+            f"{rule.zone[:64]!r} is no time zone; write one of the IANA list, such as Europe/Prague"
+        ) from None
+
+
+def cron_fields(text: str) -> str:
+    """A cron expression of five fields. Raises InvalidSchedule for any other number."""
+    expression = ALIASES.get(text.strip().lower(), text.strip())
+    count = len(expression.split())
+    if expression.startswith("@"):
+        raise InvalidSchedule(f"cron: {expression[:20]!r} is none of {', '.join(ALIASES)}")
+    if count != 5:  # noqa: PLR2004  as FIELDS names them
+        raise InvalidSchedule(f"cron: {text[:60]!r} has {count} fields, not five: {FIELDS}")
+    return expression
+
+
+_PART = re.compile(r"\A([A-Z]+)=(.+)\Z")
+_BY = ("MONTH", "MONTHDAY", "YEARDAY", "WEEKNO", "DAY", "HOUR", "MINUTE", "SETPOS", "EASTER")
+_KNOWN = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", *(f"BY{name}" for name in _BY)})
+_FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY")
+
+
+def rrule_parts(text: str) -> dict[str, str]:
+    """The parts of a recurrence rule, upper case. Raises InvalidSchedule naming the wrong one."""
+    parts: dict[str, str] = {}
+    body = text.strip().upper().removeprefix("RRULE:")
+    for word in body.split(";"):
+        found = _PART.match(word.strip())
+        if found is None or found[1] not in _KNOWN or found[1] in parts:
+            raise InvalidSchedule(f"rrule: {word[:40]!r} is no part of a rule, or is there twice")
+        parts[found[1]] = found[2]
+    if parts.get("FREQ") not in _FREQUENCIES:
+        raise InvalidSchedule(
+            f"rrule: FREQ is {parts.get('FREQ', 'missing')}; it is one of {', '.join(_FREQUENCIES)}"
+        )
+    if "COUNT" in parts and "UNTIL" in parts:
+        raise InvalidSchedule("rrule: COUNT and UNTIL exclude each other")
+    if not parts.get("COUNT", "1").isdigit() or not 0 < int(parts.get("COUNT", "1")) <= TIMES_MOST:
+        raise InvalidSchedule(f"rrule: COUNT is 1 to {TIMES_MOST}")
+    if not parts.get("INTERVAL", "1").isdigit() or int(parts.get("INTERVAL", "1")) == 0:
+        raise InvalidSchedule("rrule: INTERVAL is a whole number from 1 on")
+    return parts

@@ -1,0 +1,239 @@
+"""Recurrence against dateutil and zoneinfo done the slow, plain way."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
+from zoneinfo import ZoneInfo
+
+import pytest
+from dateutil.rrule import rrulestr
+
+from fleetjobs.errors import InvalidSchedule
+from fleetjobs.schedules.recurrence import check_recurs, occurrences, preview
+from fleetjobs.schedules.rules import Rule
+
+ZONES = (
+    *("UTC", "Europe/Prague", "Europe/London", "America/New_York", "America/Sao_Paulo"),
+    *("Asia/Kathmandu", "Asia/Tokyo", "Australia/Lord_Howe", "Australia/Sydney"),
+    *("Pacific/Apia", "Africa/Casablanca", "America/St_Johns"),
+)
+ANCHOR = datetime(2024, 2, 29, 9, 17, 30, tzinfo=UTC)
+END = datetime(2034, 3, 1, tzinfo=UTC)
+
+
+def slowly(local: datetime, zone: ZoneInfo) -> datetime:
+    """The instant of a local time, found by trying all minutes around it."""
+    around = local.replace(tzinfo=UTC) - timedelta(hours=15)
+    for minutes in range(30 * 60):
+        instant = around + timedelta(minutes=minutes)
+        if instant.astimezone(zone).replace(tzinfo=None) >= local.replace(second=0):
+            return instant.replace(second=0) + (
+                timedelta(seconds=local.second)
+                if instant.astimezone(zone).replace(tzinfo=None, second=0)
+                == local.replace(second=0)
+                else timedelta()
+            )
+    raise AssertionError(local)
+
+
+def by_dateutil(text: str, zone: ZoneInfo, begin: datetime, end: datetime) -> list[datetime]:
+    """A rule of a clock: dateutil in local time, each moment then looked up."""
+    local = begin.astimezone(zone).replace(tzinfo=None)
+    found = rrulestr(text, dtstart=local).between(
+        local, end.astimezone(zone).replace(tzinfo=None), inc=True
+    )
+    instants = {_instant(moment, zone) for moment in found}
+    return sorted(moment for moment in instants if begin <= moment < end)
+
+
+def _instant(local: datetime, zone: ZoneInfo) -> datetime:
+    """Plain where the offset is the same a day before and after; else slowly."""
+    day = timedelta(days=1)
+    offsets = {(local + step).replace(tzinfo=zone).utcoffset() for step in (-day, 0 * day, day)}
+    if len(offsets) == 1:
+        return local.replace(tzinfo=zone).astimezone(UTC)
+    return slowly(local, zone)
+
+
+def ours(rule: Rule, begin: datetime, end: datetime) -> list[datetime]:
+    found = occurrences(rule, begin, begin - timedelta(seconds=1))
+    return list(takewhile(lambda moment: moment < end, found))
+
+
+def random_rrule(chance: random.Random) -> str:
+    frequency = chance.choice(["YEARLY", "MONTHLY", "WEEKLY", "DAILY"])
+    parts = [f"FREQ={frequency}"]
+    if chance.random() < 0.6:
+        parts.append(f"INTERVAL={chance.randint(1, 5)}")
+    if chance.random() < 0.7:
+        parts.append(f"BYHOUR={_some(chance, 0, 23, 3)}")
+    if chance.random() < 0.7:
+        parts.append(f"BYMINUTE={_some(chance, 0, 59, 2)}")
+    if chance.random() < 0.4:
+        days = chance.sample(["MO", "TU", "WE", "TH", "FR", "SA", "SU"], chance.randint(1, 3))
+        parts.append(f"BYDAY={','.join(days)}")
+    elif frequency in {"YEARLY", "MONTHLY"} and chance.random() < 0.6:
+        parts.append(f"BYMONTHDAY={chance.choice(['1', '15', '31', '-1', '29', '2,28'])}")
+    if chance.random() < 0.3:
+        parts.append(f"BYMONTH={_some(chance, 1, 12, 3)}")
+    if frequency == "WEEKLY" and chance.random() < 0.3:
+        parts.append("WKST=SU")
+    if chance.random() < 0.2:
+        parts.append(f"COUNT={chance.randint(1, 40)}")
+    return ";".join(parts)
+
+
+def random_cron(chance: random.Random) -> tuple[str, str]:
+    """An expression of fixed hours, and the same as a recurrence rule."""
+    minutes, hours = _some(chance, 0, 59, 2), _some(chance, 0, 23, 3)
+    months = _some(chance, 1, 12, 4) if chance.random() < 0.3 else None
+    rule = f"FREQ=DAILY;BYHOUR={hours};BYMINUTE={minutes};BYSECOND=0"
+    rule += f";BYMONTH={months}" if months else ""
+    if chance.random() < 0.5:
+        days = sorted(chance.sample(range(7), chance.randint(1, 4)))
+        names = ["SU", "MO", "TU", "WE", "TH", "FR", "SA"]
+        rule += f";BYDAY={','.join(names[day] for day in days)}"
+        return f"{minutes} {hours} * {months or '*'} {','.join(map(str, days))}", rule
+    days = _some(chance, 1, 28, 4)
+    return f"{minutes} {hours} {days} {months or '*'} *", f"{rule};BYMONTHDAY={days}"
+
+
+def _some(chance: random.Random, low: int, high: int, most: int) -> str:
+    return ",".join(
+        str(number)
+        for number in sorted(chance.sample(range(low, high + 1), chance.randint(1, most)))
+    )
+
+
+def compare(seed: int) -> None:
+    """Ten years of one random rule, all of it, and from where a scheduler would look again."""
+    chance = random.Random(seed)  # noqa: S311  a test's
+    zone = ZONES[seed % len(ZONES)]
+    if chance.random() < 0.5:
+        text, plain = random_cron(chance)
+        rule = Rule(cron=text, zone=zone)
+    else:
+        plain = random_rrule(chance)
+        rule = Rule(rrule=plain, zone=zone)
+
+    expected = by_dateutil(plain, ZoneInfo(zone), ANCHOR, END)
+
+    assert ours(rule, ANCHOR, END) == expected, (seed, rule)
+    for after in chance.sample(expected, min(5, len(expected))):
+        behind = [moment for moment in expected if moment > after][:3]
+        assert preview(rule, ANCHOR, after, len(behind)) == behind, (seed, rule, after)
+
+
+@pytest.mark.spec("E3")
+@pytest.mark.parametrize("block", range(4))
+def test_ten_years_of_random_rules_are_as_counted_out_slowly(block: int) -> None:
+    for seed in range(block * 12, block * 12 + 12):
+        compare(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_ten_years_of_500_random_rules_are_as_counted_out_slowly() -> None:
+    for seed in range(48, 548):
+        compare(seed)
+
+
+def utc(*numbers: int) -> datetime:
+    return datetime(*numbers, tzinfo=UTC)  # type: ignore[arg-type, misc]
+
+
+def test_a_time_that_is_left_out_comes_after_the_gap_once() -> None:
+    """02:30 on 8 March 2026 does not exist in New York; 03:00 there is 07:00 UTC."""
+    daily = Rule(cron="30 2 * * *", zone="America/New_York")
+    twice = Rule(rrule="FREQ=DAILY;BYHOUR=2;BYMINUTE=0,30", zone="America/New_York")
+
+    found = preview(daily, utc(2026, 1, 1), utc(2026, 3, 7, 12), 2)
+    both = preview(twice, utc(2026, 1, 1), utc(2026, 3, 7, 12), 2)
+
+    assert found == [utc(2026, 3, 8, 7), utc(2026, 3, 9, 6, 30)]
+    assert both == [utc(2026, 3, 8, 7), utc(2026, 3, 9, 6)]
+
+
+def test_a_time_that_comes_twice_counts_once() -> None:
+    rule = Rule(cron="*/30 2 * * *", zone="Europe/Rome")
+
+    found = preview(rule, utc(2026, 1, 1), utc(2026, 10, 24, 12), 3)
+
+    assert found == [utc(2026, 10, 25, 0), utc(2026, 10, 25, 0, 30), utc(2026, 10, 26, 1)]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(every_s=3600, zone="Europe/Rome"),
+        Rule(cron="0 * * * *", zone="Europe/Rome"),
+        Rule(rrule="FREQ=HOURLY;BYMINUTE=0", zone="Europe/Rome"),
+    ],
+    ids=str,
+)
+def test_an_interval_follows_elapsed_time_over_both_changes_of_the_clock(rule: Rule) -> None:
+    for day in (utc(2026, 10, 24, 22), utc(2027, 3, 27, 22)):
+        found = preview(rule, utc(2026, 1, 1), day, 6)
+
+        assert found == [day + timedelta(hours=number) for number in range(1, 7)]
+
+
+def test_a_rule_counts_from_its_anchor_wherever_one_looks() -> None:
+    rule = Rule(rrule="FREQ=WEEKLY;INTERVAL=2;BYDAY=TU;BYHOUR=4;BYMINUTE=0;WKST=MO")
+    all_of_them = list(islice(occurrences(rule, utc(2026, 1, 1), utc(2026, 1, 1)), 60))
+
+    for number, moment in enumerate(all_of_them[:-1]):
+        assert preview(rule, utc(2026, 1, 1), moment, 1) == [all_of_them[number + 1]]
+
+
+def test_times_of_a_list_come_in_order_and_once() -> None:
+    late, early = utc(2027, 1, 2), utc(2027, 1, 1)
+    rule = Rule(at=(late, early, late))
+
+    assert preview(rule, utc(2026, 1, 1), utc(2026, 6, 1), 5) == [early, late]
+
+
+def test_until_is_local_unless_marked() -> None:
+    here = Rule(rrule="FREQ=DAILY;UNTIL=20260105T090000", zone="Asia/Tokyo")
+    there = Rule(rrule="FREQ=DAILY;UNTIL=20260105T090000Z", zone="Asia/Tokyo")
+    anchor = utc(2026, 1, 1, 0, 0)  # 09:00 in Tokyo
+
+    assert len(preview(here, anchor, utc(2025, 1, 1), 99)) == 5
+    assert len(preview(there, anchor, utc(2025, 1, 1), 99)) == 5
+    assert preview(here, anchor, utc(2025, 1, 1), 99)[-1] == utc(2026, 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [
+        (Rule(), "nothing says when"),
+        (Rule(cron="0 4 * * *", every_s=60), "exclude each other"),
+        (Rule(cron="0 4 * * * *"), "6 fields, not five"),
+        (Rule(cron="0 25 * * *"), "Bad hour"),
+        (Rule(cron="0 0 31 2 *"), "Bad day-of-month"),
+        (Rule(cron="@noon"), "is none of @hourly"),
+        (Rule(cron="0 4 * * *", zone="Europe/Atlantis"), "no time zone"),
+        (Rule(cron="0 4 * * *", zone="../../etc/passwd"), "no time zone"),
+        (Rule(rrule="FREQ=SECONDLY"), "FREQ is SECONDLY"),
+        (Rule(rrule="INTERVAL=2"), "FREQ is missing"),
+        (Rule(rrule="FREQ=DAILY;BYDAY=XX"), "cannot be read"),
+        (Rule(rrule="FREQ=DAILY;COUNT=0"), "COUNT is 1 to"),
+        (Rule(rrule="FREQ=DAILY;INTERVAL=0"), "INTERVAL"),
+        (Rule(rrule="FREQ=DAILY;UNTIL=20200101"), "never comes true"),
+        (Rule(rrule="FREQ=DAILY;UNTIL=soon"), "is no time"),
+        (Rule(rrule="FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"), "never comes true"),
+        (Rule(rrule="FREQ=DAILY;FREQ=DAILY"), "twice"),
+        (Rule(at=(utc(2020, 1, 1),)), "never comes true"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_rule_that_says_nothing_useful_is_refused_by_name(rule: Rule, what: str) -> None:
+    with pytest.raises(InvalidSchedule, match=what):
+        check_recurs(rule, utc(2026, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "cron", ["0 0 L * *", "0 0 * * 5#2", "0 0 * * FRI", "0 4 * JAN-MAR *", "@daily"]
+)
+def test_the_words_cron_users_know_are_understood(cron: str) -> None:
+    check_recurs(Rule(cron=cron), utc(2026, 1, 1))
