@@ -1,6 +1,6 @@
 """Write docs/schemas/: the JSON Schemas of all documents, made from the classes that read them.
 
-Run it after a change to `fleetjobs/messages.py` or `fleetjobs/declarations.py`:
+Run it after a change to one of the classes below:
 
     python docs/make_schemas.py
 """
@@ -11,8 +11,10 @@ from typing import Any
 
 import msgspec
 
+from fleetjobs.contract import Progress, RequestDocument
 from fleetjobs.declarations import InterfaceDocument
 from fleetjobs.messages import Answer, Beat, Delivery, Order, Question, Refusal, Reply, Request
+from fleetjobs.node.verdict import ReplyDocument
 
 SCHEMAS = Path(__file__).parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -26,6 +28,9 @@ KINDS: dict[str, type] = {
     "refusal": Refusal,
     "beat": Beat,
     "interface": InterfaceDocument,
+    "agent-request": RequestDocument,
+    "agent-reply": ReplyDocument,
+    "agent-progress": Progress,
 }
 
 

@@ -142,6 +142,7 @@ class Agent:
         self.node = node
         self.reply: dict[str, Any] = {}
         self._progress = progress
+        self._next: list[dict[str, Any]] = []
 
     def fail(self, message: str, status: int = ABORTED) -> NoReturn:
         """End the action: it could not do what was asked. What `reply` holds is sent along."""
@@ -153,6 +154,28 @@ class Agent:
             line = json.dumps({"percent": percent, "text": text}) + "\n"
             with Path(self._progress).open("a", encoding="utf-8") as file:
                 file.write(line)
+
+    def next(
+        self,
+        action: str,
+        data: Mapping[str, Any] | None = None,
+        *,
+        nodes: Sequence[str] = (),
+        delay_s: float = 0,
+    ) -> None:
+        """Ask for a job that follows this one, if this one succeeds.
+
+        `action` is one of this agent's, or `agent.action`; `nodes` are names, none: this node.
+        """
+        agent, _, name = action.rpartition(".")
+        job: dict[str, Any] = {"action": name, "data": dict(data or {})}
+        if agent:
+            job["agent"] = agent
+        if nodes:
+            job["target"] = {"identities": list(nodes)}
+        if delay_s:
+            job["delay_s"] = delay_s
+        self._next.append(job)
 
     def run(
         self,
@@ -223,7 +246,8 @@ def act(
     except Exception as error:  # noqa: BLE001  the rim: an agent may raise anything
         traceback.print_exc()
         return _reply(UNKNOWN_ERROR, f"{type(error).__name__}: {error}", self.reply)
-    return _reply(OK, "OK", {**self.reply, **(result if isinstance(result, dict) else {})})
+    reply = _reply(OK, "OK", {**self.reply, **(result if isinstance(result, dict) else {})})
+    return {**reply, "next": self._next} if self._next else reply
 
 
 def _reply(status: int, message: str, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -244,8 +268,6 @@ def load(path: str | Path) -> type[Agent]:
         sys.path.append(str(Path(path).parent))  # an agent may have modules beside it
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look their module up
-    if str(Path(path).parent) not in sys.path:
-        sys.path.append(str(Path(path).parent))
     try:
         spec.loader.exec_module(module)
     except Exception as error:

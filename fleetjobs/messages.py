@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from fleetjobs.contract import Next, Progress
 from fleetjobs.errors import InvalidDocument, InvalidInput
 from fleetjobs.jobs import JOB_ID, NODE_ID
 from fleetjobs.states import Reason, StartIf, State
@@ -158,6 +159,7 @@ class Reply(Document, frozen=True, kw_only=True, tag="reply"):
     stage: Stage
     blocked_by: Id | None = None  # with ACCEPTED: the job that holds the slot it waits for
     delay_s: float | None = None  # with FINISHED: the action asks to be tried again after so long
+    next: tuple[Next, ...] = ()  # with FINISHED, if it succeeded: jobs that are to follow
     state: State | None = None  # with FINISHED: the terminal state the attempt came to
     reason: Reason | None = None
     statuscode: Annotated[int, Meta(ge=0, le=255)] = 0
@@ -213,6 +215,7 @@ class RunReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     stage: Stage
     state: State | None = None  # with FINISHED
     statusmsg: str = ""
+    progress: Progress | None = None  # the last that its program told
     not_before: Moment | None = None
     accepted_at: Moment | None = None
     started_at: Moment | None = None

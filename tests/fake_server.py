@@ -143,7 +143,14 @@ class FakeServer:
         items = [
             {
                 "node": name,
-                "runs": [{"job": job.request.id, "attempt": 1, "task": "rpcutil.ping"}],
+                "runs": [
+                    {
+                        "job": job.request.id,
+                        "attempt": 1,
+                        "task": "rpcutil.ping",
+                        "progress": {"percent": 40.0, "text": "unpacking"},
+                    }
+                ],
                 "error": "",
             }
             for name in job.runs

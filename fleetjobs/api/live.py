@@ -36,6 +36,13 @@ class LiveQuery(Parameters):
     )
 
 
+class ProgressDocument(BaseModel):
+    """How far a program says it has come."""
+
+    percent: float | None
+    text: str
+
+
 class ReportDocument(BaseModel):
     """An attempt as it lies on a node's disk."""
 
@@ -46,6 +53,7 @@ class ReportDocument(BaseModel):
     stage: Stage
     state: State | None = Field(description="of an attempt that is over")
     statusmsg: str
+    progress: ProgressDocument | None = Field(description="the last that its program told")
     not_before: datetime | None
     accepted_at: datetime | None
     started_at: datetime | None
@@ -56,7 +64,11 @@ class ReportDocument(BaseModel):
     @classmethod
     def of(cls, report: RunReport) -> "ReportDocument":
         """The report as a document."""
-        return cls.model_construct(**{name: getattr(report, name) for name in cls.model_fields})
+        found = {name: getattr(report, name) for name in cls.model_fields}
+        told = report.progress
+        if told is not None:
+            found["progress"] = ProgressDocument(percent=told.percent, text=told.text)
+        return cls.model_construct(**found)
 
 
 class NodeAnswer(BaseModel):

@@ -35,6 +35,7 @@ def _table(screen: Screen, found: Document) -> None:
         Column("stage"),
         Column("state", style_of),
         Column("message", wraps=True),
+        Column("progress", wraps=True),
         Column("started"),
         Column("ended"),
         Column("stdout", right=True),
@@ -47,6 +48,7 @@ def _table(screen: Screen, found: Document) -> None:
             run.get("stage"),
             run.get("state"),
             run.get("statusmsg"),
+            _progress(run.get("progress")),
             local(run.get("started_at")),
             local(run.get("ended_at")),
             run.get("stdout_size", 0),
@@ -57,6 +59,14 @@ def _table(screen: Screen, found: Document) -> None:
     ]
     if rows:
         draw(screen, columns, rows)
+
+
+def _progress(told: Document | None) -> str:
+    """Such as `40 % unpacking`; empty if nothing was told."""
+    if told is None:
+        return ""
+    percent = "" if told["percent"] is None else f"{told['percent']:.0f} %"
+    return f"{percent} {told['text']}".strip()
 
 
 def _exit(found: Document) -> Exit:

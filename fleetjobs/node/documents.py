@@ -1,15 +1,15 @@
 """Documents: what a program is told of its run."""
 
 from datetime import datetime
-from typing import Any
 
+from fleetjobs.contract import RequestDocument
 from fleetjobs.interfaces import Action
 from fleetjobs.messages import Request
 
 
 def request_document(
     request: Request, *, node: str, attempt: int, action: Action, deadline: datetime
-) -> dict[str, Any]:
+) -> RequestDocument:
     """The request as an action reads it; inputs that were left out have their defaults."""
     return {
         "job": request.id,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from fleetjobs import agent as python
@@ -46,9 +47,12 @@ class InlineActor:
         )
         try:
             answer = python.act(self._load(agent), request, self._document.value())
-            verdict = judge_reply(ReplyDocument(**answer), action)
+            verdict = judge_reply(msgspec.convert(answer, ReplyDocument), action)
         except python.NotLoadable as error:
             verdict = fail(Reason.LOAD_ERROR, str(error), Status.UNKNOWN_ERROR)
+        except msgspec.ValidationError as error:
+            why = f"its reply is none: {error}"
+            verdict = fail(Reason.NO_REPLY, why, Status.UNKNOWN_ERROR)
         key = RunKey(JobId(delivery.job), delivery.attempt)
         reply = ended(key, self._node, verdict, self._clock())
         return replace(

@@ -5,6 +5,9 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Literal
 
+import msgspec
+
+from fleetjobs.contract import Progress
 from fleetjobs.errors import Fault, NotFound
 from fleetjobs.jobs import JobId
 from fleetjobs.messages import Delivery, LogPart, Reply, RunReport, Stage, decode
@@ -12,6 +15,8 @@ from fleetjobs.node.lanes import lane_of
 from fleetjobs.signing import peek
 from fleetjobs.spool.attempts import Accepted, RunDirectory
 from fleetjobs.spool.spool import Spool
+
+PROGRESS_BYTES = 16 * 1024  #: of the end of a progress file, looked at for its last line
 
 
 def report(run: RunDirectory) -> RunReport:
@@ -28,6 +33,7 @@ def report(run: RunDirectory) -> RunReport:
         stage=Stage.FINISHED if final else stage,
         state=final.state if final else None,
         statusmsg=final.statusmsg if final else "",
+        progress=progress(run),
         not_before=_not_before(accepted),
         accepted_at=accepted.accepted_at,
         started_at=started_at,
@@ -45,6 +51,25 @@ def reports(spool: Spool, job: JobId | None = None, limit: int | None = None) ->
             found.append(report(run))
     found.sort(key=_recency, reverse=True)
     return found[:limit]
+
+
+def progress(run: RunDirectory) -> Progress | None:
+    """The last that the program told of its progress; None if it told nothing that can be read."""
+    try:
+        with open(run.path / "progress", "rb", opener=_without_waiting) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - PROGRESS_BYTES))
+            lines = file.read(PROGRESS_BYTES).split(b"\n")
+    except OSError:
+        return None
+    for line in reversed(lines[:-1]):  # what has no end yet is still being written
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return msgspec.json.decode(line, type=Progress)
+    return None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Programs may put anything there: a pipe would keep its reader waiting."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def log_part(

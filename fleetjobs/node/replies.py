@@ -28,6 +28,7 @@ def ended(key: RunKey, node: NodeId, verdict: Verdict, now: datetime) -> Reply:
         data=verdict.data,
         exit_code=verdict.exit_code,
         delay_s=verdict.delay_s,
+        next=verdict.next,
         ended_at=now,
     )
 

@@ -132,7 +132,10 @@ class Runner:
             action=action,
             deadline=self.clock() + action.timeout,
         )
-        (run.path / "request.json").write_bytes(msgspec.json.encode(document))
+        # 0600: inputs may be secret, and a program may run others as somebody else
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(run.path / "request.json", flags, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(document))
 
     def _attendance(
         self, run: RunDirectory, program: Program, watched: Attended, streams: Streams

@@ -6,23 +6,29 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
+from fleetjobs.contract import NEXT_MOST, Delay, Next
 from fleetjobs.interfaces import Action
 from fleetjobs.states import Reason, State, Status
 
 LIMIT_BYTES = 4 * 1024 * 1024  #: of a reply document; it has to fit into a message
-LONGEST_DELAY_S = 366 * 24 * 3600  #: that an action may ask for
 _MESSAGE_LIMIT = 4096  # characters of a status message
 
 
 class ReplyDocument(Struct, frozen=True, kw_only=True):
     """What a program writes; other keys are left to those who know them."""
 
-    statuscode: int = Status.OK
+    statuscode: Annotated[int, Meta(description="SimpleRPC's: 0 done, 1 could not, …")] = Status.OK
     statusmsg: str = ""
-    data: dict[str, Any] = {}
-    delay_s: Annotated[float, Meta(ge=0, le=LONGEST_DELAY_S)] | None = None
+    data: Annotated[dict[str, Any], Meta(description="the outputs")] = {}
+    delay_s: Annotated[
+        Delay | None, Meta(description="too early: try again after so long; with a status not 0")
+    ] = None
+    next: Annotated[
+        tuple[Next, ...],
+        Meta(max_length=NEXT_MOST, description="jobs to follow; only with status 0"),
+    ] = ()
 
     @classmethod
     def read(cls, path: Path) -> "ReplyDocument | str":
@@ -60,13 +66,14 @@ class Verdict:
     data: dict[str, Any]
     exit_code: int | None = None
     delay_s: float | None = None  # the action asks to be tried again after so long
+    next: tuple[Next, ...] = ()  # jobs that are to follow; empty unless it succeeded
 
 
 #: why an attempt failed, by the status it replied; any other is a plain abort
 _REASONS = {
     Status.UNKNOWN_ACTION: Reason.UNKNOWN_ACTION,
-    Status.MISSING_DATA: Reason.INVALID,
-    Status.INVALID_DATA: Reason.INVALID,
+    Status.MISSING_DATA: Reason.USER_ERROR,
+    Status.INVALID_DATA: Reason.USER_ERROR,
     Status.UNKNOWN_ERROR: Reason.EXCEPTION,
 }
 
@@ -93,10 +100,18 @@ def judge_reply(reply: ReplyDocument, action: Action | None) -> Verdict:
     if status == Status.OK:
         data = action.with_output_defaults(reply.data) if action else reply.data
         message = reply.statusmsg[:_MESSAGE_LIMIT] or "OK"
-        return Verdict(state=State.SUCCEEDED, statusmsg=message, data=data)
+        following = _of_agent(reply.next, action.agent if action else None)
+        return Verdict(state=State.SUCCEEDED, statusmsg=message, data=data, next=following)
     reason = _REASONS.get(Status(status), Reason.ABORTED) if status in _STATUSES else Reason.ABORTED
     verdict = fail(reason, reply.statusmsg or f"status {status}", status)
     return replace(verdict, data=reply.data, delay_s=reply.delay_s)
+
+
+def _of_agent(following: tuple[Next, ...], agent: str | None) -> tuple[Next, ...]:
+    """The jobs to follow; those that name no agent are of the agent that asks."""
+    return tuple(
+        structs.replace(job, agent=agent) if job.agent is None else job for job in following
+    )
 
 
 _STATUSES = frozenset(int(status) for status in Status)

@@ -66,6 +66,14 @@ class Probe(Agent):
         self.progress(50, "half")
         self.progress(100)
 
+    @action
+    def go_on(self, *, fail: bool = False) -> None:
+        """Ask for jobs to follow."""
+        self.next("echo", {"text": "more"})
+        self.next("service.restart", {"name": "nginx"}, nodes=["db1"], delay_s=30)
+        if fail:
+            self.fail("not today")
+
 
 def ask(name: str, progress: Path | None = None, **data: Any) -> dict[str, Any]:
     return act(Probe, {"action": name, "data": data}, Node({}), progress)
@@ -294,3 +302,18 @@ def test_an_action_may_ask_to_be_tried_again_later() -> None:
         "data": {"so_far": 1},
         "delay_s": 30,
     }
+
+
+@pytest.mark.spec("S0-08")
+def test_an_action_may_ask_for_jobs_that_follow_it() -> None:
+    assert ask("go_on")["next"] == [
+        {"action": "echo", "data": {"text": "more"}},
+        {
+            "action": "restart",
+            "data": {"name": "nginx"},
+            "agent": "service",
+            "target": {"identities": ["db1"]},
+            "delay_s": 30,
+        },
+    ]
+    assert "next" not in ask("go_on", fail=True)

@@ -221,6 +221,7 @@ def test_live_asks_the_nodes_and_names_the_silent(fj: Fj) -> None:
     assert code == 2
     assert "Did not answer: web2" in out
     assert "web1" in out
+    assert "40 % unpacking" in out
 
 
 @pytest.mark.spec("S1-07")

@@ -82,3 +82,33 @@ def test_schema_and_code_agree_on_requests(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("path", AGENTS, ids=lambda path: path.stem)
 def test_the_interfaces_of_our_own_agents_fit_the_schema(path: Path) -> None:
     jsonschema.validate(json.loads(path.read_text()), read_schema("interface"))
+
+
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [
+        ("agent-reply", {}),
+        ("agent-reply", {"statuscode": 1, "statusmsg": "no", "data": {"a": 1}, "delay_s": 30}),
+        ("agent-reply", {"next": [{"action": "do", "target": {"identities": ["web1"]}}]}),
+        ("agent-reply", {"more": "is left to those who know it"}),
+        ("agent-progress", {"percent": 40, "text": "unpacking"}),
+    ],
+)
+def test_what_a_program_may_write_fits_the_schema(name: str, document: dict[str, Any]) -> None:
+    jsonschema.validate(document, read_schema(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [
+        ("agent-reply", []),
+        ("agent-reply", {"statuscode": "0"}),
+        ("agent-reply", {"data": []}),
+        ("agent-reply", {"delay_s": -1}),
+        ("agent-reply", {"next": [{}]}),
+        ("agent-reply", {"next": [{"action": "do", "more": 1}]}),
+        ("agent-progress", {"percent": 101}),
+    ],
+)
+def test_what_a_program_may_not_write_does_not(name: str, document: object) -> None:
+    assert not jsonschema.Draft202012Validator(read_schema(name)).is_valid(document)

@@ -5,13 +5,19 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from fleetjobs.messages import Stage
+from fleetjobs.contract import Next, Progress
+from fleetjobs.messages import Asked, Question, Stage
 from fleetjobs.node.process import tree
+from fleetjobs.node.questions import Questions
+from fleetjobs.node.reading import progress
 from fleetjobs.states import Reason, State
-from tests.workbench import Desk, make_key, now, write_agent
+from fleetjobs.targets import Target
+from tests.workbench import NODE, Desk, make_key, now, write_agent
 
+ROOT = Path(__file__).parents[3]
 OK = 'echo \'{"data": {"ok": 1}}\' > "$FLEETJOBS_REPLY"'
 
 
@@ -22,6 +28,8 @@ def test_a_program_reads_its_request_and_its_reply_is_the_reply(desk: Desk) -> N
     reply = desk.reply(desk.accept(key))
 
     assert (reply.state, reply.statuscode, reply.exit_code) == (State.SUCCEEDED, 0, 0)
+    schema = json.loads((ROOT / "docs/schemas/agent-request.json").read_text())
+    jsonschema.validate(reply.data, schema)
     deadline = datetime.fromisoformat(reply.data.pop("deadline"))
     assert timedelta(seconds=50) < deadline - now() < timedelta(seconds=61)
     assert reply.data == {
@@ -106,7 +114,7 @@ class Snake(Agent):
         ('echo "{" > "$FLEETJOBS_REPLY"', Reason.NO_REPLY, 5, 0),
         ('echo "[]" > "$FLEETJOBS_REPLY"', Reason.NO_REPLY, 5, 0),
         ('echo \'{"statuscode": 1}\' > "$FLEETJOBS_REPLY"', Reason.ABORTED, 1, 0),
-        ('echo \'{"statuscode": 4}\' > "$FLEETJOBS_REPLY"; exit 9', Reason.INVALID, 4, 9),
+        ('echo \'{"statuscode": 4}\' > "$FLEETJOBS_REPLY"; exit 9', Reason.USER_ERROR, 4, 9),
     ],
 )
 def test_a_failure_has_its_reason(
@@ -260,10 +268,74 @@ def test_a_long_run_is_reported_as_started_and_a_short_one_is_not(desk: Desk) ->
     }
 
 
-def test_progress_lies_where_the_worker_finds_it(desk: Desk) -> None:
-    desk.shell(f'echo \'{{"percent": 50}}\' >> "$FLEETJOBS_PROGRESS"; {OK}')
+@pytest.mark.spec("S0-06")
+def test_progress_is_told_while_the_program_is_at_work(desk: Desk) -> None:
+    line = '{"percent": 50, "text": "half way"}'
+    desk.shell(f"echo '{line}' >>$FLEETJOBS_PROGRESS; until [ -e go ]; do sleep 0.05; done; {OK}")
+    questions = Questions(node=NODE, spool=desk.spool, clock=now)
+    asked = Question(
+        id=make_key().job,
+        node=NODE,
+        what=Asked.RUNS,
+        issued_at=now(),
+        expires_at=now() + timedelta(minutes=1),
+    )
 
     run = desk.accept()
-    desk.reply(run)
+    desk.drive(lambda: (run.path / "progress").exists() and progress(run))
 
-    assert json.loads((run.path / "progress").read_text()) == {"percent": 50}
+    [told] = questions.answer(asked).runs
+    assert told.stage is Stage.STARTED
+    assert told.progress == Progress(percent=50, text="half way")
+    (run.path / "work" / "go").touch()
+    assert desk.reply(run).state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (b"", None),
+        (b"half\n", None),
+        (b'{"percent": 7}\n{"percent": 101}\n[]\n{"percent": NaN}\n\xff\n', Progress(percent=7)),
+        (b'{"percent": 7}\n{"percent": 8', Progress(percent=7)),
+        (b'{"text": "x", "more": 1}\n', Progress(text="x")),
+        (b"x" * 100_000 + b'\n{"percent": 9}\n', Progress(percent=9)),
+        (b'{"percent": 9}\n' + b"x" * 100_000, None),
+        (b"[" * 10_000 + b"\n", None),
+    ],
+)
+def test_the_last_progress_that_can_be_read_counts(
+    desk: Desk, written: bytes, told: Progress | None
+) -> None:
+    run = desk.accept()
+    (run.path / "progress").write_bytes(written)
+
+    assert progress(run) == told
+
+
+def test_a_pipe_for_progress_keeps_nobody_waiting(desk: Desk) -> None:
+    run = desk.accept()
+    os.mkfifo(run.path / "progress")
+
+    assert progress(run) is None
+
+
+@pytest.mark.spec("S0-08")
+def test_jobs_that_are_to_follow_leave_with_the_reply(desk: Desk) -> None:
+    following = '{"next": [{"action": "do", "data": {"text": "b"}, "target": {}}]}'
+    desk.shell(f"echo '{following}' > \"$FLEETJOBS_REPLY\"")
+
+    reply = desk.do()
+
+    assert reply.next == (Next(agent="shell", action="do", data={"text": "b"}, target=Target()),)
+
+
+def test_a_request_can_be_read_by_nobody_else_and_is_not_in_the_environment(desk: Desk) -> None:
+    """Inputs may be secret; `ps e` and a careless child's log show the environment."""
+    desk.shell(f'stat -c %a "$FLEETJOBS_REQUEST" "${{FLEETJOBS_REQUEST%/*}}"; env; {OK}')
+
+    reply = desk.do(text="a-secret")
+
+    assert reply.stdout is not None
+    assert reply.stdout.content.splitlines()[:2] == [b"600", b"700"]
+    assert b"a-secret" not in reply.stdout.content

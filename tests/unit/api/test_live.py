@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from fleetjobs.contract import Progress
 from fleetjobs.messages import LogPart, Output, RunReport, Stage
 from fleetjobs.states import State
 from tests.api_house import House
@@ -29,14 +30,22 @@ def test_nodes_say_what_they_have_and_the_silent_are_named(
     house: House, ann: TestClient, submit: Submit, pool: ThreadPoolExecutor
 ) -> None:
     job = submit(["web1", "web2"])
-    report = RunReport(job=job["id"], attempt=1, task="rpcutil.ping", stage=Stage.STARTED)
+    report = RunReport(
+        job=job["id"],
+        attempt=1,
+        task="rpcutil.ping",
+        stage=Stage.STARTED,
+        progress=Progress(percent=40, text="unpacking"),
+    )
 
     asked = pool.submit(ann.get, path(job, "live"), params={"timeout": 1})
     house.answer("web2", runs=[report])
 
     found = asked.result().json()
     assert [item["node"] for item in found["items"]] == ["web1"]
-    assert found["items"][0]["runs"][0]["stage"] == "started"
+    [run] = found["items"][0]["runs"]
+    assert run["stage"] == "started"
+    assert run["progress"] == {"percent": 40, "text": "unpacking"}
     assert found["silent"] == ["web2"]
 
 

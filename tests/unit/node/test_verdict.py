@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from fleetjobs.contract import Next
 from fleetjobs.interfaces import Action
 from fleetjobs.node.verdict import LIMIT_BYTES, Ending, ReplyDocument, judge, judge_reply
 from fleetjobs.registry import Registry
@@ -35,13 +36,13 @@ def test_a_good_reply_has_its_output_defaults(action: Action) -> None:
     [
         (Ending(exit_code=0), reply(statuscode=1, statusmsg="no"), Reason.ABORTED, 1, "no"),
         (Ending(exit_code=0), reply(statuscode=2), Reason.UNKNOWN_ACTION, 2, "status 2"),
-        (Ending(exit_code=0), reply(statuscode=4), Reason.INVALID, 4, "status 4"),
+        (Ending(exit_code=0), reply(statuscode=4), Reason.USER_ERROR, 4, "status 4"),
         (Ending(exit_code=0), reply(statuscode=5), Reason.EXCEPTION, 5, "status 5"),
         (Ending(exit_code=0), reply(statuscode=77), Reason.ABORTED, 77, "status 77"),
         (Ending(exit_code=0), reply(statuscode=999), Reason.ABORTED, 255, "status 255"),
         (Ending(exit_code=0), "it left no reply", Reason.NO_REPLY, 5, "it left no reply"),
         (Ending(exit_code=3), reply(), Reason.EXIT_CODE, 1, "ended with status 3"),
-        (Ending(exit_code=3), reply(statuscode=4, statusmsg="bad"), Reason.INVALID, 4, "bad"),
+        (Ending(exit_code=3), reply(statuscode=4, statusmsg="bad"), Reason.USER_ERROR, 4, "bad"),
         (Ending(exit_code=3), "gone", Reason.EXIT_CODE, 1, "ended with status 3, and gone"),
         (Ending(exit_code=-9), "gone", Reason.EXIT_CODE, 1, "ended by SIGKILL, and gone"),
         (Ending(exit_code=-64), "gone", Reason.EXIT_CODE, 1, "ended by SIGRTMAX, and gone"),
@@ -153,3 +154,36 @@ def test_a_delay_that_makes_no_sense_is_no_readable_reply(tmp_path: Path, delay:
     path.write_text(json.dumps({"statuscode": 1, "delay_s": delay}))
 
     assert "cannot be read" in str(ReplyDocument.read(path))
+
+
+@pytest.mark.spec("S0-08")
+def test_jobs_that_are_to_follow_are_told_only_of_what_succeeded(action: Action) -> None:
+    asked = reply(next=(Next(action="do"), Next(agent="demo", action="echo", data={"text": "a"})))
+
+    assert judge(Ending(exit_code=0), asked, action).next == (
+        Next(agent="shell", action="do"),
+        Next(agent="demo", action="echo", data={"text": "a"}),
+    )
+    assert judge(Ending(exit_code=1), asked, action).next == ()
+    assert judge(Ending(exit_code=0, timed_out=True), asked, action).next == ()
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        "[{}]",
+        '[{"action": "Do"}]',
+        '[{"action": "do", "more": 1}]',
+        '[{"action": "do", "delay_s": -1}]',
+        '[{"action": "do", "target": {"identities": "web1"}}]',
+        "[" + ", ".join(['{"action": "do"}'] * 1001) + "]",
+        "{}",
+    ],
+)
+def test_jobs_that_cannot_follow_make_the_reply_unreadable(tmp_path: Path, following: str) -> None:
+    (tmp_path / "reply.json").write_text(f'{{"next": {following}}}')
+
+    read = ReplyDocument.read(tmp_path / "reply.json")
+
+    assert isinstance(read, str)
+    assert "next" in read
