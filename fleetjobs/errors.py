@@ -75,6 +75,18 @@ class InvalidTarget(Refused):
     code = "invalid_target"
 
 
+class InvalidPlan(Refused):
+    """A plan whose legs do not fit together; names the leg, or the line, and what is wrong."""
+
+    code = "invalid_plan"
+
+
+class InvalidReference(Refused):
+    """A reference `${…}` that cannot be read, or that leads to nothing."""
+
+    code = "invalid_reference"
+
+
 class NoNodes(Refused):
     """The target picks no node."""
 

@@ -66,16 +66,21 @@ class Rollout(Part, frozen=True, kw_only=True, omit_defaults=True):
     by_hand: bool = False  # pause before each batch until a person resumes
 
 
-class Leg(Part, frozen=True, kw_only=True, omit_defaults=True):
-    """One action on a target, at its place in the plan."""
+class Member(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """What legs and groups share: a name of their own, and a place."""
 
     key: Key
+    group: Key | None = None  # that it belongs to; then it needs what the group needs, too
+    needs: tuple[Need, ...] = ()
+
+
+class Leg(Member, frozen=True, kw_only=True, omit_defaults=True):
+    """One action on a target, at its place in the plan."""
+
     agent: Name
     action: Name
     data: dict[str, Any] = {}  # "${legs.KEY.data.path}": what an earlier leg answered
     target: Target | None = None  # None: the plan's
-    needs: tuple[Need, ...] = ()
-    group: Key | None = None  # that it belongs to; then it needs what the group needs, too
     delay_s: Seconds = 0  # from the moment it could start
     not_before: Moment | None = None
     start_before: Moment | None = None
@@ -89,12 +94,9 @@ class Leg(Part, frozen=True, kw_only=True, omit_defaults=True):
     undo: Undo | Literal["nothing"] | None = None  # None: as the action declares
 
 
-class Group(Part, frozen=True, kw_only=True, omit_defaults=True):
+class Group(Member, frozen=True, kw_only=True, omit_defaults=True):
     """Legs, and other groups, that are waited for together."""
 
-    key: Key
-    group: Key | None = None  # that it belongs to itself
-    needs: tuple[Need, ...] = ()
     max_failures: Share = "0"  # so many of its legs may fail, and it has succeeded all the same
 
 
