@@ -5,7 +5,7 @@ PYTEST := $(BIN)/pytest
 JOBS ?= logical
 MINUTES ?= 30
 
-.PHONY: help setup servers lint check test soak demo docs spec bench lock
+.PHONY: help setup servers lint check test faults soak thousand demo docs spec bench lock
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -28,8 +28,14 @@ check: lint ## the gate of every commit: format, rules, types, floors, unit test
 test: setup servers ## set everything up and run all tests, on real brokers and databases
 	$(PYTEST) -n $(JOBS) tests
 
+faults: setup servers ## run the whole fault suite, with what is too long for `make test`
+	$(PYTEST) -n $(JOBS) -m "long or not long" tests/faults
+
 soak: setup servers ## break fleets at random for MINUTES=30; SEED=n begins with that history
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+thousand: setup servers ## 1000 jobs on 20 nodes while every program is killed, for MINUTES=10
+	$(BIN)/python -m tests.faults.thousand $(if $(filter command line environment,$(origin MINUTES)),--minutes $(MINUTES))
 
 demo: setup ## start a fleet of three nodes and let it do something
 	@tools/demo

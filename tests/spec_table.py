@@ -79,7 +79,8 @@ def main() -> int:
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         status = pytest.main(
-            ["--collect-only", "-q", "-p", "no:randomly", str(ROOT / "tests")], plugins=[collector]
+            ["--collect-only", "-q", "-p", "no:randomly", "-m", "", str(ROOT / "tests")],
+            plugins=[collector],
         )
     if status not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
         sys.stderr.write(said.getvalue())

@@ -51,6 +51,7 @@ class Caller:
 
     fleet: Fleet
     calls: dict[str, Call] = field(default_factory=dict)
+    drain_s: float = DRAIN_S
 
     def ask(self, *nodes: str, seconds: float = 0, **times: datetime) -> Call:
         """Ask once for marks on these nodes, all if none is named; the answer may stay away."""
@@ -66,13 +67,13 @@ class Caller:
     def submit(self, *nodes: str, seconds: float = 0, **times: datetime) -> Call:
         """Ask until the server says that it has accepted."""
         call = self.ask(*nodes, seconds=seconds, **times)
-        wait_for(lambda: self._post(call), within=DRAIN_S, every=0.1)
+        wait_for(lambda: self._post(call), within=self.drain_s, every=0.1)
         return call
 
     def insist(self) -> None:
         """Ask again, in the same bytes, whatever was not answered."""
         for call in self.calls.values():
-            wait_for(lambda call=call: self._post(call), within=DRAIN_S, every=0.1)
+            wait_for(lambda call=call: self._post(call), within=self.drain_s, every=0.1)
 
     def ask_stubborn(
         self, action: str, node: str, *, retries: int | None = None, **data: Any
@@ -82,7 +83,7 @@ class Caller:
         data = {"file": str(self.fleet.marks), **data}
         changed = replace(request, agent="stubborn", action=action, data=data, retries=retries)
         call = self._keep(changed)
-        wait_for(lambda: self._post(call), within=DRAIN_S, every=0.1)
+        wait_for(lambda: self._post(call), within=self.drain_s, every=0.1)
         return call
 
     def job(self, call: Call) -> Job:
@@ -112,7 +113,7 @@ class Caller:
     def release_all(self) -> None:
         """Let go on what may be held, until the server has heard it."""
         for call in self.calls.values():
-            wait_for(lambda call=call: self._released(call), within=DRAIN_S, every=0.1)
+            wait_for(lambda call=call: self._released(call), within=self.drain_s, every=0.1)
 
     def edit(self, call: Call, text: str) -> bool | None:
         """Have it write something else; as `cancel`. False, too, if it has begun."""

@@ -136,7 +136,7 @@ class Checker:
         """I10: nothing waits to be taken or sent, nobody works on what has ended."""
         yield from self._unconfirmed()
         for node in self.caller.fleet.nodes:
-            if waiting := _in_queue(self.caller.fleet.broker_url, node):
+            if waiting := in_queue(self.caller.fleet.broker_url, node):
                 yield f"I10 {node}: {waiting} messages in its queue"
             spool = self.caller.fleet.spool(node)
             for entry in spool.outbox():
@@ -158,7 +158,7 @@ class Checker:
                         yield f"I9 {call.job} {run['node']}: {run['pending']} is not confirmed"
 
 
-def _in_queue(url: str, node: str) -> int:
+def in_queue(url: str, node: str) -> int:
     """How many messages the broker holds for a node and has not given to it."""
     with connect(url) as connection:
         queue = durable_queue(node_queue_name(node), url).bind(connection.default_channel)

@@ -3,7 +3,7 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,11 +19,12 @@ from fleetjobs.programs.premises import Premises, identities, prepare, write_set
 from fleetjobs.spool.attempts import Holder, RunDirectory
 from fleetjobs.spool.spool import Spool
 from tests.faults.parts import Part
+from tests.faults.wires import Wire, Wires
 from tests.processes import ServerProcess, free_port, wait_for
 from tests.servers import Postgres, Rabbit, Redis
 
-ASK_AFTER_S = "1"  #: a silent run is asked after; a minute in production
-BEAT_EVERY_S = "0.5"
+#: settings: a silent run is asked after, a minute in production; a node beats, 10 s in production
+TIMES = {"server": {}, "coordinator": {"ASK_AFTER_S": "1"}, "node": {"BEAT_EVERY_S": "0.5"}}
 AGENTS = Path(__file__).parent / "agents"  #: beside those that come with fleetjobs
 
 RUNNER, PROGRAM = "runner", "program"
@@ -44,6 +45,7 @@ class Fleet:
     broker: ServerProcess
     database: ServerProcess | None  # None: SQLite
     parts: dict[str, Part]
+    wires: Wires | None = None  # between the programs and the two
 
     @property
     def server(self) -> Part:
@@ -73,6 +75,11 @@ class Fleet:
         """The files of a node."""
         return Spool(self.premises.node(node) / "spool")
 
+    def wire(self, part: str, server: str = "broker") -> Wire:
+        """Between a program and the `broker` or the `database`."""
+        assert self.wires is not None
+        return self.wires.of(part, server)
+
     def run_directory(self, job: str, node: str) -> RunDirectory | None:
         """What the node has of a job's first attempt."""
         for run in self.spool(node).runs():
@@ -98,6 +105,8 @@ class Fleet:
 
     def heal(self) -> None:
         """Whatever is down comes up, whatever is paused goes on; returns once the server serves."""
+        if self.wires is not None:
+            self.wires.heal()
         for server in (self.broker, self.database):
             if server is not None and server._process is None:
                 server.start()
@@ -125,7 +134,9 @@ def raise_fleet(root: Path, stack: str, nodes: int = 2) -> Iterator[Fleet]:
         database = (
             opened.enter_context(database_kind(root / "database-server")) if database_kind else None
         )
-        fleet = _lay_out(Premises(root / "fleet"), identities(nodes), broker, database)
+        wires = Wires()
+        opened.callback(wires.close)
+        fleet = _lay_out(Premises(root / "fleet"), identities(nodes), broker, database, wires)
         opened.callback(_end, fleet)
         fleet.heal()
         yield fleet
@@ -136,6 +147,7 @@ def _lay_out(
     nodes: Sequence[str],
     broker: ServerProcess,
     database: ServerProcess | None,
+    wires: Wires,
 ) -> Fleet:
     port = free_port()
     prepare(premises, nodes)
@@ -148,26 +160,36 @@ def _lay_out(
         port=port,
     )
     found(premises, nodes, port=port, now=datetime.now(UTC))
-    part = _maker(premises)
     parts = [
-        part("server", "server", premises.settings("server")),
-        part("coordinator", "coordinator", premises.settings("coordinator")),
-        *(part(node, "node", premises.node_settings(node)) for node in nodes),
+        _part(premises, "server", "server", _wired(wires, "server", None, database)),
+        _part(
+            premises, "coordinator", "coordinator", _wired(wires, "coordinator", broker, database)
+        ),
+        *(_part(premises, node, "node", _wired(wires, node, broker, None)) for node in nodes),
     ]
-    return Fleet(premises, tuple(nodes), broker, database, {each.name: each for each in parts})
+    return Fleet(premises, tuple(nodes), broker, database, {it.name: it for it in parts}, wires)
 
 
-def _maker(premises: Premises) -> Callable[[str, str, Path], Part]:
-    times = {
-        "FLEETJOBS_COORDINATOR_ASK_AFTER_S": ASK_AFTER_S,
-        "FLEETJOBS_NODE_BEAT_EVERY_S": BEAT_EVERY_S,
+def _part(premises: Premises, name: str, program: str, addresses: Mapping[str, str]) -> Part:
+    """A program with our times, which talks to its servers by wires of its own."""
+    prefix = f"FLEETJOBS_{program.upper()}_"
+    settings = premises.node_settings(name) if program == "node" else premises.settings(name)
+    told = {prefix + key: value for key, value in {**addresses, **TIMES[program]}.items()}
+    return Part(name, f"fleetjobs.programs.{program}", settings, premises.log(name), told)
+
+
+def _wired(
+    wires: Wires, part: str, broker: ServerProcess | None, database: ServerProcess | None
+) -> dict[str, str]:
+    """Where the program finds its servers: settings."""
+    servers = {"broker": broker, "database": database}
+    return {
+        name.upper(): server.url.replace(
+            f":{server.port}/", f":{wires.lay(part, name, server.port).port}/"
+        )
+        for name, server in servers.items()
+        if server is not None
     }
-
-    def part(name: str, program: str, settings: Path) -> Part:
-        module = f"fleetjobs.programs.{program}"
-        return Part(name, module, settings, premises.log(name), times)
-
-    return part
 
 
 def _end(fleet: Fleet) -> None:
