@@ -113,6 +113,10 @@ class ActionTraits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     on_lost: Annotated[Literal["pause", "retry"], Meta(description="retry: only if idempotent")] = (
         "pause"
     )
+    give_up_s: (
+        Annotated[float, Meta(ge=60, le=366 * 24 * 3600, description="after its node was lost")]
+        | None
+    ) = 24 * 3600  # null: its runs wait for their node for ever
     max_parallel: Annotated[int, Meta(ge=1, description="at once on one node")] | None = None
     undo: Undo | Literal["nothing"] | None = None  # nothing: it leaves nothing to take back
 

@@ -81,6 +81,7 @@ class Action:
     retry_delay: timedelta = timedelta(seconds=30)
     lost_after: timedelta = timedelta(seconds=60)  # of its node's silence
     retry_lost: bool = False  # a lost attempt is repeated rather than shown to a person
+    give_up: timedelta | None = timedelta(days=1)  # after its node was lost; None: never
     max_parallel: int | None = None  # at once on one node; None: as many as there are slots
     undo: Undo | None = None  # what takes it back
     reversible: bool = False  # it has an undo, or leaves nothing that needs one
@@ -240,6 +241,7 @@ def _read_action(interface: InterfaceDocument, declared: ActionDeclaration) -> A
         retry_delay=timedelta(seconds=traits.retry_delay_s),
         lost_after=timedelta(seconds=traits.lost_after_s),
         retry_lost=traits.idempotent and traits.on_lost == "retry",
+        give_up=None if traits.give_up_s is None else timedelta(seconds=traits.give_up_s),
         max_parallel=traits.max_parallel,
         undo=traits.undo if isinstance(traits.undo, Undo) else None,
         reversible=traits.undo is not None or traits.inline,

@@ -62,6 +62,7 @@ class Job:
     retry_delay_s: float = 30.0
     lost_after_s: float = 60.0  # of a node's silence
     retry_lost: bool = False  # a lost attempt is repeated rather than shown to a person
+    give_up_s: float | None = 86400.0  # after its node was lost; None: never
 
 
 class Pending(StrEnum):
@@ -98,6 +99,7 @@ class Run:
     next_attempt_at: datetime | None = None
     attention: bool = False  # a person has to decide
     blocked_by: JobId | None = None  # the job that holds the slot it waits for
+    expire_at: datetime | None = None  # then it is too late to start, or its node is given up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

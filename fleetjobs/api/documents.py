@@ -137,6 +137,9 @@ class RunDocument(BaseModel):
     next_attempt_at: datetime | None
     attention: bool = Field(description="a person has to decide")
     blocked_by: str | None = Field(description="the job that holds the slot it waits for")
+    give_up_at: datetime | None = Field(
+        description="of a run whose node is lost: when it counts as failed; null: never"
+    )
     pending: Pending | None = Field(description="what its node was told and has not confirmed yet")
     pending_at: datetime | None = Field(description="since when")
     confirmed: bool = Field(description="whether its node knows all that was asked for")
@@ -166,6 +169,7 @@ class RunDocument(BaseModel):
             next_attempt_at=run.next_attempt_at,
             attention=run.attention,
             blocked_by=run.blocked_by,
+            give_up_at=run.expire_at if run.attention else None,
             pending=run.pending,
             pending_at=run.pending_at,
             confirmed=run.pending is None,

@@ -10,7 +10,7 @@ from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.options import json_option
 from fleetjobs.cli.screen import Screen, stderr, stdout
 from fleetjobs.cli.session import fleet, program
-from fleetjobs.cli.words import ago
+from fleetjobs.cli.words import ago, local
 
 WHAT = {
     "lost": "the node fell silent at work",
@@ -49,6 +49,7 @@ def list_(*, as_json: bool) -> int:
         Column("action", wraps=True),
         Column("why", wraps=True),
         Column("began"),
+        Column("given up"),
     ]
     rows = [
         [
@@ -58,6 +59,7 @@ def list_(*, as_json: bool) -> int:
             f"{item['agent']}.{item['action']}",
             WHAT.get(item["reason"], item["reason"]),
             ago(item["started_at"], now),
+            local(item["give_up_at"]) or "never",
         ]
         for item in items
     ]
@@ -68,7 +70,9 @@ def list_(*, as_json: bool) -> int:
 
 def _say_what_to_do(screen: Screen) -> None:
     screen.write()
-    screen.write("A node that comes back settles its runs by itself. Else, for each:")
+    screen.write(
+        "A node that comes back settles its runs; without it they fail when given up. Else:"
+    )
     for verb, about in (
         ("retry JOB", "try again"),
         ("resolve JOB --as succeeded|failed", "say what came of it"),

@@ -150,4 +150,13 @@ def _job(
         retry_delay_s=max(action.retry_delay.total_seconds() for action in actions),
         lost_after_s=max(action.lost_after.total_seconds() for action in actions),
         retry_lost=all(action.retry_lost for action in actions),
+        give_up_s=_give_up_s(request, actions),
     )
+
+
+def _give_up_s(request: Request, actions: Sequence[Action]) -> float | None:
+    """How long a lost node is waited for; whoever is never too late waits for ever."""
+    spans = [action.give_up for action in actions if action.give_up is not None]
+    if request.keep or len(spans) < len(actions):
+        return None
+    return max(span.total_seconds() for span in spans)

@@ -9,7 +9,8 @@ from fleetjobs.store.agenda import look_for_chores
 from fleetjobs.store.attempts import Chance
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database, ring
-from fleetjobs.store.handovers import ask_again, expire_runs, runs_overdue, runs_to_ask
+from fleetjobs.store.deadlines import end_overdue, runs_overdue
+from fleetjobs.store.handovers import ask_again, runs_to_ask
 from fleetjobs.store.losses import lose_runs, runs_lost
 from fleetjobs.store.questions import forget_questions
 from fleetjobs.store.replies import no_jitter
@@ -50,7 +51,7 @@ class Reaper:
     def _expire(self, now: datetime) -> int:
         with self.database.transaction() as connection:
             overdue = runs_overdue(connection, now, BATCH)
-            moved = expire_runs(connection, overdue, now)
+            moved = end_overdue(connection, overdue, now, since=self.hears_since())
             if moved:
                 ring(connection, CHANGES, ",".join(sorted(moved)))
         return len(overdue)

@@ -12,7 +12,7 @@ from fleetjobs.store import dialect
 from fleetjobs.store.entries import JobEntry, RunEntry
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import attempts, runs
-from fleetjobs.store.standing import path
+from fleetjobs.store.standing import attempt_limit, path
 
 RETRY_WAIT_MOST = timedelta(hours=1)
 DELAY_MOST = timedelta(days=30)  #: an action that asks for more is tried again then
@@ -68,6 +68,8 @@ def begin_attempt(
         **_UNTOLD,
         dispatch_at=at,
     )
+    job = ledger.job_of(run)
+    run.change(expire_at=attempt_limit(job.start_before, job.give_up_s, run.attempt, at))
 
 
 _KEPT = tuple(column.name for column in attempts.columns)

@@ -80,6 +80,7 @@ class JobEntry:
     retry_delay_s: float
     lost_after_s: float
     retry_lost: bool
+    give_up_s: float | None
     edit: dict[str, Any] | None
     began_at: datetime | None = None  # the earliest start seen now
     last: Reason | None = None  # of the run that was moved last
@@ -91,7 +92,7 @@ class JobEntry:
 JOB_COLUMNS = (
     *("id", "org", "state", "wait_reason", "reason", "tally", "needing"),
     *("not_before", "start_before", "started_at", "ended_at", "version"),
-    *("max_attempts", "retry_delay_s", "lost_after_s", "retry_lost", "edit"),
+    *("max_attempts", "retry_delay_s", "lost_after_s", "retry_lost", "give_up_s", "edit"),
 )
 
 

@@ -1,23 +1,22 @@
-"""Handovers: which runs are to be given to the broker, asked after, or given up."""
+"""Handovers: which runs are to be given to the broker, or asked after."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, literal, select, update
+from sqlalchemy import Connection, Row, bindparam, case, literal, select, update
 
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Stage
-from fleetjobs.states import Reason, State
+from fleetjobs.states import State
 from fleetjobs.store.dependencies import settle
 from fleetjobs.store.entries import COORDINATOR, RunName
 from fleetjobs.store.ledger import Ledger
-from fleetjobs.store.outbox import confirm
 from fleetjobs.store.schema import jobs, nodes, runs
-from fleetjobs.store.standing import UNSTARTED
+from fleetjobs.store.standing import ANSWER_TIME
 
 ASK_AT_MOST = timedelta(hours=1)  #: a long run is asked after ever more rarely, at last every hour
-ANSWER_TIME = timedelta(minutes=5)  #: for a node to say in time that it did start in time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +37,10 @@ class Handover:
 def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[Handover]:
     """The runs that are due for hand-over, longest due first.
 
-    Only a first attempt has times to keep: a later one starts when it comes.
+    A first attempt has the times of its job to keep, a later one those of `attempt_limit`.
     """
     query = (
-        select(runs.c.job, runs.c.node, runs.c.attempt, runs.c.generation, runs.c.stage)
+        select(*(runs.c[name] for name in _NAMED))
         .where(runs.c.dispatch_at <= now)
         .order_by(runs.c.dispatch_at, runs.c.job, runs.c.node)
         .limit(limit)
@@ -63,10 +62,21 @@ def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[
             task=f"{asked[row.job].agent}.{asked[row.job].action}",
             sealed=asked[row.job].sealed,
             not_before=asked[row.job].not_before if row.attempt == 1 else None,
-            start_before=asked[row.job].start_before if row.attempt == 1 else None,
+            start_before=_start_before(row, asked[row.job].start_before),
         )
         for row in due
     ]
+
+
+_NAMED = ("job", "node", "attempt", "generation", "stage", "queued_at", "expire_at")
+
+
+def _start_before(run: Row[Any], of_job: datetime | None) -> datetime | None:
+    if run.attempt == 1:
+        return of_job
+    limit: datetime | None = run.expire_at
+    handed = limit is not None and run.queued_at is not None
+    return limit - ANSWER_TIME if limit and handed else limit
 
 
 def mark_queued(
@@ -137,30 +147,3 @@ def ask_again(connection: Connection, names: Sequence[RunName], now: datetime) -
     rows = [{"_job": job, "_node": node} for job, node in sorted(names)]
     if rows:
         connection.execute(statement, rows)
-
-
-def runs_overdue(connection: Connection, now: datetime, limit: int) -> list[RunName]:
-    """Runs of which no node said that it has them, though their time to start is over."""
-    query = (
-        select(runs.c.job, runs.c.node)
-        .where(runs.c.expire_at <= now)
-        .order_by(runs.c.expire_at)
-        .limit(limit)
-    )
-    return [(row.job, row.node) for row in connection.execute(query)]
-
-
-def expire_runs(connection: Connection, names: Sequence[RunName], now: datetime) -> set[JobId]:
-    """End those of the runs that are still overdue; gives the jobs that moved."""
-    ledger = Ledger(connection, names, now)
-    for name in names:
-        run = ledger.run(*name)
-        if run is None or run.expire_at is None or run.expire_at > now:
-            continue
-        held = run.state is State.PAUSED and run.reason is Reason.HOLD
-        if run.state in UNSTARTED or held:
-            ledger.move(run, [State.EXPIRED], actor=COORDINATOR, reason=Reason.START_BEFORE)
-            confirm(run)  # its node, too, finds it too late
-            run.change(ended_at=now, dispatch_at=None)
-        run.change(expire_at=None)
-    return settle(ledger)

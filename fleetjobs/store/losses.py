@@ -16,7 +16,7 @@ from fleetjobs.store.attempts import (
     retry_wait,
 )
 from fleetjobs.store.dependencies import settle
-from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName
+from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry, RunName
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import AT_WORK, jobs, nodes, runs
 
@@ -68,6 +68,7 @@ def _lose(ledger: Ledger, run: RunEntry, chance: Chance) -> None:
     ledger.note(run, "run.lost", actor=COORDINATOR, detail={"attempt": run.attempt})
     if run.state is State.CANCELLING:
         ledger.need(run, needed=True)
+        run.change(expire_at=_deadline(ledger, job))
     elif job.retry_lost and may_retry(job, run):
         give_up_attempt(ledger, run, Reason.LOST)
         at = ledger.now + retry_wait(job, run.tries, chance)
@@ -76,3 +77,8 @@ def _lose(ledger: Ledger, run: RunEntry, chance: Chance) -> None:
         ledger.move(run, [State.PAUSED], actor=COORDINATOR, reason=Reason.LOST)
         # Asked again as soon as it is heard of; then even `started` is news.
         run.change(stage=Stage.ACCEPTED, handed_at=ledger.now, ask_at=ledger.now, dispatch_at=None)
+        run.change(expire_at=_deadline(ledger, job))
+
+
+def _deadline(ledger: Ledger, job: JobEntry) -> datetime | None:
+    return None if job.give_up_s is None else ledger.now + timedelta(seconds=job.give_up_s)

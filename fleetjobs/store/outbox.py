@@ -15,7 +15,7 @@ from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.pages import Page
 from fleetjobs.store.runs import behind_run, run_page
 from fleetjobs.store.schema import jobs, runs
-from fleetjobs.store.standing import due_at, path
+from fleetjobs.store.standing import attempt_limit, due_at, path
 
 SKEW = timedelta(minutes=1)  #: what is due by another machine's clock may be under way already
 
@@ -59,7 +59,7 @@ def line_up(ledger: Ledger, run: RunEntry, *, actor: str, blocked: bool = False)
     due = due_at(job.not_before if first else None, ledger.now)
     run.change(
         dispatch_at=None if blocked else due,
-        expire_at=job.start_before if first else None,
+        expire_at=attempt_limit(job.start_before, job.give_up_s, run.attempt, ledger.now),
         ask_at=None,
         next_attempt_at=None,
     )

@@ -29,7 +29,7 @@ from fleetjobs.store.events import add_event
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.logs import Stream, log_row, save_logs
 from fleetjobs.store.outbox import confirm, give_back, hold_back, line_up
-from fleetjobs.store.standing import UNSTARTED, final_state, is_news, reply_path
+from fleetjobs.store.standing import UNSTARTED, attempt_limit, final_state, is_news, reply_path
 
 _INT32 = 2**31 - 1
 _INT64 = 2**63 - 1
@@ -77,7 +77,8 @@ def _apply(
 ) -> None:
     actor = node_key_id(reply.node)
     _note_too_late(ledger, run, reply)
-    told: dict[str, Any] = {"stage": reply.stage, "expire_at": None, "blocked_by": reply.blocked_by}
+    told: dict[str, Any] = {"stage": reply.stage, "blocked_by": reply.blocked_by}
+    told["expire_at"] = _next_look(ledger, run) if reply.stage is Stage.ACCEPTED else None
     if run.queued_at is None:
         told["queued_at"] = ledger.now
     if reply.started_at is not None:
@@ -88,6 +89,14 @@ def _apply(
         return
     way = reply_path(run.state, reply)
     ledger.move(run, way, actor=actor, began_at=reply.started_at)
+
+
+def _next_look(ledger: Ledger, run: RunEntry) -> datetime | None:
+    """When to see whether the node that has the run is still there; None: it may stay away."""
+    job = ledger.job_of(run)
+    if job.give_up_s is None:
+        return None
+    return max(ledger.now, job.start_before or ledger.now) + timedelta(seconds=job.give_up_s)
 
 
 def _finish(
@@ -153,7 +162,8 @@ def _take_back(ledger: Ledger, run: RunEntry, reply: Reply) -> None:
     give_back(run)
     if wanted is Pending.HOLD and run.state is State.QUEUED:
         hold_back(ledger, run, actor=actor)
-        run.change(expire_at=job.start_before)
+        limit = attempt_limit(job.start_before, job.give_up_s, run.attempt, ledger.now)
+        run.change(expire_at=limit)
     elif wanted is Pending.EDIT and run.state in UNSTARTED:
         line_up(ledger, run, actor=actor, blocked=block(ledger, run))
         skip_in_vain(ledger, run.job)
@@ -224,7 +234,8 @@ def _note_late(ledger: Ledger, run: RunEntry, reply: Reply) -> None:
         if run.pending is not None:
             confirm(run)
             ledger.note(run, "run.confirmed", actor=node_key_id(reply.node))
-        if run.stage is Stage.FINISHED or reply.state == run.state:
+        foreseen = reply.state == run.state and run.reason is not Reason.LOST
+        if run.stage is Stage.FINISHED or foreseen:
             return
         run.change(stage=Stage.FINISHED)
     elif reply.attempt < run.attempt and not is_late_news(

@@ -146,6 +146,7 @@ jobs = Table(
     Column("retry_delay_s", Float, nullable=False, server_default="30"),
     Column("lost_after_s", Float, nullable=False, server_default="60"),
     Column("retry_lost", Boolean, nullable=False, server_default=false()),
+    Column("give_up_s", Float, server_default="86400"),  # after a run was lost; null: never
     Column("needing", Integer, nullable=False, server_default="0"),  # runs that need a person
     Column("edit", JSON(none_as_null=True)),  # columns as they are to be, once a node agrees
     _one_of("state", State),
@@ -186,7 +187,7 @@ runs = Table(
     Column("dispatch_at", Moment),  # to be given to the broker from then on
     Column("order_at", Moment),  # an order is to be given to the broker from then on
     Column("ask_at", Moment),  # its node is to be asked from then on
-    Column("expire_at", Moment),  # not started by then: over
+    Column("expire_at", Moment),  # then it is too late to start, or its node is given up
     _one_of("state", State),
 )
 

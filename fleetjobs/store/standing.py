@@ -12,12 +12,26 @@ _ENDS = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED
 #: may be passed through unseen, the harmless first: a job that is given back never ran
 _ON_THE_WAY = (State.QUEUED, State.WAITING, State.RUNNING, State.CANCELLING)
 _RANKS = {None: 0, Stage.ACCEPTED: 1, Stage.STARTED: 2, Stage.FINISHED: 3}
+ANSWER_TIME = timedelta(minutes=5)  #: for a node to say in time that it did start in time
 DELIVER_AHEAD = timedelta(hours=1)  #: a job lies in its nodes' spools that long before its time
 
 
 def due_at(not_before: datetime | None, now: datetime) -> datetime:
     """When a run that starts no sooner than `not_before` is to be handed over."""
     return now if not_before is None else max(now, not_before - DELIVER_AHEAD)
+
+
+def attempt_limit(
+    start_before: datetime | None, give_up_s: float | None, attempt: int, begins_at: datetime
+) -> datetime | None:
+    """Until when an attempt may start; None: whenever its node comes for it.
+
+    The first by the word of its job. A later one is due when the one before has failed, which may
+    be after that, and has as long as a lost node: nobody waits for it for ever without wanting to.
+    """
+    if attempt == 1 or start_before is None or give_up_s is None:
+        return start_before if attempt == 1 else None
+    return begins_at + timedelta(seconds=give_up_s)
 
 
 def is_news(told: Stage | None, stage: Stage) -> bool:

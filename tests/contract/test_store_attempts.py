@@ -199,6 +199,28 @@ def test_silence_counts_only_while_somebody_listens(desk: Desk) -> None:
     assert desk.job(job).state is State.RUNNING
 
 
+@pytest.mark.spec("S1-15", "T4")
+def test_how_long_a_node_may_be_silent_is_said_by_its_action(desk: Desk) -> None:
+    """And silence is all that counts: what takes long on a node that is heard of is not lost."""
+    declare(desk, lost_after_s=30)
+    hasty = desk.submit("web1")
+    declare(desk, lost_after_s=300)
+    patient = desk.submit("web1")
+    desk.hand_over()
+    for job in (hasty, patient):
+        desk.start(job)
+
+    for _ in range(50):
+        desk.later(20 * SECOND)
+        desk.beat("web1")
+        reaper(desk).step()
+    assert {desk.job(job).state for job in (hasty, patient)} == {State.RUNNING}
+    desk.later(40 * SECOND)
+    reaper(desk).step()
+
+    assert (desk.run(hasty).reason, desk.run(patient).state) == (Reason.LOST, State.RUNNING)
+
+
 def test_a_node_that_returns_is_asked_and_its_run_goes_on(desk: Desk) -> None:
     job = lost(desk)
     reaper(desk).step()

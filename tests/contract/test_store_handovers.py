@@ -8,13 +8,11 @@ from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Stage
 from fleetjobs.states import Reason, State
 from fleetjobs.store.database import Database
+from fleetjobs.store.deadlines import end_overdue, runs_overdue
 from fleetjobs.store.entries import RunName
 from fleetjobs.store.handovers import (
-    ANSWER_TIME,
     ask_again,
-    expire_runs,
     mark_queued,
-    runs_overdue,
     runs_to_ask,
     runs_to_dispatch,
 )
@@ -22,6 +20,7 @@ from fleetjobs.store.jobs import get_job
 from fleetjobs.store.nodes import save_beat
 from fleetjobs.store.replies import apply_replies
 from fleetjobs.store.runs import get_run
+from fleetjobs.store.standing import ANSWER_TIME
 from tests.makers import NOW, enroll, keep_job, make_beat, make_reply
 
 MINUTE = timedelta(minutes=1)
@@ -189,7 +188,7 @@ def test_a_run_that_ended_while_it_was_to_be_asked_is_not_handed_over(database: 
 def expire(database: Database, now: datetime) -> set[JobId]:
     """End what is overdue."""
     with database.transaction() as connection:
-        return expire_runs(connection, runs_overdue(connection, now, 100), now)
+        return end_overdue(connection, runs_overdue(connection, now, 100), now, since=None)
 
 
 @pytest.mark.spec("S1-21")

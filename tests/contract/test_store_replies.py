@@ -8,8 +8,9 @@ from fleetjobs.jobs import Event, Job, JobId, NodeId, Run
 from fleetjobs.messages import Output, Reply, Stage
 from fleetjobs.states import Completion, Reason, State
 from fleetjobs.store.database import Database
+from fleetjobs.store.deadlines import end_overdue
 from fleetjobs.store.events import list_events
-from fleetjobs.store.handovers import expire_runs, mark_queued, runs_to_dispatch
+from fleetjobs.store.handovers import mark_queued, runs_to_dispatch
 from fleetjobs.store.jobs import get_job
 from fleetjobs.store.logs import Stream, log_size, read_log
 from fleetjobs.store.replies import apply_replies
@@ -149,7 +150,7 @@ def test_a_job_that_has_begun_goes_on_running_between_its_runs(database: Databas
 def test_an_end_that_comes_after_ours_is_kept_beside_it(database: Database) -> None:
     job = keep_job(database, "web1", start_before=NOW).id
     with database.transaction() as connection:
-        expire_runs(connection, [(job, NodeId("web1"))], NOW)
+        end_overdue(connection, [(job, NodeId("web1"))], NOW, since=None)
 
     apply(database, make_reply(job), make_reply(job))
     apply(database, make_reply(job))

@@ -12,8 +12,9 @@ from fleetjobs.jobs import Event, Job, NodeId
 from fleetjobs.messages import Stage
 from fleetjobs.states import MOVES, State, completion
 from fleetjobs.store.database import Database
+from fleetjobs.store.deadlines import end_overdue, runs_overdue
 from fleetjobs.store.events import list_events
-from fleetjobs.store.handovers import expire_runs, mark_queued, runs_overdue, runs_to_dispatch
+from fleetjobs.store.handovers import mark_queued, runs_to_dispatch
 from fleetjobs.store.jobs import get_job
 from fleetjobs.store.replies import apply_replies
 from fleetjobs.store.runs import list_runs
@@ -92,7 +93,9 @@ def happen(database: Database, job: Job, what: str, how: object) -> None:
             mark_queued(connection, ours[:how], NOW, timedelta(minutes=1))
         elif what == "expire":
             overdue = runs_overdue(connection, LATE, 1000)
-            expire_runs(connection, [name for name in overdue if name[0] == job.id], LATE)
+            end_overdue(
+                connection, [name for name in overdue if name[0] == job.id], LATE, since=None
+            )
         else:
             assert isinstance(how, list)
             apply_replies(connection, [make_reply(job.id, **reply) for reply in how], NOW)

@@ -240,12 +240,13 @@ def test_attention_says_what_is_wrong_and_what_can_be_done(fj: Fj, server: FakeS
     assert (code, err) == (0, "Nothing waits for a person.\n")
     server.attention.append(
         {"job": "j1", "node": "web1", "state": "paused", "reason": "lost", "started_at": None}
-        | {"agent": "demo", "action": "sleep"}
+        | {"agent": "demo", "action": "sleep", "give_up_at": None}
     )
 
     _, out, _ = fj("attention", "list")
 
     assert "the node fell silent at work" in out
+    assert "given up" in out
     assert "fj job resolve JOB --as succeeded|failed" in out
 
 

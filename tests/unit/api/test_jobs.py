@@ -9,12 +9,14 @@ import pytest
 from starlette.testclient import TestClient
 from uuid_utils import uuid7
 
+from fleetjobs.jobs import JobId
 from fleetjobs.messages import Request, encode
 from fleetjobs.signing import SigningKey, account_key_id, unseal
 from fleetjobs.states import State
 from fleetjobs.store.jobs import get_job
 from fleetjobs.targets import Target
 from tests.api_house import NODES, House
+from tests.processes import wait_for
 from tests.unit.api.conftest import Submit
 
 JOSE = {"Content-Type": "application/jose"}
@@ -317,7 +319,16 @@ def test_a_caller_may_prefer_to_wait(house: House, ann: TestClient) -> None:
     """`Prefer: wait=N`: 200 with the ended job."""
     name = str(uuid7())
     wish = {"id": name, "agent": "rpcutil", "action": "ping", "target": {"identities": ["web1"]}}
-    replying = threading.Timer(0.2, house.reply, (name, "web1"), {"state": State.FAILED})
+
+    def is_kept() -> bool:
+        with house.database.reading() as connection:
+            return get_job(connection, JobId(name), org="acme") is not None
+
+    def reply() -> None:
+        wait_for(is_kept, within=20)
+        house.reply(name, "web1", state=State.FAILED)
+
+    replying = threading.Thread(target=reply)
     replying.start()
 
     answer = ann.post("/api/v1/jobs", json=wish, headers={"Prefer": "respond-async, wait=20"})
