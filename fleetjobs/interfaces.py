@@ -1,7 +1,7 @@
 """Interfaces: what an agent's `<agent>.json` says of its actions, ready to be asked."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -28,9 +28,8 @@ from fleetjobs.inputs import VALIDATIONS, Input, InputType
 from fleetjobs.undos import check_undo
 from fleetjobs.values import check_value
 
-PROCESS_RESULTS = (
-    "process_results"  #: MCollective's clients send it along; no interface declares it
-)
+#: MCollective's clients send it along; no interface declares it
+PROCESS_RESULTS = "process_results"
 MASK = "***"
 
 
@@ -89,8 +88,8 @@ class Action:
     def __str__(self) -> str:
         return f"{self.agent}.{self.name}"
 
-    def check(self, data: Mapping[str, Any]) -> None:
-        """Let valid inputs pass; a default stands in for what is left out.
+    def check(self, data: Mapping[str, Any], *, later: Collection[str] = ()) -> None:
+        """Let valid inputs pass; defaults stand in for those left out, `later` have no value yet.
 
         Raises MissingInput or InvalidInput. `process_results` is let through undeclared.
         """
@@ -99,10 +98,11 @@ class Action:
                 raise InvalidInput(self._undeclared(name))
         for name, declared in self.inputs.items():
             if name in data:
-                declared.check(data[name])
+                if name not in later:
+                    declared.check(data[name])
             elif declared.default is None and not declared.optional:
                 raise MissingInput(f"{self} needs {name}: {declared.description}".rstrip(": "))
-        if not isinstance(data.get(PROCESS_RESULTS, True), bool):
+        if not isinstance(data.get(PROCESS_RESULTS, True), bool) and PROCESS_RESULTS not in later:
             raise InvalidInput(f"{PROCESS_RESULTS} must be true or false")
 
     def _undeclared(self, name: str) -> str:

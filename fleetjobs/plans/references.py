@@ -14,9 +14,8 @@ from typing import Any
 from fleetjobs.errors import InvalidReference
 
 LEGS = "legs"
-DATA, STATUSMSG, NODE, REPLY = "data", "statusmsg", "node", "reply"
-_OF_LEGS = (DATA, STATUSMSG, NODE)
-_OF_UNDOING = (DATA, REPLY)
+DATA, STATUSMSG, NODE = "data", "statusmsg", "node"
+SOURCES = (DATA, STATUSMSG, NODE)  #: what of a reply can be referred to
 
 _MARK = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")
 _KEY = re.compile(r"\A[A-Za-z][A-Za-z0-9_-]{0,63}\Z")
@@ -29,9 +28,9 @@ class Reference:
     """What one `${…}` names."""
 
     text: str  # between the braces, as written
-    leg: str | None  # None in the data of an undo: the leg that is undone
-    source: str  # data, statusmsg or node of a leg; data or reply where it is undone
-    path: tuple[str, ...]  # below data or reply
+    leg: str
+    source: str  # data, statusmsg or node of its reply
+    path: tuple[str, ...]  # below data
 
     def __str__(self) -> str:
         return f"${{{self.text}}}"
@@ -48,43 +47,30 @@ def read_reference(text: str) -> Reference:
     key, source, *path = steps
     if not _KEY.match(key):
         raise InvalidReference(f"${{{text:.100}}}: {key[:70]!r} cannot be the key of a leg")
-    _check(text, source, path, _OF_LEGS)
+    _check(text, source, path)
     return Reference(text=text, leg=key, source=source, path=tuple(path))
 
 
-def read_own_reference(text: str) -> Reference:
-    """`data.path` or `reply.path`, of the leg that is undone. Raises InvalidReference."""
-    source, *path = text.split(".")
-    _check(text, source, path, _OF_UNDOING)
-    return Reference(text=text, leg=None, source=source, path=tuple(path))
-
-
-def _check(text: str, source: str, path: list[str], sources: tuple[str, ...]) -> None:
-    if source not in sources:
-        *some, last = sources
+def _check(text: str, source: str, path: list[str]) -> None:
+    if source not in SOURCES:
+        *some, last = SOURCES
         raise InvalidReference(
             f"${{{text:.100}}}: {source[:70]!r} cannot be referred to;"
             f" {', '.join(some)} and {last} can"
         )
-    if path and source not in (DATA, REPLY):
+    if path and source != DATA:
         raise InvalidReference(f"${{{text:.100}}}: there is nothing below {source}")
     if not all(_STEP.match(step) for step in path):
         raise InvalidReference(f"${{{text:.100}}}: its path has an empty or a broken step")
 
 
-Reading = Callable[[str], Reference]
-
-
-def find_references(data: Any, read: Reading = read_reference) -> tuple[Reference, ...]:
-    """The references in the data, each once, in the order they stand. Raises InvalidReference.
-
-    `read` is `read_own_reference` for the data of an undo.
-    """
+def find_references(data: Any) -> tuple[Reference, ...]:
+    """The references in the data, each once, in the order they stand. Raises InvalidReference."""
     found: dict[str, Reference] = {}
 
     def note(text: str) -> None:
         if text not in found:
-            found[text] = read(text)
+            found[text] = read_reference(text)
 
     _walk(data, lambda text: _note_in(text, note))
     return tuple(found.values())
@@ -113,7 +99,7 @@ def fill(data: Any, values: Mapping[str, Any]) -> Any:
 
 
 def look_up(reference: Reference, sources: Mapping[str, Any]) -> Any:
-    """The value it names; `sources` are data, statusmsg and node of a reply, or data and reply.
+    """The value it names; `sources` are data, statusmsg and node of a reply.
 
     Raises InvalidReference saying which step leads to nothing.
     """

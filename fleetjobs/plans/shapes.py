@@ -10,7 +10,7 @@ from fleetjobs.errors import InvalidPlan, InvalidReference
 from fleetjobs.jobs import JobId
 from fleetjobs.plans.documents import LEGS_MOST, Group, Leg, Need, Plan
 from fleetjobs.plans.graph import Graph
-from fleetjobs.plans.references import Reference, find_references, read_own_reference
+from fleetjobs.plans.references import Reference, find_references
 from fleetjobs.plans.shares import check_share
 
 NEEDS_MOST = 100_000  #: of all legs, those of their groups included; more are a group's affair
@@ -172,8 +172,6 @@ def _place(leg: Leg, groups: dict[str, Group]) -> Placed:
     _check_leg(leg)
     try:
         references = find_references(leg.data)
-        if leg.undo is not None:
-            find_references(leg.undo.data, read_own_reference)
     except InvalidReference as error:
         raise InvalidPlan(f"{leg.key}: {error}") from None
     return Placed(leg=leg, groups=inside, needs=tuple(needs.values()), references=references)
@@ -198,7 +196,7 @@ def _check_before(plan: Plan, placed: Iterable[Placed], graph: Graph, order: Ite
     legs = {leg.key for leg in plan.legs}
     asked: dict[str, set[str]] = {}
     for item in placed:
-        named = {f"{one}": one.leg for one in item.references if one.leg is not None}
+        named = {f"{one}": one.leg for one in item.references}
         named |= {f"rollback_to {key}": key for key in item.leg.rollback_to}
         for text, key in named.items():
             if key not in legs:

@@ -12,7 +12,6 @@ from fleetjobs.plans.references import (
     find_references,
     is_plain,
     look_up,
-    read_own_reference,
     read_reference,
 )
 
@@ -145,18 +144,6 @@ def test_a_reference_without_a_value_is_refused_when_it_is_filled() -> None:
         fill("${legs.one.data.x}", {})
     with pytest.raises(InvalidReference, match="there is no node"):
         look_up(read_reference("legs.one.node"), {"data": {}})
-
-
-def test_what_undoes_refers_to_the_leg_itself() -> None:
-    data = {"name": "${data.name}", "path": "${reply.path}"}
-
-    found = find_references(data, read_own_reference)
-
-    sources = {"data": {"name": "web1"}, "reply": {"path": "/x"}}
-    values = {one.text: look_up(one, sources) for one in found}
-    assert fill(data, values) == {"name": "web1", "path": "/x"}
-    with pytest.raises(InvalidReference, match="legs"):
-        find_references({"x": "${legs.a.data.x}"}, read_own_reference)
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
