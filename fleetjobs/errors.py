@@ -147,6 +147,12 @@ class Conflict(Refused):
     code = "conflict"
 
 
+class QueueFull(Refused):
+    """More is live already than may be; later the same request may be taken."""
+
+    code = "queue_full"
+
+
 class UnknownDependency(Refused):
     """A job or run to wait for that does not exist, as far as the caller may see."""
 

@@ -23,7 +23,7 @@ from fleetjobs.api.parameters import (
     Terms,
     Words,
 )
-from fleetjobs.api.problems import RESPONSES
+from fleetjobs.api.problems import FULL, RESPONSES
 from fleetjobs.api.requests import Wish, seal_wish, take_sealed
 from fleetjobs.api.waiting import ended
 from fleetjobs.control.jobs import Submission
@@ -78,6 +78,7 @@ class WaitQuery(Parameters):
     responses={
         200: {"model": JobDocument, "description": "It existed, or ended while we waited."},
         202: {"description": "Accepted: it is in the database.", "headers": _LOCATION},
+        **FULL,
     },
 )
 async def submit(

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5  #: told to callers when something we depend on is away
+FULL_RETRY_AFTER_S = 60  #: and when more is live than may be
 
 _CODES = {400: "invalid_document", 404: "not_found", 413: "too_long"}  # of the framework's own
 
@@ -39,6 +40,7 @@ STATUSES: Mapping[type[errors.Fault], HTTPStatus] = {
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.InvalidTransition: HTTPStatus.CONFLICT,
     errors.Outdated: HTTPStatus.PRECONDITION_FAILED,
+    errors.QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     InvalidBody: HTTPStatus.UNPROCESSABLE_ENTITY,
     TooLong: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -71,6 +73,10 @@ RESPONSES = _described(
     (HTTPStatus.NOT_FOUND, "Nothing of that name that the account may see."),
     (HTTPStatus.UNPROCESSABLE_ENTITY, "The request can be read and makes no sense."),
     (HTTPStatus.SERVICE_UNAVAILABLE, "Something the server depends on is away; try again."),
+)
+#: and what those may answer that make one
+FULL = _described(
+    (HTTPStatus.TOO_MANY_REQUESTS, "A node, or the org, has too many jobs that have not ended.")
 )
 #: and what those may answer that change a job
 CHANGES = _described(
@@ -125,6 +131,8 @@ def _of_fault(request: Request, fault: Exception) -> Response:
         logger.error("%s %s: %s: %s", request.method, request.url.path, fault.code, fault)
     elif status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_S)
+    elif status is HTTPStatus.TOO_MANY_REQUESTS:
+        headers["Retry-After"] = str(FULL_RETRY_AFTER_S)
     elif status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     field = getattr(fault, "field", None)

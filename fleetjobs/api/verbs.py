@@ -18,7 +18,7 @@ from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.documents import JobDocument
 from fleetjobs.api.faults import InvalidBody
 from fleetjobs.api.parameters import InJob
-from fleetjobs.api.problems import CHANGES, RESPONSES
+from fleetjobs.api.problems import CHANGES, FULL, RESPONSES
 from fleetjobs.control.jobs import Submission
 from fleetjobs.jobs import NODE_ID, Job, JobId, NodeId
 from fleetjobs.messages import Id, encode
@@ -196,7 +196,7 @@ async def resolve(
     "/jobs/{job}/retry",
     summary="Try again what went wrong",
     openapi_extra=_takes(Again),
-    responses=_NEW,
+    responses=_NEW | FULL,
 )
 async def retry(
     request: Request, response: Response, desk: AtDesk, caller: Operator, job: InJob
@@ -220,7 +220,7 @@ async def retry(
     summary="Ask for the same once more",
     status_code=HTTPStatus.ACCEPTED,
     openapi_extra=_takes(Again),
-    responses=_BEFORE | _NEW,
+    responses=_BEFORE | _NEW | FULL,
 )
 async def rerun(
     request: Request, response: Response, desk: AtDesk, caller: Operator, job: InJob

@@ -24,6 +24,8 @@ HINTS = {
     "no_nodes": "`{fj} find` with the same options shows what they pick, `{fj} node list` all",
     "invalid_target": "such as: -F os.name=Debian -F 'cpus>=4' -C web -I web1 -I /^db/ "
     "-S 'web and not db'",
+    "queue_full": "ask again when some have ended; `{fj} job list` shows them, `{fj} job cancel` "
+    "ends what is not needed",
     "not_found": "`{fj} job list` and `{fj} node list` show what there is",
 }
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from fleetjobs.control.acceptance import Acceptance, Weighed, check_org, has_to_wait, meaning_of
 from fleetjobs.control.edits import Edits, signed_request
+from fleetjobs.control.limits import NO_MORE, Limits
 from fleetjobs.control.questions import Questions
 from fleetjobs.control.relay import Relay
 from fleetjobs.control.verbs import Verbs
@@ -43,6 +44,7 @@ class Control:
 
     database: Database
     clock: Callable[[], datetime]
+    limits: Limits = NO_MORE
     _acceptance: Acceptance = field(default_factory=Acceptance)
 
     @property
@@ -72,7 +74,7 @@ class Control:
 
         The same id again with the same wish is the same job, whatever the fleet is by now.
         Raises Refused: Conflict, Denied, InvalidTime, InvalidTarget, NoNodes, UnknownAgent,
-        UnknownAction, UnknownDependency, MissingInput, InvalidInput; and DatabaseAway.
+        UnknownAction, UnknownDependency, MissingInput, InvalidInput, QueueFull; and DatabaseAway.
         """
         now = self.clock()
         with self.database.reading() as connection:
@@ -80,6 +82,7 @@ class Control:
             if earlier is not None:
                 return Submission(earlier, created=False)
             weighed = self._acceptance.weigh(connection, sealed, request, org=org, now=now)
+            self.limits.check(connection, org, weighed.nodes)
         job = dataclasses.replace(weighed.job, rerun_of=rerun_of)
         with self.database.transaction() as connection:
             kept = _keep(connection, request, Weighed(job, weighed.nodes), now)

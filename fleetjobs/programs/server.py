@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from fleetjobs.api.app import make_app
 from fleetjobs.api.watch import Watch
 from fleetjobs.control.jobs import Control
+from fleetjobs.control.limits import Limits
 from fleetjobs.errors import Fault
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.settings import ServerSettings, load_settings
@@ -70,7 +71,9 @@ def serve(settings: ServerSettings) -> None:
     key = SigningKey.load(SERVER, settings.key)
     database = Database.open(settings.database)
     try:
-        app = make_app(database, control=Control(database, now), clock=now, key=key)
+        limits = Limits(runs_per_node=settings.runs_per_node, jobs_per_org=settings.jobs_per_org)
+        control = Control(database, now, limits)
+        app = make_app(database, control=control, clock=now, key=key)
         make_server(app, settings).run()
     finally:
         database.close()

@@ -8,10 +8,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from fleetjobs.errors import InvalidSetting
 
@@ -59,6 +59,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     key: Path  # the server's private key, PEM
     host: str = "127.0.0.1"
     port: int = 8800
+    runs_per_node: Annotated[int, Meta(ge=0)] = 10_000  # not ended; then it is 429; 0: no limit
+    jobs_per_org: Annotated[int, Meta(ge=0)] = 100_000  # likewise
     log_level: str = "INFO"
 
 

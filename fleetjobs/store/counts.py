@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
-from fleetjobs.jobs import JobId, Pending
-from fleetjobs.states import State
-from fleetjobs.store.schema import jobs, runs
+from fleetjobs.jobs import JobId, NodeId, Pending
+from fleetjobs.states import LIVE, State
+from fleetjobs.store import dialect
+from fleetjobs.store.schema import IS_LIVE, jobs, runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +55,22 @@ def count_undelivered(connection: Connection, org: str, before: datetime) -> int
     """How many of the org's runs were due for hand-over before that time and still are."""
     query = select(func.count()).where(runs.c.org == org, runs.c.dispatch_at < before)
     return connection.execute(query).scalar_one()
+
+
+def count_live_runs(connection: Connection, nodes: Sequence[NodeId]) -> dict[NodeId, int]:
+    """How many runs each of these nodes has yet to do or has at work; none is left out."""
+    wanted = dialect.names(connection, nodes)
+    live = text(f"runs.{IS_LIVE}")
+    query = (
+        select(runs.c.node, func.count().label("number"))
+        .join_from(wanted, runs, (runs.c.node == wanted.c.name) & live)
+        .group_by(runs.c.node)
+    )
+    found = {row.node: row.number for row in connection.execute(query)}
+    return dict.fromkeys(nodes, 0) | found
+
+
+def has_live_jobs(connection: Connection, org: str, number: int) -> bool:
+    """Whether so many of the org's jobs, or more, have not ended."""
+    last = select(jobs.c.id).where(jobs.c.org == org, jobs.c.state.in_(sorted(LIVE)))
+    return connection.execute(last.offset(number - 1).limit(1)).first() is not None

@@ -197,6 +197,10 @@ for _alarm in (runs.c.dispatch_at, runs.c.order_at, runs.c.ask_at, runs.c.expire
 AT_WORK = text("state IN ('running', 'cancelling')")  #: literally: so SQLite sees the index fits
 Index("ix_runs_at_work", runs.c.node, **_where(AT_WORK))
 
+#: literally, too: what a node has yet to do, or has at work
+IS_LIVE = text("state NOT IN ('succeeded', 'failed', 'cancelled', 'skipped', 'expired')")
+Index("ix_runs_live", runs.c.node, **_where(IS_LIVE))
+
 ASKS_ATTENTION = text("attention")
 Index("ix_runs_attention", runs.c.org, runs.c.job, runs.c.node, **_where(ASKS_ATTENTION))
 

@@ -1,5 +1,6 @@
 """Control: a request becomes one job, or is refused with a reason; on both databases."""
 
+import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -8,6 +9,7 @@ import pytest
 
 from fleetjobs.control.acceptance import START_WITHIN
 from fleetjobs.control.jobs import Control, Submission
+from fleetjobs.control.limits import Limits
 from fleetjobs.errors import (
     Conflict,
     Denied,
@@ -15,10 +17,12 @@ from fleetjobs.errors import (
     InvalidTime,
     MissingInput,
     NoNodes,
+    QueueFull,
     Refused,
     UnknownAction,
     UnknownAgent,
 )
+from fleetjobs.jobs import JobId
 from fleetjobs.messages import Inventory, Request
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.bells import CHANGES, DISPATCH
@@ -224,3 +228,46 @@ def test_the_data_has_to_fit_the_interface_of_every_node_picked(control: Control
     with pytest.raises(InvalidInput):
         submit(control, make_request(data=long))
     assert submit(control, make_request(data=long, target=Target(identities=("web1",)))).created
+
+
+@pytest.mark.spec("S4-24")
+def test_a_node_with_too_much_to_do_is_given_no_more(control: Control) -> None:
+    """And all is refused or none: nothing is kept of a job for a full and a free node."""
+    narrow = dataclasses.replace(control, limits=Limits(runs_per_node=5))
+    one = Target(identities=("web1",))
+    taken = [submit(narrow, make_request(target=one)) for _ in range(5)]
+    more = make_request()
+
+    with pytest.raises(QueueFull, match="web1 has 5 runs"):
+        submit(narrow, more)
+
+    with control.database.reading() as connection:
+        assert get_job(connection, JobId(more.id), org=ORG) is None
+    assert submit(narrow, make_request(target=Target(identities=("web2",)))).created
+    narrow.verbs.cancel(taken[0].job.id, org=ORG, account="alice")
+    assert submit(narrow, more).created
+    assert not submit(narrow, more).created  # what was accepted is not counted again
+
+
+@pytest.mark.spec("S4-24")
+def test_an_org_with_too_many_live_jobs_is_given_no_more(database: Database) -> None:
+    add_org(database, "crowded")
+    enroll(database, "n1", org="crowded")
+    crowded = Control(database, Clock(), Limits(jobs_per_org=2))
+
+    def ask() -> Submission:
+        return crowded.submit("sealed", make_request(org="crowded"), org="crowded")
+
+    first = ask()
+    ask()
+    with pytest.raises(QueueFull, match="crowded has 2 jobs"):
+        ask()
+
+    crowded.verbs.cancel(first.job.id, org="crowded", account="alice")
+    assert ask().created
+
+
+def test_no_limit_is_none(control: Control) -> None:
+    endless = dataclasses.replace(control, limits=Limits(runs_per_node=0, jobs_per_org=0))
+
+    assert submit(endless, make_request()).created

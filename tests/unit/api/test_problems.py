@@ -1,13 +1,16 @@
 """Whatever goes wrong is a problem document, never a traceback."""
 
+import dataclasses
 import json
 import logging
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from fleetjobs.api.problems import STATUSES, status_of
+from fleetjobs.control.limits import Limits
 from fleetjobs.errors import DatabaseAway, Fault, Refused
 from fleetjobs.messages import LIMIT_BYTES
 from fleetjobs.store.database import Database
@@ -210,3 +213,19 @@ def test_answers_carry_headers_that_keep_browsers_from_harm(ann: TestClient) -> 
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["content-security-policy"].startswith("default-src 'self'")
         assert headers["cache-control"] == "no-store"
+
+
+@pytest.mark.spec("S4-24")
+def test_a_full_queue_says_when_to_come_again(house: House, ann: TestClient) -> None:
+    """429 with Retry-After, and nothing is kept."""
+    desk = house.app.state.desk
+    control = dataclasses.replace(desk.control, limits=Limits(runs_per_node=1))
+    house.app.state.desk = dataclasses.replace(desk, control=control)
+    wish = WISH | {"target": {"identities": ["web1"]}}
+    assert ann.post("/api/v1/jobs", json=wish).status_code == HTTPStatus.ACCEPTED
+
+    answer = ann.post("/api/v1/jobs", json=wish)
+
+    assert "web1 has 1 runs" in assert_problem(answer, 429, "queue_full")["detail"]
+    assert int(answer.headers["retry-after"]) > 0
+    assert len(ann.get("/api/v1/jobs").json()["items"]) == 1

@@ -1,4 +1,4 @@
-"""Let runs end whose nodes never come back."""
+"""Let runs end whose nodes never come back, and count what each node has."""
 
 from datetime import UTC, datetime
 
@@ -9,6 +9,7 @@ revision = "0004"
 down_revision = "0002"
 
 MOMENT = sa.DateTime(timezone=True)
+IS_LIVE = sa.text("state NOT IN ('succeeded', 'failed', 'cancelled', 'skipped', 'expired')")
 JOBS = sa.table("jobs", sa.column("give_up_s", sa.Float()), sa.column("start_before", MOMENT))
 RUNS = sa.table(
     "runs",
@@ -28,3 +29,6 @@ def upgrade() -> None:
     away = accepted | lost | (RUNS.c.state == "cancelling")
     now = datetime.now(UTC)
     op.execute(RUNS.update().where(away, RUNS.c.expire_at.is_(None)).values(expire_at=now))
+    op.create_index(
+        "ix_runs_live", "runs", ["node"], sqlite_where=IS_LIVE, postgresql_where=IS_LIVE
+    )
