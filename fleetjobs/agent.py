@@ -62,6 +62,10 @@ class Delay(Exception):
         self.seconds = seconds
 
 
+class Stopped(SystemExit):
+    """The node has told the program to stop (SIGTERM): clean up; what `reply` holds is sent."""
+
+
 class NotLoadable(Exception):
     """The agent's file cannot be imported, or holds no agent."""
 
@@ -236,18 +240,24 @@ def act(
         inspect.signature(method).bind(None, **inputs)
     except TypeError as error:
         return _reply(INVALID_DATA, f"{request['action']}: {error}")
-    self = agent(request, node, progress)
+    return _act(agent(request, node, progress), method, inputs)
+
+
+def _act(self: Agent, method: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     try:
         result = method(self, **inputs)
     except Fail as fail:
         return _reply(fail.status, str(fail), self.reply)
     except Delay as delay:
         return {**_reply(ABORTED, str(delay), self.reply), "delay_s": delay.seconds}
+    except Stopped:
+        return _reply(ABORTED, "stopped", self.reply)
     except Exception as error:  # noqa: BLE001  the rim: an agent may raise anything
         traceback.print_exc()
         return _reply(UNKNOWN_ERROR, f"{type(error).__name__}: {error}", self.reply)
     reply = _reply(OK, "OK", {**self.reply, **(result if isinstance(result, dict) else {})})
-    return {**reply, "next": self._next} if self._next else reply
+    following = self._next
+    return {**reply, "next": following} if following else reply
 
 
 def _reply(status: int, message: str, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -287,14 +297,27 @@ def _only_agent(names: Mapping[str, Any], module: str, path: str | Path) -> type
 
 
 def serve(agent: type[Agent], environ: Mapping[str, str] = os.environ) -> None:
-    """Answer the one request that the environment names. SIGTERM ends it; `finally` blocks run."""
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    """Answer the one request that the environment names.
+
+    SIGTERM raises Stopped in the action: `finally` blocks run, what it had put into its reply is
+    sent, and Stopped is raised again at the end, so that the process ends by it.
+    """
+    stopped = []
+
+    def stop(number: int, _frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+        stopped.append(number)
+        raise Stopped(128 + number)
+
     request = _read(environ[REQUEST])
     node = Node.read(environ.get(NODE))
+    signal.signal(signal.SIGTERM, stop)
     reply = act(agent, request, node, environ.get(PROGRESS))
     sys.stdout.flush()
     sys.stderr.flush()
     _write(Path(environ[REPLY]), reply)
+    if stopped:
+        raise Stopped(128 + stopped[0])
 
 
 def main() -> None:

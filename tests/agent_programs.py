@@ -5,6 +5,7 @@ Nothing here knows the runner: what passes here is what the page promises.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,13 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from fleetjobs.interfaces import Interface, read_interface
+from tests.conftest import refuse_or_skip
 
 ROOT = Path(__file__).parents[1]
 DIRECTORIES = sorted(
     path.parent
     for pattern in ("agents/*/*.json", "docs/examples/*/*.json")
     for path in ROOT.glob(pattern)
+    if path.with_suffix("").exists() or path.with_suffix(".py").exists()  # one is yet to compile
 )
+#: what examples are written in, and the program that runs or makes them
+LANGUAGES = {
+    "python": "python3",
+    "shell": "sh",
+    "perl": "perl",
+    "ruby": "ruby",
+    "node": "node",
+    "c": "cc",
+}
 JOB = "0193d2a8-7c1e-7d3a-9b1c-2f4e6a8c0b1d"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -51,6 +63,18 @@ def command_of(directory: Path) -> list[str]:
     """The agent's program: the executable of its name, else its Python file."""
     program = directory / directory.name
     return [str(program)] if program.exists() else [sys.executable, str(program.with_suffix(".py"))]
+
+
+def require_interpreter(directory: Path) -> None:
+    """Skip at a desk, and fail where CI is set, if what runs the agent is not installed."""
+    language = directory.name.removeprefix("hello_")
+    require_language(language if language in LANGUAGES else "shell")
+
+
+def require_language(language: str) -> None:
+    """The same, of a language."""
+    if shutil.which(LANGUAGES[language]) is None:
+        refuse_or_skip(f"{LANGUAGES[language]} is not installed")
 
 
 def prepare(

@@ -83,6 +83,12 @@ class Probe(Agent):
     def look(self, word):
         with open({marks!r}, "a") as file:
             file.write(word + "\\n")
+        if word == "leave":
+            raise SystemExit(3)
+        if word == "next":
+            self.next("Never")
+        if word == "data":
+            raise ValueError("boom")
         self.reply["word"] = word
 
     @action

@@ -1,5 +1,7 @@
 """`fj doc`: what agents there are, what their actions take and what they return."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -13,8 +15,9 @@ from fleetjobs.cli.screen import Screen, line, stderr, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import span
 from fleetjobs.client.asking import fetch_interface
+from fleetjobs.errors import InvalidInterface
 from fleetjobs.inputs import Input, InputType
-from fleetjobs.interfaces import Action, Interface
+from fleetjobs.interfaces import Action, Interface, read_interface
 
 HELP = """\
 Tell what agents there are, and what their actions take and return.
@@ -25,6 +28,7 @@ Tell what agents there are, and what their actions take and return.
   fj doc                    all agents of the fleet
   fj doc package            its actions
   fj doc package install    one of them
+  fj doc ./backup           an agent that lies here; needs no fleet
 """
 
 
@@ -32,29 +36,56 @@ Tell what agents there are, and what their actions take and return.
 @click.argument("agent", required=False, shell_complete=agent_names)
 @click.argument("action", required=False, shell_complete=action_names)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the interface.")
-def doc(agent: str | None, action: str | None, *, as_json: bool) -> int:
+@click.option("--markdown", is_flag=True, help="Print a page in Markdown, of a whole agent.")
+def doc(agent: str | None, action: str | None, *, as_json: bool, markdown: bool) -> int:
     """Tell what agents there are."""
-    screen, asked = stdout(), fleet()
+    screen = stdout()
     if agent is None:
-        return _agents(screen, asked.agents(), as_json=as_json)
+        return _agents(screen, fleet().agents(), as_json=as_json)
+    if "/" in agent or agent == ".":
+        interface = read_local(Path(agent))
+    else:
+        asked = fleet()
+        if action is not None:
+            find_action(asked, agent, action)
+        interface = fetch_interface(asked, agent)
     if action is not None:
-        declared = find_action(asked, agent, action)
+        declared = interface.action(action)
         if as_json:
-            screen.write(in_json(_of(fetch_interface(asked, agent), action)))
+            screen.write(in_json(_of(interface, action)))
         else:
             _action(screen, declared)
         return Exit.OK
-    interface = fetch_interface(asked, agent)
+    if markdown:
+        from fleetjobs.cli.doc_page import make_page
+
+        screen.write(make_page(interface))
+        return Exit.OK
     if as_json:
         screen.write(in_json(interface.document))
         return Exit.OK
-    screen.write(f"{screen.paint(line(agent), 'bold')}  {line(interface.description)}")
+    screen.write(f"{screen.paint(line(interface.name), 'bold')}  {line(interface.description)}")
     version = f"version {interface.version}, timeout {span(interface.timeout)}"
     screen.write(screen.paint(line(version), "dim"))
     for name in sorted(interface.actions):
         screen.write()
         _action(screen, interface.actions[name])
     return Exit.OK
+
+
+def read_local(path: Path) -> Interface:
+    """The interface of an agent that lies in that directory, or in that file.
+
+    Raises InvalidInterface.
+    """
+    if path.is_dir():
+        path = path.resolve() / f"{path.resolve().name}.json"
+    try:
+        return read_interface(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise InvalidInterface(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInterface(f"{path}: not JSON: {error}") from None
 
 
 def _agents(screen: Screen, agents: list[Any], *, as_json: bool) -> int:
@@ -97,7 +128,7 @@ def _action(screen: Screen, action: Action) -> None:
             screen.write(
                 f"      {screen.paint(line(found.name), 'cyan')}  {line(found.description)}"
             )
-            screen.write(f"         {screen.paint(_rules(found, secret=secret), 'dim')}")
+            screen.write(f"         {screen.paint(rules(found, secret=secret), 'dim')}")
     if action.outputs:
         screen.write("   Returns:")
         for output in action.outputs.values():
@@ -106,7 +137,7 @@ def _action(screen: Screen, action: Action) -> None:
             screen.write(f"      {name}  {line(output.description)}{kind}")
 
 
-def _rules(found: Input, *, secret: bool) -> str:
+def rules(found: Input, *, secret: bool) -> str:
     """What an input has to be."""
     rules = ["required" if found.default is None and not found.optional else "optional"]
     if found.type is InputType.LIST:

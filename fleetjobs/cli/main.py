@@ -43,6 +43,7 @@ COMMANDS = {
     "job": ("jobs:job", "List jobs, look at one, change its life, read its logs"),
     "attention": ("attention:attention", "List what waits for a person to decide"),
     "node": ("nodes:node", "List nodes, look at one; without a command: run this machine's node"),
+    "agent": ("agents:agent", "Write an agent: begin one, check it, try it; without a fleet"),
     "status": ("status:status", "Show how the fleet is"),
     "up": ("programs:up", "Start a whole fleet on this machine"),
     "server": ("programs:server", "Run the server, or set it up: init, account, token"),
@@ -52,7 +53,7 @@ COMMANDS = {
 }
 PANELS = {
     "Ask the fleet": ("rpc", "submit", "ping", "find", "facts", "inventory", "doc", "run-local"),
-    "Look after it": ("job", "attention", "node", "status"),
+    "Look after it": ("job", "attention", "node", "agent", "status"),
     "Programs": ("up", "server", "coordinator", "flower", "completion"),
 }
 

@@ -18,6 +18,7 @@ NEEDS = {
     "coordinator": ("sqlalchemy", "server"),
     "flower": ("flower", "server"),
     "node": ("celery", "node"),
+    "agent": ("msgspec", "node"),
 }
 
 

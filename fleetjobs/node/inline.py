@@ -50,6 +50,9 @@ class InlineActor:
             verdict = judge_reply(msgspec.convert(answer, ReplyDocument), action)
         except python.NotLoadable as error:
             verdict = fail(Reason.LOAD_ERROR, str(error), Status.UNKNOWN_ERROR)
+        except SystemExit as leaving:  # of the action; the worker stays
+            why = f"left with {leaving.code or 0}"
+            verdict = fail(Reason.EXIT_CODE, why)
         except msgspec.ValidationError as error:
             why = f"its reply is none: {error}"
             verdict = fail(Reason.NO_REPLY, why, Status.UNKNOWN_ERROR)

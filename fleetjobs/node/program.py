@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fleetjobs.agent import NotLoadable, load, serve
+from fleetjobs.node.interpreters import why_not
 from fleetjobs.node.streams import NAMES, pipe_path
 from fleetjobs.registry import Agent
 from fleetjobs.spool.attempts import Program
@@ -119,7 +120,7 @@ def _act(agent: Agent, environment: Mapping[str, str], why: int) -> int:
         sys.argv = [str(agent.module)]
         served = load(str(agent.module))
     except (OSError, NotLoadable) as error:
-        os.write(why, str(error).encode()[:_WHY_LIMIT])
+        os.write(why, why_not(error).encode()[:_WHY_LIMIT])
         traceback.print_exc()
         return _NOT_BEGUN
     os.close(why)

@@ -21,6 +21,7 @@ class Workplace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     node_file: Path  # what the node is, for agents: see `agent.Node`
     output_limit: int = 10 * 1024 * 1024  # bytes kept of each stream of a run
     grace_s: float = 10.0  # between SIGTERM and SIGKILL
+    variables: dict[str, str] = {}  # more of a program's environment, where an agent is tried
 
     def to_text(self) -> str:
         """As one word of a command line."""
@@ -41,4 +42,5 @@ class Workplace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "FLEETJOBS_REPLY": str(directory / "reply.json"),
             "FLEETJOBS_PROGRESS": str(directory / "progress"),
             "FLEETJOBS_NODE": str(self.node_file),
+            **self.variables,
         }

@@ -4,6 +4,10 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[1]
 _PACKED = _PACKAGE / "_agents"
+_PACKED_EXAMPLES = _PACKAGE / "_examples"
 
 #: the agents that come with fleetjobs: inside an installed package, beside a checkout's
 AGENTS = _PACKED if _PACKED.is_dir() else _PACKAGE.parent / "agents"
+
+#: agents to begin with, one in each language
+EXAMPLES = _PACKED_EXAMPLES if _PACKED_EXAMPLES.is_dir() else _PACKAGE.parent / "docs" / "examples"

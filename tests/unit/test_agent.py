@@ -232,6 +232,7 @@ class Alone(Agent):
     @action
     def do(self, wait):
         try:
+            self.reply["so_far"] = 1
             print("ready", flush=True)
             time.sleep(wait)
         finally:
@@ -269,7 +270,8 @@ def test_sigterm_stops_an_agent_and_lets_it_clean_up(standalone: Path) -> None:
         assert process.stdout.read() == "cleaned\n"
 
     assert process.returncode == 128 + 15
-    assert not (standalone.parent / "reply.json").exists()
+    reply = json.loads((standalone.parent / "reply.json").read_text())
+    assert reply == {"statuscode": 1, "statusmsg": "stopped", "data": {"so_far": 1}}
 
 
 def test_a_program_outside_of_a_run_says_how_it_is_run(standalone: Path) -> None:

@@ -173,13 +173,38 @@ def test_a_program_that_cannot_be_executed_is_a_load_error(desk: Desk, program: 
     assert reply.exit_code is None
 
 
+@pytest.mark.spec("S2-37")
 def test_a_python_agent_that_cannot_be_loaded_is_a_load_error(desk: Desk) -> None:
+    """And it holds no slot: what comes after it starts."""
     write_agent(desk.agents, "odd", module="import no_such_thing")
+    desk.shell(OK)
+    slots = desk.slots
 
-    reply = desk.do(agent="odd")
+    replies = [desk.do(agent="odd") for _ in range(slots + 1)]
 
-    assert reply.reason is Reason.LOAD_ERROR
-    assert "no_such_thing" in reply.statusmsg
+    assert {reply.reason for reply in replies} == {Reason.LOAD_ERROR}
+    assert "no_such_thing" in replies[0].statusmsg
+    assert desk.do().state is State.SUCCEEDED
+
+
+@pytest.mark.spec("S2-24")
+def test_an_input_reaches_a_program_as_it_is_and_no_shell_sees_it(
+    desk: Desk, tmp_path: Path
+) -> None:
+    module = """
+from fleetjobs.agent import Agent, action
+class Snake(Agent):
+    @action
+    def do(self, text):
+        self.reply["argv"] = self.run(["printf", "<%s>", text]).stdout
+"""
+    write_agent(desk.agents, "snake", module=module)
+    nasty = f"x; touch {tmp_path}/harm $(touch {tmp_path}/harm) `id` '\" && rm -rf /nowhere \n*"
+
+    reply = desk.do(agent="snake", text=nasty)
+
+    assert reply.data["argv"] == f"<{nasty}>"
+    assert not (tmp_path / "harm").exists()
 
 
 @pytest.mark.parametrize(("agent", "action"), [("gone", "do"), ("shell", "gone")])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.agent_programs import DIRECTORIES, ROOT, call, interface_of
+from tests.agent_programs import DIRECTORIES, ROOT, call, interface_of, require_interpreter
 
 CASES = [path for directory in DIRECTORIES for path in sorted(directory.glob("cases/*.json"))]
 TYPES = {"<integer>": int, "<number>": (int, float), "<string>": str}
@@ -20,6 +20,7 @@ def names(paths: list[Path]) -> list[str]:
 @pytest.mark.parametrize("path", CASES, ids=names(CASES))
 def test_a_case_comes_out_as_written(path: Path, tmp_path: Path) -> None:
     """See agents/README.md, Cases."""
+    require_interpreter(path.parents[1])
     case = json.loads(path.read_text().replace("$DIR", str(tmp_path)))
     for name, content in case.get("files", {}).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

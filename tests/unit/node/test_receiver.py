@@ -36,6 +36,25 @@ def test_an_inline_action_is_answered_at_once(bench: Bench) -> None:
     assert bench.spool.runs() == []
 
 
+@pytest.mark.parametrize(
+    ("word", "reason", "said"),
+    [
+        ("leave", Reason.EXIT_CODE, "left with 3"),
+        ("next", Reason.NO_REPLY, "next"),
+        ("data", Reason.EXCEPTION, "boom"),
+    ],
+)
+def test_an_inline_action_that_goes_wrong_harms_nobody_else(
+    bench: Bench, word: str, reason: Reason, said: str
+) -> None:
+    bench.receive(bench.letter("look", data={"word": word}))
+
+    reply = bench.only()
+    assert isinstance(reply, Reply)
+    assert (reply.state, reply.reason) == (State.FAILED, reason)
+    assert said in reply.statusmsg
+
+
 @pytest.mark.spec("I3")
 def test_an_inline_action_is_acted_on_once(bench: Bench) -> None:
     """The second time its kept reply is sent again; after a restart, that it was interrupted."""
