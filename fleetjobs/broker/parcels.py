@@ -1,6 +1,6 @@
 """Parcels: what is handed to a broker and what it hands over, and who does the handing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -53,9 +53,10 @@ class Publisher(Protocol):
 class Subscriber(Protocol):
     """Whoever can take messages out of one queue."""
 
-    def take(self, *, limit: int, within: float) -> list[Arrival]:
+    def take(self, *, limit: int, within: float, enough: Callable[[], int] = int) -> list[Arrival]:
         """Up to `limit` messages; waits at most `within` seconds for the first.
 
+        For more it waits a few milliseconds, as long as fewer than `enough()` have come.
         Raises BrokerAway; what was taken and not acknowledged comes again.
         """
 

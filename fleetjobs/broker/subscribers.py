@@ -1,7 +1,8 @@
 """Subscribers: take messages out of a queue in batches, acknowledge them when they are safe."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any
 
 from kombu import Connection, Consumer
@@ -11,7 +12,8 @@ from fleetjobs.broker.parcels import Arrival
 
 PREFETCH = 1000  #: messages the broker may hand over before the first is acknowledged
 HEARTBEAT_S = 30  #: a peer silent for longer is gone
-_LINGER_S = 0.001  # a batch closes when nothing more has come for this long
+_QUIET_S = 0.003  # a batch closes when nothing more has come for this long
+_LINGER_S = 0.01  # or when it has been open for this long
 
 
 class QueueSubscriber:
@@ -24,14 +26,17 @@ class QueueSubscriber:
         self._consumer: Consumer | None = None
         self._arrived: deque[Any] = deque()
 
-    def take(self, *, limit: int, within: float) -> list[Arrival]:
+    def take(self, *, limit: int, within: float, enough: Callable[[], int] = int) -> list[Arrival]:
         """Up to `limit` messages; waits at most `within` seconds for the first."""
         with failures_as_away(self._url, closing=self.close):
             self._open()
             if not self._arrived:
                 self._drain(within)
-            while self._arrived and len(self._arrived) < limit and self._drain(_LINGER_S):
-                pass
+            until = monotonic() + _LINGER_S
+            while self._arrived and len(self._arrived) < limit:
+                waits = len(self._arrived) < enough() and monotonic() < until
+                if not self._drain(_QUIET_S if waits else 0.0):
+                    break
         return [self._next() for _ in range(min(limit, len(self._arrived)))]
 
     def acknowledge(self, arrivals: Sequence[Arrival]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from fleetjobs.broker.parcels import Arrival, Subscriber
+from fleetjobs.coordinator.expected import Expected
 from fleetjobs.coordinator.keys import NodeKeys
 from fleetjobs.coordinator.rejects import Reject, note_refusals, note_rejects
 from fleetjobs.crashpoints import crash_point
@@ -56,12 +57,17 @@ class Collector:
         subscriber: Subscriber,
         clock: Callable[[], datetime],
         chance: Chance = no_jitter,
+        expected: Expected | None = None,
     ) -> None:
-        """Take from the subscriber, keep in the database; `chance` spreads retries."""
+        """Take from the subscriber, keep in the database; `chance` spreads retries.
+
+        What is `expected` is worth waiting for, a little.
+        """
         self._database = database
         self._subscriber = subscriber
         self._clock = clock
         self._chance = chance
+        self._expected = Expected() if expected is None else expected
         self._keys = NodeKeys(database, clock)
         self._hears_since: datetime | None = None
 
@@ -71,7 +77,9 @@ class Collector:
         Raises BrokerAway or DatabaseAway; then nothing was acknowledged, and all of it comes again.
         """
         try:
-            arrivals = self._subscriber.take(limit=BATCH, within=within)
+            arrivals = self._subscriber.take(
+                limit=BATCH, within=within, enough=self._expected.__len__
+            )
             if arrivals:
                 self._keep(arrivals)
                 crash_point("collector_after_commit")
@@ -130,3 +138,4 @@ class Collector:
             if moved or answered:
                 ring(connection, CHANGES, ",".join(sorted(moved | answered)))
                 crash_point("collector_before_commit")
+        self._expected.end(batch.replies)

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fleetjobs.broker.connections import node_queue_name
 from fleetjobs.broker.parcels import Parcel, Publisher, Unconfirmed
 from fleetjobs.broker.tasks import make_order_parcel, make_parcel, make_question_parcel
+from fleetjobs.coordinator.expected import Expected
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.messages import Delivery, Order, Question, encode
 from fleetjobs.signing import SigningKey, digest
@@ -34,13 +35,21 @@ class Dispatcher:
     key: SigningKey
     clock: Callable[[], datetime]
     ask_after: timedelta = ASK_AFTER
+    expected: Expected = field(default_factory=Expected)
 
     def step(self) -> int:
-        """Send one batch of each; how many it was, 0 when nothing is due.
+        """Send one batch of each and note it; how many it was, 0 when nothing is due.
 
         Published first, noted afterwards: killed in between, it publishes them again, and the
         nodes take each once. Raises BrokerAway, DatabaseAway; then nothing is noted.
         """
+        done = self.send()
+        self.note()
+        return done
+
+    def send(self) -> int:
+        """Send one batch of each, and leave it to a later `note` to say what was handed over."""
+        self.note()
         now = self.clock()
         with self.database.reading() as connection:
             due = look_for_errands(connection, now)
@@ -49,18 +58,31 @@ class Dispatcher:
         done += self._deliver(now) if due.deliveries else 0
         return done
 
-    def _deliver(self, now: datetime) -> int:
-        with self.database.reading() as connection:
-            due = runs_to_dispatch(connection, now, BATCH)
-        sick = self._publish(self._deliveries(due, now))
-        crash_point("dispatcher_after_publish")
-        handed = [item for item in due if node_queue_name(item.node) not in sick]
-        held = [item for item in due if node_queue_name(item.node) in sick]
+    def note(self) -> None:
+        """Note what was handed over and has not ended yet."""
+        handed = self.expected.take()
+        if not handed:
+            return
         with self.database.transaction() as connection:
-            postpone(connection, held, self.clock() + SICK_PAUSE)
             moved = mark_queued(connection, handed, self.clock(), self.ask_after)
             if moved:
                 ring(connection, CHANGES, ",".join(sorted(moved)))
+
+    def _deliver(self, now: datetime) -> int:
+        with self.database.reading() as connection:
+            due = runs_to_dispatch(connection, now, BATCH)
+        self.expected.add(due)  # now: a reply may be faster than the broker's confirmation
+        try:
+            sick = self._publish(self._deliveries(due, now))
+        except Exception:
+            self.expected.take()
+            raise
+        crash_point("dispatcher_after_publish")
+        held = [item for item in due if node_queue_name(item.node) in sick]
+        if held:
+            self.expected.drop(held)
+            with self.database.transaction() as connection:
+                postpone(connection, held, self.clock() + SICK_PAUSE)
         return len(due)
 
     def _order(self, now: datetime) -> int:

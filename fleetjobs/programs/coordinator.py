@@ -25,7 +25,7 @@ from fleetjobs.broker.connections import REPLIES
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.subscribers import QueueSubscriber
 from fleetjobs.coordinator.collector import Collector
-from fleetjobs.coordinator.dispatcher import Dispatcher
+from fleetjobs.coordinator.dispatcher import BATCH, Dispatcher
 from fleetjobs.coordinator.lead import Lead
 from fleetjobs.coordinator.pruner import Pruner, Retention
 from fleetjobs.coordinator.reaper import Reaper
@@ -38,6 +38,7 @@ from fleetjobs.store.bells import DISPATCH, Listener
 from fleetjobs.store.database import Database
 
 LOOK_EVERY_S = 1.0  #: the database is looked at even if no bell rings
+NOTE_AFTER_S = 0.05  #: by then the ends of short runs have come, and are noted together
 REAP_EVERY_S = 3.0
 PRUNE_EVERY_S = 3600.0
 RENEW = 0.3  #: share of the lease after which it is renewed; whoever stands by looks as often
@@ -63,7 +64,7 @@ def coordinate(settings: CoordinatorSettings) -> None:
             clock=now,
             ask_after=timedelta(seconds=settings.ask_after_s),
         )
-        collector = Collector(database, subscriber, now, random.random)
+        collector = Collector(database, subscriber, now, random.random, dispatcher.expected)
         lead = Lead(
             database,
             now,
@@ -149,11 +150,17 @@ class _Dispatching:
         self._listener: Listener | None = None
 
     def step(self) -> None:
-        """Listen first, then look: what is submitted in between rings."""
+        """Listen first, then look: what is submitted in between rings.
+
+        What was handed over is noted a moment later, if it has not ended by then.
+        """
         if self._listener is None:
             self._listener = self._database.listen(DISPATCH)
-        while self._lead.is_ours and self._dispatcher.step():
+        while self._lead.is_ours and self._dispatcher.send() >= BATCH:
             pass
+        if self._dispatcher.expected and self._listener.wait(NOTE_AFTER_S) is not None:
+            return
+        self._dispatcher.note()
         self._listener.wait(LOOK_EVERY_S)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Executable, exists, select
+from sqlalchemy import BindParameter, Connection, Executable, bindparam, exists, select
 
 from fleetjobs.store.leases import RELAY
 from fleetjobs.store.losses import SILENCE_LEAST, is_at_work
@@ -32,30 +32,38 @@ class Chores:
 
 def look_for_errands(connection: Connection, now: datetime) -> Errands:
     """What there is for the dispatcher."""
-    paused = exists().where(switches.c.name == RELAY)
-    query = select(
-        (exists().where(runs.c.dispatch_at <= now) & ~paused).label("deliveries"),
-        exists().where(runs.c.order_at <= now).label("orders"),
-        exists()
-        .where(questions.c.sent_at.is_(None), questions.c.expires_at > now)
-        .label("questions"),
-    )
-    return Errands(**_flags(connection, query))
+    return Errands(**_flags(connection, _ERRANDS, now=now))
+
+
+_NOW: BindParameter[datetime] = bindparam("now")
+_ERRANDS = select(
+    (exists().where(runs.c.dispatch_at <= _NOW) & ~exists().where(switches.c.name == RELAY)).label(
+        "deliveries"
+    ),
+    exists().where(runs.c.order_at <= _NOW).label("orders"),
+    exists().where(questions.c.sent_at.is_(None), questions.c.expires_at > _NOW).label("questions"),
+)
 
 
 def look_for_chores(connection: Connection, now: datetime) -> Chores:
     """What there is for the reaper."""
-    of_node = nodes.c.identity == runs.c.node
-    query = select(
-        exists().where(runs.c.expire_at <= now).label("overdue"),
-        exists()
-        .where(runs.c.ask_at <= now, of_node, nodes.c.seen_at > runs.c.handed_at)
-        .label("silent"),
-        exists().where(is_at_work(), of_node, nodes.c.seen_at < now - SILENCE_LEAST).label("lost"),
-        exists().where(questions.c.expires_at <= now - KEEP_QUESTIONS).label("outdated"),
-    )
-    return Chores(**_flags(connection, query))
+    times = {"now": now, "silent_since": now - SILENCE_LEAST, "old": now - KEEP_QUESTIONS}
+    return Chores(**_flags(connection, _CHORES, **times))
 
 
-def _flags(connection: Connection, query: Executable) -> dict[str, bool]:
-    return {key: bool(due) for key, due in connection.execute(query).mappings().one().items()}
+_OF_NODE = nodes.c.identity == runs.c.node
+_CHORES = select(
+    exists().where(runs.c.expire_at <= _NOW).label("overdue"),
+    exists()
+    .where(runs.c.ask_at <= _NOW, _OF_NODE, nodes.c.seen_at > runs.c.handed_at)
+    .label("silent"),
+    exists()
+    .where(is_at_work(), _OF_NODE, nodes.c.seen_at < bindparam("silent_since"))
+    .label("lost"),
+    exists().where(questions.c.expires_at <= bindparam("old")).label("outdated"),
+)
+
+
+def _flags(connection: Connection, query: Executable, **times: datetime) -> dict[str, bool]:
+    row = connection.execute(query, times).mappings().one()
+    return {key: bool(due) for key, due in row.items()}

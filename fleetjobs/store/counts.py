@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, bindparam, func, select, text
 
 from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.states import LIVE, State
@@ -40,15 +40,17 @@ def count_pending(
     connection: Connection, names: Sequence[JobId]
 ) -> dict[JobId, dict[Pending, int]]:
     """How many runs of these jobs have been told what they have not confirmed."""
-    query = (
-        select(runs.c.job, runs.c.pending, func.count())
-        .where(runs.c.job.in_(names), runs.c.pending.is_not(None))
-        .group_by(runs.c.job, runs.c.pending)
-    )
     found: dict[JobId, dict[Pending, int]] = {}
-    for job, pending, number in connection.execute(query):
+    for job, pending, number in connection.execute(_PENDING, {"ids": list(names)}):
         found.setdefault(job, {})[Pending(pending)] = number
     return found
+
+
+_PENDING = (
+    select(runs.c.job, runs.c.pending, func.count())
+    .where(runs.c.job.in_(bindparam("ids", expanding=True)), runs.c.pending.is_not(None))
+    .group_by(runs.c.job, runs.c.pending)
+)
 
 
 def count_undelivered(connection: Connection, org: str, before: datetime) -> int:
@@ -59,14 +61,17 @@ def count_undelivered(connection: Connection, org: str, before: datetime) -> int
 
 def count_live_runs(connection: Connection, nodes: Sequence[NodeId]) -> dict[NodeId, int]:
     """How many runs each of these nodes has yet to do or has at work; none is left out."""
-    wanted = dialect.names(connection, nodes)
+    wanted = dialect.names(sqlite=dialect.is_sqlite(connection))
     live = text(f"runs.{IS_LIVE}")
     query = (
         select(runs.c.node, func.count().label("number"))
         .join_from(wanted, runs, (runs.c.node == wanted.c.name) & live)
         .group_by(runs.c.node)
     )
-    found = {row.node: row.number for row in connection.execute(query)}
+    found = {
+        row.node: row.number
+        for row in connection.execute(query, dialect.name_values(connection, nodes))
+    }
     return dict.fromkeys(nodes, 0) | found
 
 

@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, exists, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    select,
+    update,
+)
 
 from fleetjobs.jobs import Dependency, JobId, NodeId
 from fleetjobs.messages import After
@@ -47,8 +58,8 @@ def settle(ledger: Ledger) -> set[JobId]:
 def _waiting_for(ledger: Ledger) -> list[Dependency]:
     """The open dependencies on what the ledger has ended."""
     ended = {job for job, _ in ledger.ended}
-    query = _DEPENDENCIES.where(dependencies.c.on_job.in_(sorted(ended)), ~dependencies.c.met)
-    return [item for item in _read(ledger.connection, query) if _named(item) in _over(ledger)]
+    found = _read(ledger.connection, _OPEN_ON, ids=sorted(ended))
+    return [item for item in found if _named(item) in _over(ledger)]
 
 
 def _over(ledger: Ledger) -> set[tuple[JobId, NodeId | None]]:
@@ -203,7 +214,7 @@ def dependencies_of(
 ) -> dict[JobId, list[Dependency]]:
     """What each of the jobs waits for, or waited for; those that never did are left out."""
     found: dict[JobId, list[Dependency]] = {}
-    for item in _read(connection, _DEPENDENCIES.where(dependencies.c.job.in_(names))):
+    for item in _read(connection, _OF_JOBS, ids=list(names)):
         found.setdefault(item.job, []).append(item)
     return found
 
@@ -218,10 +229,15 @@ _DEPENDENCIES = select(dependencies).order_by(
 )
 
 
-def _read(connection: Connection, query: Select[Any]) -> list[Dependency]:
+_IDS: BindParameter[str] = bindparam("ids", expanding=True)
+_OPEN_ON = _DEPENDENCIES.where(dependencies.c.on_job.in_(_IDS), ~dependencies.c.met)
+_OF_JOBS = _DEPENDENCIES.where(dependencies.c.job.in_(_IDS))
+
+
+def _read(connection: Connection, query: Select[Any], **values: Any) -> list[Dependency]:
     return [
         Dependency(**{**row, "on_node": row["on_node"] or None})
-        for row in connection.execute(query).mappings()
+        for row in connection.execute(query, values).mappings()
     ]
 
 

@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Executable, Table, bindparam, select, update
 
 from fleetjobs.errors import InvalidTransition
 from fleetjobs.jobs import JobId, NodeId, Pending
@@ -100,16 +101,16 @@ def lock_jobs(connection: Connection, ids: set[JobId]) -> dict[JobId, JobEntry]:
     """The jobs, locked until the transaction ends; always in the same order."""
     if not ids:
         return {}
-    query = (
-        select(*(jobs.c[name] for name in JOB_COLUMNS))
-        .where(jobs.c.id.in_(sorted(ids)))
-        .order_by(jobs.c.id)
-        .with_for_update()  # SQLite needs none: its writers come one at a time
-    )
-    return {
-        row["id"]: JobEntry(**{**row, "tally": read_tally(row["tally"])})
-        for row in connection.execute(query).mappings()
-    }
+    found = connection.execute(_LOCKING, {"ids": sorted(ids)}).mappings()
+    return {row["id"]: JobEntry(**{**row, "tally": read_tally(row["tally"])}) for row in found}
+
+
+_LOCKING = (  # built once, as the others here: to build it costs more than to execute it
+    select(*(jobs.c[name] for name in JOB_COLUMNS))
+    .where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(jobs.c.id)
+    .with_for_update()  # SQLite needs none: its writers come one at a time
+)
 
 
 _COLUMNS = (
@@ -123,15 +124,20 @@ def read_runs(connection: Connection, names: list[RunName]) -> dict[RunName, Run
     """The runs, under the locks of their jobs."""
     if not names:
         return {}
-    wanted = dialect.pairs(connection, names)
-    query = select(*(runs.c[name] for name in _COLUMNS)).join_from(
-        wanted, runs, (runs.c.job == wanted.c.job) & (runs.c.node == wanted.c.node)
-    )
+    query = _reading(sqlite=dialect.is_sqlite(connection))
     found: dict[RunName, RunEntry] = {}
-    for row in connection.execute(query):
+    for row in connection.execute(query, dialect.pair_values(connection, names)):
         entry = RunEntry(**dict(zip(_COLUMNS, row, strict=True)))
         found[entry.job, entry.node] = entry
     return found
+
+
+@cache
+def _reading(*, sqlite: bool) -> Executable:
+    wanted = dialect.pairs(sqlite=sqlite)
+    return select(*(runs.c[name] for name in _COLUMNS)).join_from(
+        wanted, runs, (runs.c.job == wanted.c.job) & (runs.c.node == wanted.c.node)
+    )
 
 
 def write_runs(connection: Connection, entries: Iterable[RunEntry]) -> None:
@@ -145,7 +151,7 @@ def write_runs(connection: Connection, entries: Iterable[RunEntry]) -> None:
 
 
 def update_alike(
-    connection: Connection, table: Any, rows: list[dict[str, Any]], key: tuple[str, ...]
+    connection: Connection, table: Table, rows: list[dict[str, Any]], key: tuple[str, ...]
 ) -> None:
     """One statement for all rows that change the same columns."""
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
@@ -156,11 +162,16 @@ def update_alike(
 
 
 def _update(
-    connection: Connection, table: Any, rows: list[dict[str, Any]], key: tuple[str, ...]
+    connection: Connection, table: Table, rows: list[dict[str, Any]], key: tuple[str, ...]
 ) -> None:
     """Compare and set: a row that is no longer in the state it was read in stops everything."""
-    same = [table.c[name] == bindparam(f"_{name}") for name in (*key, "state")]
-    new: dict[str, Any] = {name: bindparam(name) for name in rows[0] if not name.startswith("_")}
-    written = connection.execute(update(table).where(*same).values(new), rows).rowcount
+    columns = tuple(sorted(name for name in rows[0] if not name.startswith("_")))
+    written = connection.execute(_setting(table, columns, key), rows).rowcount
     if written != len(rows):
         raise InvalidTransition(f"{len(rows) - written} {table.name} changed under a lock")
+
+
+@lru_cache(maxsize=1000)
+def _setting(table: Table, columns: tuple[str, ...], key: tuple[str, ...]) -> Executable:
+    same = [table.c[name] == bindparam(f"_{name}") for name in (*key, "state")]
+    return update(table).where(*same).values({name: bindparam(name) for name in columns})

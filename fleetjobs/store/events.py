@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, or_, select
+from sqlalchemy import Connection, Executable, RowMapping, bindparam, func, insert, or_, select
 
 from fleetjobs.jobs import Event, JobId, NodeId
 from fleetjobs.states import State
 from fleetjobs.store.schema import events
+
+_ADDING = insert(events)
 
 
 def add_event(
@@ -27,13 +30,13 @@ def add_event(
     row = event_row(
         at=at, kind=kind, actor=actor, org=org, job=job, node=node, reason=reason, detail=detail
     )
-    connection.execute(insert(events), row)
+    connection.execute(_ADDING, row)
 
 
 def add_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Log many, made by `event_row`, in this order."""
     if rows:
-        connection.execute(insert(events), rows)
+        connection.execute(_ADDING, rows)
 
 
 def event_row(
@@ -77,20 +80,28 @@ def list_events(
 
     `kinds` are whole (`run.failed`) or, ending in a dot, beginnings (`run.`).
     """
-    query = select(events).where(events.c.seq > after).order_by(events.c.seq).limit(limit)
-    if job is not None:
-        query = query.where(events.c.job == job)
-    if org is not None and job is None:
-        query = query.where(events.c.org == org)
-    elif org is not None:  # coalesce keeps SQLite from searching all of the org for the job's
-        query = query.where(func.coalesce(events.c.org, "") == org)
+    query = _listing(job is not None, org is not None, tuple(kinds))
+    values = {"after": after, "limit": limit, "job": job, "org": org}
+    return [_event(row) for row in connection.execute(query, values).mappings()]
+
+
+@lru_cache(maxsize=100)
+def _listing(of_job: bool, of_org: bool, kinds: tuple[str, ...]) -> Executable:  # noqa: FBT001  a cache's key
+    query = select(events).where(events.c.seq > bindparam("after")).order_by(events.c.seq)
+    query = query.limit(bindparam("limit"))
+    if of_job:
+        query = query.where(events.c.job == bindparam("job"))
+    if of_org and not of_job:
+        query = query.where(events.c.org == bindparam("org"))
+    elif of_org:  # coalesce keeps SQLite from searching all of the org for the job's
+        query = query.where(func.coalesce(events.c.org, "") == bindparam("org"))
     if kinds:
         whole = [kind for kind in kinds if not kind.endswith(".")]
         begin = [
             events.c.kind.startswith(kind, autoescape=True) for kind in set(kinds) - set(whole)
         ]
         query = query.where(or_(events.c.kind.in_(whole), *begin))
-    return [_event(row) for row in connection.execute(query).mappings()]
+    return query
 
 
 def _event(row: RowMapping) -> Event:

@@ -39,19 +39,11 @@ def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[
 
     A first attempt has the times of its job to keep, a later one those of `attempt_limit`.
     """
-    query = (
-        select(*(runs.c[name] for name in _NAMED))
-        .where(runs.c.dispatch_at <= now)
-        .order_by(runs.c.dispatch_at, runs.c.job, runs.c.node)
-        .limit(limit)
-    )
-    due = connection.execute(query).all()
+    due = connection.execute(_DUE, {"now": now, "limit": limit}).all()
     if not due:
         return []
-    columns = (jobs.c.id, jobs.c.agent, jobs.c.action, jobs.c.sealed)
-    times = (jobs.c.not_before, jobs.c.start_before)
-    requests = select(*columns, *times).where(jobs.c.id.in_(sorted({row.job for row in due})))
-    asked = {row.id: row for row in connection.execute(requests)}
+    ids = {"ids": sorted({row.job for row in due})}
+    asked = {row.id: row for row in connection.execute(_REQUESTS, ids)}
     return [
         Handover(
             job=row.job,
@@ -77,6 +69,18 @@ def _start_before(run: Row[Any], of_job: datetime | None) -> datetime | None:
     limit: datetime | None = run.expire_at
     handed = limit is not None and run.queued_at is not None
     return limit - ANSWER_TIME if limit and handed else limit
+
+
+_DUE = (
+    select(*(runs.c[name] for name in _NAMED))
+    .where(runs.c.dispatch_at <= bindparam("now"))
+    .order_by(runs.c.dispatch_at, runs.c.job, runs.c.node)
+    .limit(bindparam("limit"))
+)
+_REQUESTS = select(
+    *(jobs.c.id, jobs.c.agent, jobs.c.action, jobs.c.sealed),
+    *(jobs.c.not_before, jobs.c.start_before),
+).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def mark_queued(

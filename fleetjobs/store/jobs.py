@@ -4,14 +4,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Executable,
     RowMapping,
     Select,
+    bindparam,
     exists,
     insert,
     literal,
@@ -65,8 +68,8 @@ def insert_job(
         "target": msgspec.to_builtins(job.target),
         "tally": dump_tally(job.tally),
     }
-    statement = dialect.insert(connection, jobs).values(row).on_conflict_do_nothing()
-    if connection.execute(statement.returning(jobs.c.id)).first() is None:
+    statement = _keeping(frozenset(row), sqlite=dialect.is_sqlite(connection))
+    if connection.execute(statement, row).first() is None:
         return False
     insert_runs(connection, job, nodes, dispatch_at)
     accepted = event_row(
@@ -83,6 +86,13 @@ def insert_job(
 
 
 _COLUMNS = tuple(jobs.c.keys())
+
+
+@cache
+def _keeping(columns: frozenset[str], *, sqlite: bool) -> Executable:
+    values: dict[str, Any] = {name: bindparam(name) for name in sorted(columns)}
+    statement = dialect.inserting(jobs, sqlite=sqlite).values(values).on_conflict_do_nothing()
+    return statement.returning(jobs.c.id)
 
 
 def insert_runs(
@@ -102,25 +112,33 @@ def insert_runs(
         "dispatch_at": dispatch_at,
         "expire_at": job.start_before,
     }
-    table = dialect.names(connection, nodes)
-    values = [literal(value, runs.c[name].type) for name, value in alike.items()]
-    connection.execute(insert(runs).from_select(["node", *alike], select(table.c.name, *values)))
+    statement = _spreading(tuple(alike), sqlite=dialect.is_sqlite(connection))
+    connection.execute(statement, alike | dialect.name_values(connection, nodes))
+
+
+@cache
+def _spreading(columns: tuple[str, ...], *, sqlite: bool) -> Executable:
+    table = dialect.names(sqlite=sqlite)
+    values = [bindparam(name, type_=runs.c[name].type) for name in columns]
+    return insert(runs).from_select(["node", *columns], select(table.c.name, *values))
 
 
 def get_job(connection: Connection, job: JobId, *, org: str | None) -> Job | None:
     """The job; None if there is none, or it is not that org's. `org` None: whosever it is."""
-    query = select(jobs).where(jobs.c.id == job)
-    if org is not None:
-        query = query.where(jobs.c.org == org)
-    row = connection.execute(query).mappings().one_or_none()
-    return None if row is None else _job(row)
+    row = connection.execute(_GETTING, {"id": job}).mappings().one_or_none()
+    return None if row is None or org not in {None, row["org"]} else _job(row)
+
+
+_GETTING = select(jobs).where(jobs.c.id == bindparam("id"))
 
 
 def job_meaning(connection: Connection, job: JobId) -> tuple[str, str] | None:
     """The org and the meaning under which the id was taken; None if it was not."""
-    query = select(jobs.c.org, jobs.c.meaning).where(jobs.c.id == job)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_MEANING, {"id": job}).one_or_none()
     return None if row is None else (row.org, row.meaning)
+
+
+_MEANING = select(jobs.c.org, jobs.c.meaning).where(jobs.c.id == bindparam("id"))
 
 
 def list_jobs(

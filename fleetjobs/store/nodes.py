@@ -3,10 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, bindparam, delete, func, literal, select, update
+from sqlalchemy import (
+    Connection,
+    Executable,
+    RowMapping,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
 
 from fleetjobs.errors import Conflict, InvalidInterface
 from fleetjobs.interfaces import Interface, read_interface
@@ -77,14 +88,21 @@ def list_nodes(
 
     Facts are most of the work; without them they are empty.
     """
+    query = _listing(with_facts, org is not None, identities is not None)
+    values = {"org": org, "identities": identities}
+    return [_node(row) for row in connection.execute(query, values).mappings()]
+
+
+@cache
+def _listing(with_facts: bool, of_org: bool, named: bool) -> Executable:  # noqa: FBT001  a cache's key
     facts = nodes.c.facts if with_facts else literal({}, nodes.c.facts.type).label("facts")
     columns = [nodes.c[name] for name in Node.__slots__ if name != "facts"]
     query = select(*columns, facts).order_by(nodes.c.identity)
-    if org is not None:
-        query = query.where(nodes.c.org == org)
-    if identities is not None:
-        query = query.where(nodes.c.identity.in_(identities))
-    return [_node(row) for row in connection.execute(query).mappings()]
+    if of_org:
+        query = query.where(nodes.c.org == bindparam("org"))
+    if named:
+        query = query.where(nodes.c.identity.in_(bindparam("identities", expanding=True)))
+    return query
 
 
 def _node(row: RowMapping) -> Node:
@@ -95,9 +113,10 @@ def nodes_heard(
     connection: Connection, identities: Sequence[NodeId], since: datetime
 ) -> set[NodeId]:
     """Which of these nodes were heard of since then."""
-    wanted = dialect.names(connection, identities)
+    wanted = dialect.names(sqlite=dialect.is_sqlite(connection))
     query = select(nodes.c.identity).join_from(wanted, nodes, nodes.c.identity == wanted.c.name)
-    return set(connection.execute(query.where(nodes.c.seen_at >= since)).scalars())
+    values = dialect.name_values(connection, identities)
+    return set(connection.execute(query.where(nodes.c.seen_at >= since), values).scalars())
 
 
 def orgs_of(connection: Connection, identities: Sequence[NodeId]) -> dict[NodeId, str]:
@@ -223,18 +242,26 @@ def list_interfaces(connection: Connection, org: str, *, agent: str | None = Non
 
 def interface_digests(connection: Connection, agent: str, picked: Sequence[NodeId]) -> set[str]:
     """Which interfaces the agent has on these nodes."""
-    wanted = dialect.names(connection, picked)
-    query = (
+    query = _digesting(sqlite=dialect.is_sqlite(connection))
+    values = {"agent": agent, **dialect.name_values(connection, picked)}
+    return set(connection.execute(query, values).scalars())
+
+
+@cache
+def _digesting(*, sqlite: bool) -> Executable:
+    wanted = dialect.names(sqlite=sqlite)
+    return (
         select(node_agents.c.interface)
         .join_from(wanted, node_agents, node_agents.c.node == wanted.c.name)
-        .where(node_agents.c.agent == agent)
+        .where(node_agents.c.agent == bindparam("agent"))
         .distinct()
     )
-    return set(connection.execute(query).scalars())
 
 
 def read_interfaces(connection: Connection, digests: Sequence[str]) -> dict[str, Interface]:
     """The interfaces of these digests."""
+    if not digests:
+        return {}
     query = select(interfaces.c.digest, interfaces.c.document).where(
         interfaces.c.digest.in_(digests)
     )

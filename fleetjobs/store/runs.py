@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, literal, select, text, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    bindparam,
+    literal,
+    select,
+    text,
+    tuple_,
+)
 
 from fleetjobs.jobs import JobId, NodeId, Run, job_id, node_id
 from fleetjobs.states import State
@@ -22,8 +31,13 @@ def get_run(connection: Connection, job: JobId, node: NodeId) -> Run | None:
 
 def get_runs(connection: Connection, job: JobId, nodes: Sequence[NodeId]) -> dict[NodeId, Run]:
     """The job's runs on those nodes, as many as there are."""
-    query = select(*_COLUMNS).where(runs.c.job == job, runs.c.node.in_(nodes))
-    return {row["node"]: _run(row) for row in connection.execute(query).mappings()}
+    found = connection.execute(_GETTING, {"job": job, "nodes": list(nodes)}).mappings()
+    return {row["node"]: _run(row) for row in found}
+
+
+_GETTING = select(*_COLUMNS).where(
+    runs.c.job == bindparam("job"), runs.c.node.in_(bindparam("nodes", expanding=True))
+)
 
 
 def list_runs(

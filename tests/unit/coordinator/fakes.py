@@ -1,6 +1,6 @@
 """Fakes: a broker in this process, that keeps the protocols of publisher and subscriber."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fleetjobs.broker.parcels import Arrival, Parcel, Unconfirmed
@@ -35,7 +35,13 @@ class FakeSubscriber:
     taken: dict[int, bytes] = field(default_factory=dict)
     _count: int = 0
 
-    def take(self, *, limit: int, within: float) -> list[Arrival]:  # noqa: ARG002  nothing to wait for
+    def take(
+        self,
+        *,
+        limit: int,
+        within: float,  # noqa: ARG002  nothing to wait for
+        enough: Callable[[], int] = int,  # noqa: ARG002  all of it is there
+    ) -> list[Arrival]:
         """What waits."""
         bodies, self.waiting = self.waiting[:limit], self.waiting[limit:]
         arrivals = []

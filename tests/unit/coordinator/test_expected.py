@@ -1,0 +1,73 @@
+"""Expected: what was handed over a moment ago is noted once, with its end or without."""
+
+from datetime import timedelta
+
+from fleetjobs.coordinator.collector import Collector
+from fleetjobs.coordinator.dispatcher import Dispatcher
+from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.messages import Stage, encode
+from fleetjobs.signing import COORDINATOR, SigningKey
+from fleetjobs.states import State
+from fleetjobs.store.database import Database
+from fleetjobs.store.events import list_events
+from fleetjobs.store.runs import get_runs
+from tests.makers import NOW, ORG, Clock, enroll, keep_job, make_reply
+from tests.unit.coordinator.fakes import FakePublisher, FakeSubscriber
+
+KEY = SigningKey.generate(COORDINATOR)
+
+
+def states(database: Database, job: JobId, *nodes: str) -> list[State]:
+    """How the runs stand."""
+    with database.reading() as connection:
+        runs = get_runs(connection, job, [NodeId(node) for node in nodes])
+    return [runs[NodeId(node)].state for node in nodes]
+
+
+def test_a_run_that_has_ended_is_not_noted_as_handed_over(database: Database, clock: Clock) -> None:
+    """The end says so itself: one transaction, and the log reads the same."""
+    keys = dict(zip(("web1", "web2"), enroll(database, "web1", "web2"), strict=True))
+    job = keep_job(database, "web1", "web2").id
+    dispatcher = Dispatcher(database, FakePublisher(), KEY, clock)
+    queue = FakeSubscriber([keys["web1"].seal(encode(make_reply(job))).encode()])
+    collector = Collector(database, queue, clock, expected=dispatcher.expected)
+
+    dispatcher.send()
+    assert states(database, job, "web1", "web2") == [State.WAITING, State.WAITING]
+    collector.step()
+    assert len(dispatcher.expected) == 1
+    dispatcher.note()
+
+    assert states(database, job, "web1", "web2") == [State.SUCCEEDED, State.QUEUED]
+    assert len(dispatcher.expected) == 0
+    with database.reading() as connection:
+        log = list_events(connection, org=ORG, job=job, limit=100, kinds=["run."])
+    moves = [event.kind for event in log if event.node == "web1"]
+    assert moves == ["run.queued", "run.running", "run.succeeded"]
+    clock.forward(timedelta(seconds=1))
+    assert dispatcher.send() == 0
+
+
+def test_what_was_handed_over_is_not_sent_again_before_it_is_noted(
+    database: Database, clock: Clock
+) -> None:
+    job = keep_job(database, "web1").id
+    publisher = FakePublisher()
+    dispatcher = Dispatcher(database, publisher, KEY, clock)
+
+    dispatcher.send()
+    dispatcher.send()
+
+    assert len(publisher.published) == 1
+    assert states(database, job, "web1") == [State.QUEUED]
+
+
+def test_only_an_end_takes_a_run_out(database: Database, clock: Clock) -> None:
+    """One that has merely started still has to be noted, or it would be sent once more."""
+    job = keep_job(database, "web1").id
+    dispatcher = Dispatcher(database, FakePublisher(), KEY, clock)
+    dispatcher.send()
+
+    dispatcher.expected.end([make_reply(job, stage=Stage.STARTED, started_at=NOW)])
+
+    assert len(dispatcher.expected) == 1
