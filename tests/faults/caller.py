@@ -1,6 +1,6 @@
 """Caller: asks the fleet for marks, and keeps a log of its own of what was accepted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,10 +12,10 @@ from uuid_utils import uuid7
 
 from fleetjobs.client.jobs import Job
 from fleetjobs.errors import Problem, ServerAway
-from fleetjobs.messages import Request, encode
+from fleetjobs.messages import After, Request, encode
 from fleetjobs.programs.premises import ACCOUNT, ORG
 from fleetjobs.signing import SigningKey, account_key_id
-from fleetjobs.states import TERMINAL, State
+from fleetjobs.states import TERMINAL, StartIf, State
 from fleetjobs.targets import Target
 from tests.faults.fleet import Fleet
 from tests.faults.oracle import START, read_marks
@@ -41,6 +41,7 @@ class Call:
     copied: bool = False  # its message was delivered by others than the coordinator
     called_off: bool = False  # its caller asked for that, heard or not
     held: bool = False  # or for this
+    after: dict[str, StartIf] = field(default_factory=dict)  # jobs that it waits for
     texts: set[str] = field(default_factory=lambda: {""})  # any of which it may write
     begun: int | None = None  # start marks when its end by cancel was confirmed; no more may come
 
@@ -58,6 +59,13 @@ class Caller:
         request = self._request(nodes or self.fleet.nodes, **times)
         data = {"file": str(self.fleet.marks), "seconds": seconds}
         return self._keep(replace(request, data=data))
+
+    def ask_after(self, others: Mapping[str, StartIf], *nodes: str) -> Call:
+        """Ask once for marks that wait for the ends of other jobs."""
+        request = self._request(nodes or self.fleet.nodes)
+        after = tuple(After(job=job, when=when) for job, when in others.items())
+        data = {"file": str(self.fleet.marks)}
+        return self._keep(replace(request, data=data, after=after), after=dict(others))
 
     def ask_inline(self, *nodes: str) -> Call:
         """Ask once for a ping, which the worker answers by itself."""
@@ -143,6 +151,14 @@ class Caller:
         """What the fleet says became of it."""
         return list(self.fleet.client().runs(call.job))
 
+    def document(self, call: Call) -> dict[str, Any]:
+        """What the fleet says of the job as a whole."""
+        return self.fleet.client().job(call.job)
+
+    def events(self, call: Call) -> list[dict[str, Any]]:
+        """What the fleet says happened to it."""
+        return list(self.fleet.client().events(call.job))
+
     def has_ended(self, call: Call) -> bool:
         """Whether the fleet says that it is over on all nodes."""
         try:
@@ -175,11 +191,14 @@ class Caller:
             not_before=times.get("not_before"),
         )
 
-    def _keep(self, request: Request, *, is_inline: bool = False) -> Call:
+    def _keep(
+        self, request: Request, *, is_inline: bool = False, after: dict[str, StartIf] | None = None
+    ) -> Call:
         """Write down what is asked, then ask."""
         key = SigningKey.load(account_key_id(ACCOUNT), self.fleet.premises.account_key)
         nodes, sealed = request.target.identities, key.seal(encode(request))
-        call = self.calls[request.id] = Call(request.id, nodes, sealed, is_inline=is_inline)
+        call = Call(request.id, nodes, sealed, is_inline=is_inline, after=after or {})
+        self.calls[request.id] = call
         self._post(call)
         return call
 

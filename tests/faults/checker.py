@@ -5,19 +5,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleetjobs.broker.connections import connect, durable_queue, node_queue_name
 from fleetjobs.jobs import JobId
 from fleetjobs.messages import Reply, decode
 from fleetjobs.signing import peek
 from fleetjobs.spool.attempts import RunKey
-from fleetjobs.states import TERMINAL, State
+from fleetjobs.states import TERMINAL, StartIf, State
 from tests.faults.caller import Caller
-from tests.faults.fleet import at_work
+from tests.faults.leaks import leaks
 from tests.faults.oracle import END, START, Attempt, counts, read_marks
+from tests.faults.trails import gaps
 from tests.processes import wait_for
 
 PROBE_S = 5.0  #: once a fleet has come back, a new job is done within that time
 SETTLE_S = 30.0  #: and outboxes are empty, runners gone
+
+#: how a job has to end for those that wait for it; None: in any way
+WANTED: dict[StartIf, State | None] = {
+    StartIf.SUCCEEDED: State.SUCCEEDED,
+    StartIf.FAILED: State.FAILED,
+    StartIf.COMPLETED: None,
+    StartIf.ALWAYS: None,
+}
 
 Runs = Mapping[tuple[str, str], Mapping[str, Any]]  #: by job and node
 
@@ -53,6 +61,8 @@ class Checker:
             *self._marks(runs),
             *self._wishes(runs),
             *self._replies(runs),
+            *self._chains(runs),
+            *self._trails(),
         ]
 
     def _runs(self) -> Runs:
@@ -132,22 +142,32 @@ class Checker:
         final = found.final() if found else None
         return decode(Reply, peek(final)) if final else None
 
+    def _chains(self, runs: Runs) -> Iterator[str]:
+        """I7: what waited began after the end that it waited for, or not at all."""
+        marks = read_marks(self.caller.fleet.marks)
+        for call in self.caller.calls.values():
+            begun = [n for n, mark in enumerate(marks) if mark.attempt.job == call.job]
+            for other, when in call.after.items():
+                states = {run["state"] for (job, _), run in runs.items() if job == other}
+                wanted = WANTED[when]
+                if begun and wanted is not None and not _is(states, wanted):
+                    yield f"I7 {call.job} began, and {other} is {states}"
+                before = [n for n, mark in enumerate(marks) if mark.attempt.job == other]
+                late = begun and before and begun[0] < before[-1]
+                if late and not self.caller.calls[other].called_off:
+                    yield f"I7 {call.job} began before {other} had ended"
+
+    def _trails(self) -> Iterator[str]:
+        """I11: the log explains how each job stands."""
+        caller = self.caller
+        for call in caller.calls.values():
+            if call.accepted:
+                yield from gaps(caller.document(call), caller.runs(call), caller.events(call))
+
     def _left(self) -> Iterator[str]:
         """I10: nothing waits to be taken or sent, nobody works on what has ended."""
         yield from self._unconfirmed()
-        for node in self.caller.fleet.nodes:
-            if waiting := in_queue(self.caller.fleet.broker_url, node):
-                yield f"I10 {node}: {waiting} messages in its queue"
-            spool = self.caller.fleet.spool(node)
-            for entry in spool.outbox():
-                yield f"I10 {node}: {entry.path.name} is in its outbox"
-            for run in spool.runs():
-                if not run.is_settled:
-                    yield f"I10 {node}: {run.key} is not settled"
-                elif at_work(run):
-                    yield f"I10 {node}: somebody works on {run.key}"
-            for name in spool.broken():
-                yield f"I10 {node}: {name} is broken"
+        yield from leaks(self.caller.fleet)
 
     def _unconfirmed(self) -> Iterator[str]:
         """I9: a wish that some node has not heard of, or not answered."""
@@ -158,14 +178,9 @@ class Checker:
                         yield f"I9 {call.job} {run['node']}: {run['pending']} is not confirmed"
 
 
-def in_queue(url: str, node: str) -> int:
-    """How many messages the broker holds for a node and has not given to it."""
-    with connect(url) as connection:
-        queue = durable_queue(node_queue_name(node), url).bind(connection.default_channel)
-        try:
-            return int(queue.queue_declare(passive=True).message_count)
-        except connection.channel_errors:  # Redis knows no empty list
-            return 0
+def _is(states: set[str], wanted: State) -> bool:
+    """Whether a job whose runs stand so has ended like that; a part that was not done may be so."""
+    return wanted in states if wanted is State.FAILED else states == {wanted}
 
 
 def _differs(kept: Reply, run: Mapping[str, Any]) -> bool:

@@ -15,7 +15,8 @@ from typing import get_args
 
 from fleetjobs.crashpoints import CrashPoint
 from fleetjobs.errors import Fault, Problem
-from fleetjobs.states import State
+from fleetjobs.states import StartIf, State
+from tests.faults import troubles
 from tests.faults.caller import Call, Caller
 from tests.faults.checker import Checker
 from tests.faults.fleet import PROGRAM, RUNNER, Fleet, at_work
@@ -53,18 +54,18 @@ class History:
     caller: Caller = field(init=False)
     log: list[str] = field(default_factory=list)  # what was done
     faults: Counter[str] = field(default_factory=Counter)
-    _random: Random = field(init=False)
+    dice: Random = field(init=False)
     _checker: Checker = field(init=False)
 
     def __post_init__(self) -> None:
         self.caller = Caller(self.fleet)
-        self._random = Random(self.seed)  # noqa: S311  no secret, a die
+        self.dice = Random(self.seed)  # noqa: S311  no secret, a die
         self._checker = Checker(self.caller)
 
     def step(self) -> None:
         """Do the next thing."""
         steps, weights = zip(*STEPS.items(), strict=True)
-        step = self._random.choices(steps, weights)[0]
+        step = self.dice.choices(steps, weights)[0]
         what = step(self)
         if what:
             self.log.append(f"{step.__name__} {what}")
@@ -78,13 +79,13 @@ class History:
 
     def submit(self) -> str:
         """Ask for a few marks; the answer may stay away, which is resolved later."""
-        nodes = self._random.sample(self.fleet.nodes, self._random.randint(1, 2))
-        call = self.caller.ask(*nodes, seconds=self._random.choice([0, 0, 0.1, 0.5, 2.0]))
+        nodes = self.dice.sample(self.fleet.nodes, self.dice.randint(1, 2))
+        call = self.caller.ask(*nodes, seconds=self.dice.choice([0, 0, 0.1, 0.5, 2.0]))
         return f"{call.job[-6:]} {nodes} {'accepted' if call.accepted else 'unheard'}"
 
     def submit_many(self) -> str:
         """A crowd of jobs at once."""
-        calls = [self.caller.ask() for _ in range(self._random.randint(5, 20))]
+        calls = [self.caller.ask() for _ in range(self.dice.randint(5, 20))]
         return f"{len(calls)} jobs"
 
     def ask_inline(self) -> str:
@@ -102,8 +103,8 @@ class History:
 
     def arm(self) -> str:
         """Start one program anew, with a crash point to die at."""
-        part = self._random.choice(self._parts())
-        point = self._random.choice(DESK_POINTS.get(part.name, NODE_POINTS))
+        part = self.dice.choice(self._parts())
+        point = self.dice.choice(DESK_POINTS.get(part.name, NODE_POINTS))
         part.resume()
         part.restart(point)
         return f"{part.name} {point}"
@@ -138,7 +139,7 @@ class History:
 
     def kill_host(self) -> str:
         """SIGKILL to the runner host of some node."""
-        node = self._random.choice(self.fleet.nodes)
+        node = self.dice.choice(self.fleet.nodes)
         host = self.fleet.worker(node).child("runner_host")
         if host is None:
             return ""
@@ -177,14 +178,14 @@ class History:
         if call is None:
             return ""
         call.copied = True
-        node = self._random.choice(call.nodes)
+        node = self.dice.choice(call.nodes)
         with suppress(Fault):
             Forger(self.fleet).post_again(node, call.job, call.sealed, times=3)
         return f"{call.job[-6:]} {node}"
 
     def cancel(self) -> str:
         """Call some job off."""
-        force = self._random.random() < FORCED
+        force = self.dice.random() < FORCED
         return self._wish(lambda call: self.caller.cancel(call, force=force))
 
     def hold(self) -> str:
@@ -202,24 +203,37 @@ class History:
 
     def edit(self) -> str:
         """Have some job write another text."""
-        text = f"edit{self._random.randrange(1000)}"
+        text = f"edit{self.dice.randrange(1000)}"
         return self._wish(lambda call: self.caller.edit(call, text)) and text
 
     def retry(self) -> str:
-        """Try a job again that a fault made fail."""
-        calls = [call for call in self._accepted()[-LATEST:] if call.sealed and call.harmed]
-        call = self._pick([call for call in calls if self.caller.has_ended(call)])
-        if call is None:
-            return ""
-        with suppress(Fault):
-            if State.FAILED in self.caller.states(call):
-                return f"{call.job[-6:]} by {self.caller.retry(call).job[-6:]}"
+        """Try a job again that failed somewhere, and was called off nowhere."""
+        calls = [call for call in self._accepted() if call.sealed and not call.called_off]
+        for call in self.dice.sample(calls, min(LATEST, len(calls))):
+            with suppress(Fault):
+                if self._failed(call):
+                    return f"{call.job[-6:]} by {self.caller.retry(call).job[-6:]}"
         return ""
+
+    def _failed(self, call: Call) -> bool:
+        """Whether it has ended, and not well."""
+        states = self.caller.states(call)
+        return State.FAILED in states and states <= {State.FAILED, State.SUCCEEDED}
+
+    def depend(self) -> str:
+        """Ask for something after one or two of the latest jobs, however they are to end."""
+        latest = self._accepted()[-LATEST:]
+        others = self.dice.sample(latest, min(len(latest), self.dice.randint(1, 2)))
+        when = {other.job: self.dice.choice([*StartIf]) for other in others}
+        if self.fleet.server.is_paused or not when:
+            return ""
+        call = self.caller.ask_after(when, self.dice.choice(self.fleet.nodes))
+        return f"{call.job[-6:]} after {[(job[-6:], str(end)) for job, end in when.items()]}"
 
     def let_pass(self) -> str:
         """Wait until some more marks are made, or not."""
         before = len(read_marks(self.fleet.marks))
-        more = self._random.randint(1, 6)
+        more = self.dice.randint(1, 6)
         with suppress(AssertionError):
             wait_for(lambda: len(read_marks(self.fleet.marks)) >= before + more, within=PAUSE_S)
         return f"{more} marks"
@@ -241,10 +255,10 @@ class History:
         return list(self.fleet.parts.values())
 
     def _pick(self, choices: Sequence[Part] | Sequence[Call]) -> Part | Call | None:
-        return self._random.choice(choices) if choices else None
+        return self.dice.choice(choices) if choices else None
 
     def _kill_at_work(self, role: str) -> str:
-        for node in self._random.sample(self.fleet.nodes, len(self.fleet.nodes)):
+        for node in self.dice.sample(self.fleet.nodes, len(self.fleet.nodes)):
             for run in self.fleet.spool(node).unsettled():
                 call, holder = self.caller.calls.get(run.key.job), at_work(run).get(role)
                 if call is None or holder is None:
@@ -258,7 +272,8 @@ class History:
 
 def is_changed(call: Call) -> bool:
     """Whether its message, sent again, might be another than the coordinator's."""
-    return call.called_off or call.held or call.texts != {""} or not call.sealed
+    is_coordinators = call.called_off or call.held or call.texts != {""} or not call.sealed
+    return is_coordinators or bool(call.after)
 
 
 #: how often each step is taken, beside the others
@@ -271,7 +286,14 @@ STEPS: dict[Callable[[History], str], int] = {
     History.hold: 3,
     History.release: 3,
     History.edit: 4,
-    History.retry: 2,
+    History.retry: 6,
+    History.depend: 6,
+    troubles.hold_wire: 3,
+    troubles.hold_database: 1,
+    troubles.cut_wire: 2,
+    troubles.slow_wires: 2,
+    troubles.heal_wires: 8,
+    troubles.mix: 4,
     History.restart: 14,
     History.resume: 6,
     History.kill_part: 6,
@@ -291,6 +313,8 @@ HARMLESS = {
     History.submit_many,
     History.ask_inline,
     History.let_pass,
+    History.depend,
+    troubles.heal_wires,
     History.restart,
     History.resume,
 }

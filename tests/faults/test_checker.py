@@ -11,13 +11,38 @@ from fleetjobs.programs.premises import Premises
 from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.spool.spool import Spool
-from fleetjobs.states import Reason, State
+from fleetjobs.states import Reason, StartIf, State
 from tests.faults.caller import Call, Caller
 from tests.faults.checker import Checker
 from tests.faults.fleet import Fleet
 from tests.makers import NOW, new_id
 
 NODE = "node1"
+#: how a run comes there, and with it a job that has no other
+WAYS = {
+    State.RUNNING: (State.QUEUED, State.RUNNING),
+    State.SUCCEEDED: (State.QUEUED, State.RUNNING, State.SUCCEEDED),
+    State.FAILED: (State.QUEUED, State.RUNNING, State.FAILED),
+    State.CANCELLED: (State.QUEUED, State.CANCELLED),
+    State.EXPIRED: (State.EXPIRED,),
+}
+
+
+def trail(state: State) -> list[dict[str, Any]]:
+    """The log of a job that stands so."""
+    events, old = [event("job.accepted", None, State.WAITING, node=None)], State.WAITING
+    for new in WAYS[state]:
+        events += [event(f"{what}.{new}", old, new, at) for what, at in PLACES]
+        old = new
+    return events
+
+
+PLACES = (("job", None), ("run", NODE))
+
+
+def event(kind: str, old: State | None, new: State, node: str | None = NODE) -> dict[str, Any]:
+    """One row of the log."""
+    return {"kind": kind, "old": old, "new": new, "node": node, "actor": "a", "reason": "so"}
 
 
 class Bystander(Caller):
@@ -37,8 +62,18 @@ class Bystander(Caller):
             "data": {},
             "exit_code": None,
         }
+        self.log = trail(State.SUCCEEDED)
         self.mark("start")
         self.mark("end")
+
+    def document(self, call: Call) -> dict[str, Any]:
+        """What it was told: a job stands as its only run."""
+        run = self.run or {"state": State.SUCCEEDED}
+        return {"id": call.job, "state": run["state"]}
+
+    def events(self, call: Call) -> list[dict[str, Any]]:  # noqa: ARG002  of the only one
+        """What it was told, numbered."""
+        return [{**event, "seq": number} for number, event in enumerate(self.log)]
 
     def runs(self, call: Call) -> list[dict[str, Any]]:
         """What it was told."""
@@ -63,10 +98,23 @@ class Bystander(Caller):
         """Have the fleet say otherwise."""
         assert self.run is not None
         self.run |= changes
+        self.log = trail(self.run["state"])
 
     def vanish(self) -> None:
         """Have the fleet know nothing."""
         self.run = None
+
+
+def began_early(caller: Bystander) -> None:
+    other = Call(new_id(), (NODE,), "")
+    caller.calls[other.job] = other
+    caller.call.after = {other.job: StartIf.COMPLETED}
+    caller.mark("start", other.job)
+    caller.mark("end", other.job)
+
+
+def forget(caller: Bystander, number: int) -> None:
+    del caller.log[number]
 
 
 def failed(caller: Bystander) -> None:
@@ -93,6 +141,10 @@ SIGHTS: dict[str, tuple[str, Callable[[Bystander], None]]] = {
     "a cancel that nobody wanted": ("I9", called_off),
     "a start after its cancel": ("I9", lambda caller: know(caller, begun=0)),
     "the text before its edit": ("I9", lambda caller: know(caller, texts={"new"})),
+    "a start before its condition": ("I7", began_early),
+    "a move that is not in the log": ("I11", lambda caller: forget(caller, 2)),
+    "an end that is not in the log": ("I11", lambda caller: forget(caller, -1)),
+    "a move by nobody": ("I11", lambda caller: caller.log[2].update(actor="")),
     "another reply": ("I2", lambda caller: caller.keep(data={"pid": 1})),
 }
 

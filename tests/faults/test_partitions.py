@@ -7,8 +7,9 @@ import pytest
 from fleetjobs.broker.connections import REPLIES, node_queue_name
 from fleetjobs.states import State
 from tests.faults.caller import Call, Caller
-from tests.faults.checker import in_queue, violations
+from tests.faults.checker import violations
 from tests.faults.fleet import Fleet
+from tests.faults.leaks import in_queue
 from tests.faults.mixing import mix
 from tests.faults.oracle import END, START, read_marks
 from tests.faults.wires import BOTH, Way
