@@ -1,5 +1,6 @@
 """What can go wrong, in one tree: each class carries the `code` that wire, HTTP and CLI share."""
 
+from errno import EMFILE, ENFILE, ENOMEM
 from typing import ClassVar
 
 
@@ -229,3 +230,8 @@ class Problem(Fault):
         super().__init__(str(document.get("detail") or document.get("title") or f"HTTP {status}"))
         self.status = status
         self.document = document
+
+
+def is_shortage(error: OSError) -> bool:
+    """Whether it says nothing of what was looked for: for now we lack descriptors, or memory."""
+    return error.errno in {EMFILE, ENFILE, ENOMEM}

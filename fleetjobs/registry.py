@@ -5,14 +5,17 @@ An agent `web` is a directory `web/` with its interface `web.json`, and beside i
 """
 
 import json
+import logging
 import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleetjobs.errors import Fault, InvalidInterface, UnknownAction, UnknownAgent
+from fleetjobs.errors import Fault, InvalidInterface, UnknownAction, UnknownAgent, is_shortage
 from fleetjobs.interfaces import Interface, read_interface
+
+logger = logging.getLogger(__name__)
 
 PROVIDER = "fleetjobs"  #: the contract that agents keep: ours
 
@@ -69,7 +72,17 @@ class Registry:
             return None
 
     def refresh(self) -> bool:
-        """Look at the files again, read those that changed; whether any did. A few stats each."""
+        """Look at the files again, read those that changed; whether any did. A few stats each.
+
+        While we lack what it takes to look, what is known stays.
+        """
+        try:
+            return self._look()
+        except OSError as error:
+            logger.error("agents cannot be looked at now: %s", error.strerror)
+            return False
+
+    def _look(self) -> bool:
         stamps = {path: _stamp(path) for path in self._candidates()}
         if stamps == self._stamps:
             return False
@@ -90,7 +103,9 @@ class Registry:
         for directory in self._directories:
             try:
                 names = sorted(os.listdir(directory))  # noqa: PTH208  each run looks: Path costs
-            except OSError:  # not there, or not yet
+            except OSError as error:  # not there, or not yet
+                if is_shortage(error):
+                    raise
                 continue
             found += [
                 directory / name
@@ -122,6 +137,8 @@ def _read_agent(directory: Path) -> Agent:
     try:
         interface = read_interface(json.loads(document.read_bytes()))
     except OSError as error:
+        if is_shortage(error):
+            raise
         raise InvalidInterface(f"{document.name}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise InvalidInterface(f"{document.name}: not JSON: {error}") from None

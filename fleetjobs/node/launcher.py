@@ -110,7 +110,18 @@ class Launcher:
                     os.read(self._wake_read, 4096)
 
     def step(self) -> int:
-        """Do all that is due now; how many runs were started or ended."""
+        """Do all that is due now; how many runs were started or ended.
+
+        Raises SpoolFull if the disk cannot be read now: the next one looks through all of it.
+        """
+        try:
+            return self._go_on()
+        except SpoolFull:
+            self._is_new = True
+            self._active.look_at_all()  # what was heard of them meanwhile may be lost
+            raise
+
+    def _go_on(self) -> int:
         self._keep_host()
         if self._is_new:
             self._is_new = False

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from fleetjobs.errors import Unavailable
+from fleetjobs.errors import SpoolFull, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Loops:
         while not self._stop.wait(pause or every or 0.0):
             try:
                 step()
-            except Unavailable as away:
+            except (Unavailable, SpoolFull) as away:
                 if not pause:
                     logger.warning("%s waits: %s", name, away)
                 pause = min(PAUSE_MAX_S, pause * 2 or 0.1)

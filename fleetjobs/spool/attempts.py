@@ -15,7 +15,7 @@ from msgspec import Struct
 from fleetjobs.errors import BrokenRun, InvalidDocument
 from fleetjobs.jobs import JobId, job_id
 from fleetjobs.messages import Stage
-from fleetjobs.spool.durable import replace_file, write_file
+from fleetjobs.spool.durable import read_file, replace_file, write_file
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -68,9 +68,9 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def read(cls, path: Path) -> "Accepted":
-        """What was written. Raises BrokenRun if the disk gives back anything else."""
+        """What was written. Raises BrokenRun if the disk gives back anything else, or SpoolFull."""
         try:
-            checksum, _, content = path.read_bytes().partition(b"\n")
+            checksum, _, content = read_file(path).partition(b"\n")
         except OSError as error:
             raise BrokenRun(f"{path}: {error.strerror}") from None
         if checksum != sha256(content).hexdigest().encode():
@@ -83,7 +83,10 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """An attempt on disk; read anew at each question, for other processes write here."""
+    """An attempt on disk; read anew at each question, for other processes write here.
+
+    Every question raises SpoolFull if nothing can be read now.
+    """
 
     key: RunKey
     path: Path
@@ -162,7 +165,7 @@ class RunDirectory:
         kept = self.path / "final"
         for path in (kept, self.outbox / f"{self.key}.{Stage.FINISHED}", kept):
             try:  # it moves from the outbox to the run when confirmed, perhaps just now
-                return path.read_text(encoding="ascii", errors="replace")
+                return read_file(path).decode("ascii", "replace")
             except FileNotFoundError:
                 continue
         return None
@@ -199,7 +202,7 @@ def _opened(directory: Path) -> Iterator[int]:
 
 def _read(path: Path, kind: type[S], broken: S | None) -> S | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(read_file(path), type=kind)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError):

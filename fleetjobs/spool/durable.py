@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from fleetjobs.errors import SpoolFull, is_shortage
+
 
 def write_file(path: Path | str, content: bytes, *, directory: int | None = None) -> None:
     """Write a private file, replacing what was there; its content is on the disk on return.
@@ -18,6 +20,16 @@ def write_file(path: Path | str, content: bytes, *, directory: int | None = None
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_file(path: Path) -> bytes:
+    """The content. Raises OSError, or SpoolFull if that would say nothing of the file."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        if is_shortage(error):
+            raise SpoolFull(f"{path} cannot be read now: {error.strerror}") from error
+        raise
 
 
 def sync_directory(path: Path) -> None:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from fleetjobs.errors import InvalidDocument, SpoolFull
 from fleetjobs.messages import Verb
 from fleetjobs.spool.attempts import RunKey
-from fleetjobs.spool.durable import sync_directory, write_file
+from fleetjobs.spool.durable import read_file, sync_directory, write_file
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +53,11 @@ class Fences:
         """What was ordered of the attempt, if anything was.
 
         A fence that cannot be read any more is one all the same: it counts as a stop.
+        Raises SpoolFull if nothing can be read now.
         """
         path = self._path(key)
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Fence)
+            return msgspec.json.decode(read_file(path), type=Fence)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:

@@ -13,7 +13,7 @@ from fleetjobs.errors import BrokenRun, DuplicateRun, InvalidDocument, SpoolFull
 from fleetjobs.jobs import JobId
 from fleetjobs.messages import Stage
 from fleetjobs.spool.attempts import WITHDRAWN, Accepted, Holder, RunDirectory, RunKey
-from fleetjobs.spool.durable import sync_directory, write_file
+from fleetjobs.spool.durable import read_file, sync_directory, write_file
 from fleetjobs.spool.fences import Fences
 
 logger = logging.getLogger(__name__)
@@ -30,8 +30,8 @@ class OutboxEntry:
     path: Path
 
     def sealed(self) -> str:
-        """The reply as it is to be sent."""
-        return self.path.read_text(encoding="ascii", errors="replace")
+        """The reply as it is to be sent. Raises SpoolFull if nothing can be read now."""
+        return read_file(self.path).decode("ascii", "replace")
 
 
 class Spool:
@@ -224,8 +224,11 @@ class Spool:
 
     def _named(self, directory: Path, *, staged: bool) -> list[tuple[Path, RunKey, str]]:
         """What lies in the directory, read by name; anything else moves to broken/."""
-        with os.scandir(directory) as entries:
-            read = [(entry.path, _read_name(entry, staged=staged)) for entry in entries]
+        try:
+            with os.scandir(directory) as entries:
+                read = [(entry.path, _read_name(entry, staged=staged)) for entry in entries]
+        except OSError as error:
+            raise SpoolFull(f"{directory} cannot be read now: {error.strerror}") from error
         for path, name in read:
             if name is None:
                 self._set_aside(Path(path))

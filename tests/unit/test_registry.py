@@ -1,6 +1,7 @@
 import json
 import os
 from collections.abc import Callable
+from errno import EMFILE
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,27 @@ def test_refreshing_sees_what_was_added_changed_and_removed(tmp_path: Path) -> N
     os.unlink(tmp_path / "snake" / "snake.json")  # noqa: PTH108  as an administrator would
     assert registry.refresh()
     assert set(registry.agents) == {"shelly"}
+
+
+@pytest.mark.parametrize("function", ["listdir", "read"])
+def test_without_descriptors_what_is_known_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    """An agent that cannot be looked at just now is not an agent that is gone."""
+    write_agent(tmp_path, "snake", module="x")
+    registry = Registry([tmp_path])
+    write_agent(tmp_path, "snake", module="longer")
+
+    if function == "listdir":
+        monkeypatch.setattr(os, "listdir", without_descriptors)
+    else:
+        monkeypatch.setattr(Path, "read_bytes", without_descriptors)
+
+    assert not registry.refresh()
+    assert registry.agent("snake")
+    monkeypatch.undo()
+    assert registry.refresh()
+
+
+def without_descriptors(path: Path) -> None:
+    raise OSError(EMFILE, os.strerror(EMFILE), str(path))

@@ -3,10 +3,12 @@
 import os
 import signal
 from datetime import timedelta
+from errno import EMFILE
 from pathlib import Path
 
 import pytest
 
+from fleetjobs.errors import SpoolFull
 from fleetjobs.messages import Reply, Stage
 from fleetjobs.node import active, launcher
 from fleetjobs.node.hosting import RunnerHost, Told, Word
@@ -234,3 +236,28 @@ def test_a_stopped_process_is_alive(bench: Bench) -> None:
     assert bench.host.asked == []
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+
+
+def test_what_was_overlooked_for_lack_of_descriptors_is_looked_at_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New runs and ended ones are told of once; nothing of that may be lost."""
+    ended = bench.accept()
+    bench.launcher.step()
+    final = bench.signer.seal(b"{}")
+    bench.spool.put_reply(ended.key, Stage.FINISHED, final)
+    bench.host.told = [Told(Word.ENDED, ended.key)]
+    runs = [bench.accept() for _ in range(2)]
+
+    with monkeypatch.context() as short:
+        short.setattr(Path, "read_bytes", without_descriptors)
+        with pytest.raises(SpoolFull):
+            bench.launcher.step()
+    bench.launcher.step()
+
+    assert sorted(bench.host.asked) == sorted(("run", run.key) for run in (ended, *runs))
+    assert bench.launcher.running == 2
+
+
+def without_descriptors(path: Path) -> None:
+    raise OSError(EMFILE, os.strerror(EMFILE), str(path))

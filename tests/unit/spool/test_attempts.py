@@ -1,9 +1,11 @@
 import os
 from datetime import UTC, datetime
+from errno import EMFILE
 from pathlib import Path
 
 import pytest
 
+from fleetjobs.errors import SpoolFull
 from fleetjobs.jobs import JobId
 from fleetjobs.spool.attempts import NOBODY, Holder, Program, RunDirectory, RunKey
 from fleetjobs.spool.spool import Spool
@@ -59,3 +61,19 @@ def test_an_announcement_that_cannot_be_read_is_none(run: RunDirectory) -> None:
     (run.path / "program").write_bytes(b"{")
 
     assert run.program() is None
+
+
+def test_what_cannot_be_read_just_now_is_not_taken_for_damage(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker without descriptors must not end what it has, nor call it unclaimed."""
+    run.claim(ONE)
+    monkeypatch.setattr(Path, "read_bytes", without_descriptors)
+
+    for question in (run.holder, run.program, run.final, run.delivery):
+        with pytest.raises(SpoolFull, match="Too many open files"):
+            question()
+
+
+def without_descriptors(path: Path) -> bytes:
+    raise OSError(EMFILE, os.strerror(EMFILE), str(path))

@@ -1,4 +1,6 @@
+import os
 from datetime import UTC, datetime, timedelta
+from errno import EMFILE
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,18 @@ def test_the_order_in_which_orders_come_does_not_matter(given_orders: list[Fence
         return counts.generation, counts.is_stop
 
     assert raised(given_orders) == raised(given_orders[::-1])
+
+
+def test_a_fence_that_cannot_be_read_just_now_is_no_stop(
+    fences: Fences, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a descriptor nobody knows what was ordered; nothing may end because of that."""
+    fences.put(KEY, fence(1))
+    monkeypatch.setattr(Path, "read_bytes", without_descriptors)
+
+    with pytest.raises(SpoolFull, match="Too many open files"):
+        fences.find(KEY)
+
+
+def without_descriptors(path: Path) -> bytes:
+    raise OSError(EMFILE, os.strerror(EMFILE), str(path))
