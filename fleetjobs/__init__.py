@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # the one door people type-check against; nobody else should pay for loading it
+    from fleetjobs.client.fleet import Fleet as Fleet
     from fleetjobs.client.rpc import rpcclient as rpcclient
 
 
 def __getattr__(name: str) -> Any:
     """Load the client when it is asked for: nodes and servers never do."""
-    if name != "rpcclient":
+    if name not in ("Fleet", "rpcclient"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fleetjobs.client.rpc import rpcclient
+    from fleetjobs import client
 
-    return rpcclient
+    return getattr(client, name)

@@ -89,9 +89,23 @@ def submit(
     while the server is away: the id is the same, so it is the same job.
     """
     body, content_type = _body(fleet, call, clock)
+    return send(fleet, "jobs", body=body, content_type=content_type, pause=pause)
+
+
+def send(
+    fleet: Fleet,
+    *path: str,
+    body: bytes,
+    content_type: str,
+    pause: Callable[[float], None] = sleep,
+) -> Document:
+    """Hand a document in that bears its own id: sent again while the server is away.
+
+    Raises Problem, ServerAway.
+    """
     for again in (*AGAIN_S, None):
         try:
-            job: Document = fleet.transport.post("jobs", body=body, content_type=content_type)
+            job: Document = fleet.transport.post(*path, body=body, content_type=content_type)
         except ServerAway:
             if again is None:
                 raise

@@ -3,12 +3,17 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleetjobs.client.profile import find_profile
 from fleetjobs.client.replies import Document
 from fleetjobs.client.transport import ANSWER_S, Query, Transport
 from fleetjobs.errors import Problem, UnknownAgent
+
+if TYPE_CHECKING:  # they stand above: a fleet knows plans only when one is handed in
+    from fleetjobs.client.conditions import Moment
+    from fleetjobs.client.plans import PlanJob
+    from fleetjobs.targets import Target
 
 PAGE = 500  #: the most the server gives at once
 WAIT_S = 60.0  #: the longest the server lets one question wait
@@ -106,6 +111,37 @@ class Fleet:
             "jobs", job, "live", query=asked, within=within + ANSWER_S
         )
         return found
+
+    def legs(self, job: str) -> Iterator[Document]:
+        """The legs and groups of a plan, each after what it needs."""
+        return self.pages("jobs", job, "legs")
+
+    def submit(
+        self,
+        work: Any,
+        *,
+        name: str | None = None,
+        target: "Target | None" = None,
+        on_failure: str | None = None,
+        max_failures: int | str | None = None,
+        at: "Moment | None" = None,
+        start_before: "Moment | None" = None,
+    ) -> "PlanJob":
+        """Hand in a plan: a canvas of signatures, a `Plan`, or its document.
+
+        `on_failure`: fail, pause, rollback or continue. `max_failures`: so many of its legs may
+        fail (2 or "10%"). `target`: of legs that have none. `at`, `start_before`: see
+        `rpcclient().schedule`. Raises InvalidPlan naming the leg, Problem, ServerAway.
+        """
+        from fleetjobs.client.asking import utc_now
+        from fleetjobs.client.conditions import make_conditions
+        from fleetjobs.client.plans import PlanJob, make_plan, submit_plan
+
+        plan = make_plan(
+            work, target=target, name=name, on_failure=on_failure, max_failures=max_failures
+        )
+        conditions = make_conditions(utc_now(), at=at, start_before=start_before)
+        return PlanJob(self, submit_plan(self, plan, conditions))
 
     def act(self, job: str, verb: str, wish: Mapping[str, Any] | None = None) -> Document:
         """Have something done to a job: cancel hold release retry rerun resolve; the job then."""

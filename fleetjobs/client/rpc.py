@@ -5,6 +5,7 @@ for reply in puppet.status():
     print(reply.sender, reply.statusmsg, reply.data)
 
 job = puppet.submit("runonce", forcerun=True)
+plan = Fleet.connect().submit(celery.chain(puppet.enable.s(), puppet.runonce.s()))
 job = puppet.schedule(at="tomorrow 4am").runonce(forcerun=True)
 job = puppet.runonce(forcerun=True, schedule="background")
 """
@@ -177,6 +178,35 @@ class BoundAction:
         unless the action has an input of that name. See `RpcClient.schedule`.
         """
         return self._client._call(self._name, inputs)  # noqa: SLF001  the other half of one class
+
+    def s(self, *args: Any, **inputs: Any) -> Any:
+        """The call as one of Celery's signatures, for its chain, group and chord.
+
+        `fleet.submit` makes a plan of them. Raises InvalidInput for positional arguments,
+        InvalidSetting where Celery is not installed.
+        """
+        return self._signature(args, inputs)
+
+    def si(self, *args: Any, **inputs: Any) -> Any:
+        """The same as `s`: what came before is never prepended to anything."""
+        return self._signature(args, inputs, immutable=True)
+
+    def signature(
+        self,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        immutable: bool = False,
+        **options: Any,
+    ) -> Any:
+        """The same with options, as Celery's own: `signature(kwargs={…}, countdown=10)`."""
+        return self._signature(args, kwargs or {}, immutable=immutable, options=options)
+
+    def _signature(self, args: Iterable[Any], inputs: Mapping[str, Any], **more: Any) -> Any:
+        from fleetjobs.client.canvas import make_signature  # late: Celery comes with it
+
+        agent, target = self._client._agent, self._client._target  # noqa: SLF001  as above
+        return make_signature(f"{agent}.{self._name}", args, inputs, aim(target, agent), **more)
 
 
 def rpcclient(  # noqa: PLR0913  every way of naming nodes that SimpleRPC has, all optional
