@@ -11,7 +11,7 @@ from msgspec import Meta, Struct, field
 
 from fleetjobs.errors import InvalidInterface
 
-Name = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z", description="agent or action")]
+Name = Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,64}\Z", description="agent or action")]
 FieldName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_]{1,64}\Z", description="input or output")]
 Version = Annotated[str, Meta(pattern=r"\A([0-9]+\.)?([0-9]+\.)?(\*|[0-9]+)\Z", max_length=64)]
 TypeName = Literal[
@@ -119,6 +119,9 @@ class ActionTraits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ) = 24 * 3600  # null: its runs wait for their node for ever
     max_parallel: Annotated[int, Meta(ge=1, description="at once on one node")] | None = None
     undo: Undo | Literal["nothing"] | None = None  # nothing: it leaves nothing to take back
+    implemented_by: Annotated[
+        str, Meta(description="the script that does it; of that provider only")
+    ] = ""
 
 
 class Traits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

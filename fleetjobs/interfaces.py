@@ -7,24 +7,22 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from fleetjobs import patterns
 from fleetjobs.declarations import (
     ActionDeclaration,
     ActionTraits,
     AggregateDeclaration,
-    InputDeclaration,
     InterfaceDocument,
     Undo,
     read_declaration,
 )
+from fleetjobs.dialects import FOREIGN, adapted, read_input
 from fleetjobs.errors import (
     InvalidInput,
     InvalidInterface,
-    InvalidPattern,
     MissingInput,
     UnknownAction,
 )
-from fleetjobs.inputs import VALIDATIONS, Input, InputType
+from fleetjobs.inputs import Input, InputType
 from fleetjobs.undos import check_undo
 from fleetjobs.values import check_value
 
@@ -165,6 +163,7 @@ class Interface:
     provider: str
     actions: dict[str, Action]
     document: dict[str, Any]  # as it was read
+    left_out: tuple[str, ...] = ()  # what of it means nothing here
 
     def action(self, name: str) -> Action:
         """The action of that name. Raises UnknownAction, listing what there is."""
@@ -185,7 +184,8 @@ def read_interface(document: object) -> Interface:
         check_value(document, "the document")
     except InvalidInput as error:
         raise InvalidInterface(str(error)) from None
-    declared = read_declaration(document)
+    known, left_out = adapted(document)
+    declared = read_declaration(known)
     metadata = declared.metadata
     actions: dict[str, Action] = {}
     for action in declared.actions:
@@ -206,12 +206,14 @@ def read_interface(document: object) -> Interface:
         provider=metadata.provider,
         actions=actions,
         document=document,
+        left_out=tuple(left_out),
     )
 
 
 def _read_action(interface: InterfaceDocument, declared: ActionDeclaration) -> Action:
     metadata = interface.metadata
     place = f"{metadata.name}.{declared.action}"
+    ours = metadata.provider not in FOREIGN
     traits = interface.fleetjobs.actions.get(declared.action, ActionTraits())
     for name in traits.secret:
         if name not in declared.input:
@@ -220,7 +222,10 @@ def _read_action(interface: InterfaceDocument, declared: ActionDeclaration) -> A
         agent=metadata.name,
         name=declared.action,
         description=declared.description,
-        inputs={name: _read_input(place, name, item) for name, item in declared.input.items()},
+        inputs={
+            name: read_input(place, name, item, is_ours=ours)
+            for name, item in declared.input.items()
+        },
         outputs={
             name: Output(
                 name=name,
@@ -246,47 +251,6 @@ def _read_action(interface: InterfaceDocument, declared: ActionDeclaration) -> A
         undo=traits.undo if isinstance(traits.undo, Undo) else None,
         reversible=traits.undo is not None or traits.inline,
     )
-
-
-def _read_input(place: str, name: str, declared: InputDeclaration) -> Input:
-    """One input, its validation and default tried out."""
-    place = f"{place}, input {name}"
-    _check_validation(place, declared.validation)
-    kind = InputType(declared.type.lower())
-    if kind is InputType.LIST and not declared.choices:
-        raise InvalidInterface(f"{place}: a list needs the strings to choose from in `list`")
-    read = Input(
-        name=name,
-        type=kind,
-        prompt=declared.prompt or name,
-        description=declared.description,
-        optional=declared.optional,
-        default=declared.default,
-        maxlength=int(declared.maxlength),
-        validation=declared.validation or None,
-        choices=declared.choices or (),
-    )
-    if read.default is not None:
-        try:
-            read.check(read.default)
-        except InvalidInput as error:
-            raise InvalidInterface(f"{place}: its default does not fit: {error}") from None
-    return read
-
-
-def _check_validation(place: str, validation: str | None) -> None:
-    """A bare word that is no known check is a mistake: as a pattern it would mean nothing."""
-    if not validation or validation in VALIDATIONS:
-        return
-    if validation.isidentifier():
-        raise InvalidInterface(
-            f"{place}: validation {validation!r:.70} is neither a pattern"
-            f" nor one of {', '.join(VALIDATIONS)}"
-        )
-    try:
-        patterns.compile(validation)
-    except InvalidPattern as error:
-        raise InvalidInterface(f"{place}: {error}") from None
 
 
 def _read_aggregate(

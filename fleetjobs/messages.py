@@ -24,7 +24,7 @@ LIMIT_BYTES = 8 * 1024 * 1024  #: a longer document is refused unread
 
 Id = Annotated[str, Meta(pattern=JOB_ID.pattern, description="UUIDv7 of the job, lower case")]
 Identity = Annotated[str, Meta(pattern=NODE_ID.pattern, description="a node's identity")]
-Name = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z", description="agent or action")]
+Name = Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,64}\Z", description="agent or action")]
 Account = Annotated[
     str, Meta(pattern=r"\A[^\x00-\x1f\x7f]{1,128}\Z", description="an account, or an org")
 ]

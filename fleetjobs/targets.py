@@ -19,7 +19,7 @@ MOST_EXPRESSIONS = 100  #: patterns on identities, conditions, classes or agents
 METHODS = ("first", "random")
 
 NAME = re.compile(r"\A[A-Za-z0-9@][A-Za-z0-9._-]{0,127}\Z")  #: what a node can be called
-_AGENT = re.compile(r"\A[a-z][a-z0-9_]{0,63}\Z")
+_AGENT = re.compile(r"\A[a-z0-9_]{1,64}\Z")
 _LIMIT = re.compile(r"\A(?:([1-9][0-9]{0,8})|([1-9][0-9]?|100)%)\Z")
 
 

@@ -12,9 +12,10 @@ from fleetjobs.broker.tasks import read_documents
 from fleetjobs.errors import InvalidDocument, Misaddressed, Stale, Unauthentic
 from fleetjobs.interfaces import Action
 from fleetjobs.jobs import NodeId
+from fleetjobs.layouts import Agent
 from fleetjobs.messages import Delivery, Order, Question, Request, decode
 from fleetjobs.policy import Policy
-from fleetjobs.registry import Agent, Registry
+from fleetjobs.registry import Registry
 from fleetjobs.signing import (
     COORDINATOR,
     SERVER,

@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from fleetjobs import agent as python
 from fleetjobs.interfaces import Action
 from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.layouts import Agent
 from fleetjobs.messages import Reply
 from fleetjobs.node.admission import Letter
 from fleetjobs.node.documents import request_document
 from fleetjobs.node.replies import ended
 from fleetjobs.node.verdict import ReplyDocument, fail, judge_reply
 from fleetjobs.node.watched import Watched
-from fleetjobs.registry import Agent
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.states import Reason, Status
 

@@ -15,8 +15,8 @@ from typing import NoReturn
 
 from fleetjobs.agent import NotLoadable, load, serve
 from fleetjobs.node.interpreters import why_not
+from fleetjobs.layouts import Agent
 from fleetjobs.node.streams import NAMES, pipe_path
-from fleetjobs.registry import Agent
 from fleetjobs.spool.attempts import Program
 
 _NOT_BEGUN = 127  # exit status of a process that could not begin; as shells have it

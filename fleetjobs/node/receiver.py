@@ -10,6 +10,7 @@ from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import DuplicateRun, InvalidDocument, Refused
 from fleetjobs.interfaces import Action
 from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.layouts import Agent
 from fleetjobs.messages import Document, Order, Question, Refusal, Reply, encode
 from fleetjobs.node.admission import Admission, Letter
 from fleetjobs.node.announcer import Announcer
@@ -18,7 +19,6 @@ from fleetjobs.node.questions import Questions
 from fleetjobs.node.rejection import TooLate, rejection
 from fleetjobs.node.replies import ended
 from fleetjobs.node.verdict import cancel, fail
-from fleetjobs.registry import Agent
 from fleetjobs.signing import SigningKey, digest
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 from fleetjobs.spool.seen import Seen

@@ -57,7 +57,7 @@ def write(path: Path, text: str) -> None:
         (lambda place: (place / "odd.py").unlink(), "none"),
         (lambda place: (place / "odd").symlink_to("/bin/true"), "both"),
         (lambda place: change(place / "odd.json", name="even"), "even"),
-        (lambda place: change(place / "odd.json", provider="external"), "external"),
+        (lambda place: change(place / "odd.json", provider="golang"), "golang"),
     ],
 )
 def test_a_broken_agent_is_refused_with_a_reason_and_stops_no_other(
