@@ -16,13 +16,13 @@ MOST = 1_000_000  #: values within one, all levels counted
 SMALLEST, LARGEST = -(2**63), 2**63 - 1  #: integers that every language and database holds
 
 
-def check_value(value: Any, name: str) -> None:
+def check_value(value: Any, name: str, *, may_hold_nul: bool = False) -> None:
     """Let a JSON value pass. Raises InvalidInput, calling it by name."""
     level, count = [value], 0
     for _ in range(DEEPEST + 1):
         inner: list[Any] = []
         for item in level:
-            inner.extend(_parts(item, name))
+            inner.extend(_parts(item, name, may_hold_nul=may_hold_nul))
         count += len(level)
         if count > MOST:
             raise InvalidInput(f"{name} holds more than {MOST} values")
@@ -32,7 +32,7 @@ def check_value(value: Any, name: str) -> None:
     raise InvalidInput(f"{name} is nested deeper than {DEEPEST} levels")
 
 
-def _parts(value: Any, name: str) -> list[Any]:
+def _parts(value: Any, name: str, *, may_hold_nul: bool) -> list[Any]:
     """What a value holds; nothing for a plain one. Raises InvalidInput if it is not JSON."""
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
@@ -41,7 +41,7 @@ def _parts(value: Any, name: str) -> list[Any]:
     if isinstance(value, list | tuple):
         return list(value)
     if isinstance(value, str):
-        _check_text(value, name)
+        _check_text(value, name, may_hold_nul=may_hold_nul)
     elif isinstance(value, int | float):
         _check_number(value, name)
     elif value is not None:
@@ -56,8 +56,8 @@ def _check_number(number: float, name: str) -> None:
         raise InvalidInput(f"{name} is or holds a number beyond 64 bits")
 
 
-def _check_text(text: str, name: str) -> None:
-    if "\0" in text:  # no argument vector and no PostgreSQL text can hold it
+def _check_text(text: str, name: str, *, may_hold_nul: bool) -> None:
+    if "\0" in text and not may_hold_nul:  # no argument vector and no PostgreSQL text can hold it
         raise InvalidInput(f"{name} holds a NUL character")
     try:
         text.encode()

@@ -57,6 +57,7 @@ class Beater:
         self._clock = clock
         self._started_at = clock()
         self._inventory: Inventory | None = None
+        self._revision = -1  # of the registry, as last looked at
         self._looked_at = self._sent_at = datetime.min.replace(tzinfo=self._started_at.tzinfo)
 
     def facts(self) -> Mapping[str, Any]:
@@ -88,9 +89,10 @@ class Beater:
 
     def _look(self, now: datetime) -> bool:
         """Gather the inventory if agents changed or it is time to; whether it is another."""
-        if not self._registry.refresh() and now - self._looked_at < LOOK:
+        self._registry.refresh()
+        if self._registry.revision == self._revision and now - self._looked_at < LOOK:
             return False
-        self._looked_at = now
+        self._revision, self._looked_at = self._registry.revision, now
         inventory = Inventory(
             facts=gather_facts(self._node, self._fact_directories),
             classes=read_classes(self._classes_file),

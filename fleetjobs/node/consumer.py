@@ -45,7 +45,7 @@ class NodeConsumer(Consumer):
         receiver: Receiver = self.app.node.receiver
         announcer: Announcer = self.app.node.announcer
         self._send_events_regularly(announcer)
-        self.app.node.connected.set()  # a beat now tells the fleet that we are back
+        self.app.node.beat_now.set()  # a beat now tells the fleet that we are back
 
         def on_message(message: Any) -> None:
             body = message.body

@@ -43,7 +43,7 @@ class Host:
         self._workplace = workplace
         self._clock = clock
         self._spool = Spool(workplace.spool)
-        self._registry = Registry(workplace.agents)
+        self._registry = Registry(workplace.agents, workplace.libdirs)
         self._signer = SigningKey.load(node_key_id(workplace.node), workplace.key)
         self._runners: dict[int, str] = {}
         self._unread = b""

@@ -8,14 +8,14 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from fleetjobs.agent import NotLoadable, load, serve
 from fleetjobs.node.interpreters import why_not
-from fleetjobs.layouts import Agent
+from fleetjobs.node.protocols.words import Call
 from fleetjobs.node.streams import NAMES, pipe_path
 from fleetjobs.spool.attempts import Program
 
@@ -40,21 +40,16 @@ class Begun:
             return ""
 
 
-def begin(
-    agent: Agent,
-    directory: Path,
-    environment: Mapping[str, str],
-    announce: Callable[[int], Program],
-) -> Begun:
+def begin(call: Call, directory: Path, announce: Callable[[int], Program]) -> Begun:
     """Fork, announce the process (its pid), let it begin. Raises OSError; nothing has begun then.
 
-    Its streams are the pipes in the run directory; it leads a group of its own, in `work/`.
+    Its streams are the pipes in the run directory; it leads a group of its own.
     """
     go_read, go_write = os.pipe()
     why_read, why_write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _be_program(agent, directory, environment, go_read, why_write)
+        _be_program(call, directory, go_read, why_write)
     os.close(go_read)
     os.close(why_write)
     try:
@@ -66,17 +61,16 @@ def begin(
     return Begun(program, why_read)
 
 
-def _be_program(
-    agent: Agent, directory: Path, environment: Mapping[str, str], go: int, why: int
-) -> NoReturn:
+def _be_program(call: Call, directory: Path, go: int, why: int) -> NoReturn:
     """The child."""
     status: int = _NOT_BEGUN
     try:
         os.setpgid(0, 0)
         _take_place(directory, keep=(go, why))
+        os.chdir(call.directory)
         if os.read(go, 1):  # nothing: the runner died, and nobody knows of us
             os.close(go)
-            status = _act(agent, environment, why)
+            status = _act(call, why)
     except SystemExit as leaving:
         status = leaving.code if isinstance(leaving.code, int) else 1
     except BaseException:  # noqa: BLE001  the rim of a process: it must not go on as its parent
@@ -89,7 +83,7 @@ def _be_program(
 
 
 def _take_place(directory: Path, *, keep: tuple[int, int]) -> None:
-    """Signals, descriptors and working directory as a program expects them."""
+    """Signals and descriptors as a program expects them."""
     signal.set_wakeup_fd(-1)
     for caught in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGUSR1):
         signal.signal(caught, signal.SIG_DFL)
@@ -102,27 +96,24 @@ def _take_place(directory: Path, *, keep: tuple[int, int]) -> None:
         os.closerange(low, descriptor)
         low = descriptor + 1
     os.closerange(low, _LAST)
-    work = directory / "work"
-    work.mkdir(mode=0o700, exist_ok=True)
-    os.chdir(work)
 
 
-def _act(agent: Agent, environment: Mapping[str, str], why: int) -> int:
+def _act(call: Call, why: int) -> int:
     """Become the program, or serve as the Python agent; the exit status if there is no program."""
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
     os.umask(0o022)
     try:
-        if agent.program is not None:
-            os.execve(agent.program, [str(agent.program)], dict(environment))  # noqa: S606  argv
+        if call.module is None:
+            os.execve(call.argv[0], call.argv, dict(call.environment))  # noqa: S606  argv
         os.environ.clear()
-        os.environ.update(environment)
-        sys.argv = [str(agent.module)]
-        served = load(str(agent.module))
+        os.environ.update(call.environment)
+        sys.argv = [str(call.module)]
+        served = load(call.module)
     except (OSError, NotLoadable) as error:
         os.write(why, why_not(error).encode()[:_WHY_LIMIT])
         traceback.print_exc()
         return _NOT_BEGUN
     os.close(why)
-    serve(served, environment)
+    serve(served, call.environment)
     return 0

@@ -12,15 +12,15 @@ import msgspec
 
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import BrokenRun, Fault, UnknownAction, UnknownAgent
-from fleetjobs.interfaces import Action
 from fleetjobs.messages import Output, Request, Stage, decode, encode
 from fleetjobs.node.attendance import Attendance, Attended, Child, Cut, Orphan
-from fleetjobs.node.documents import request_document
 from fleetjobs.node.process import holder, is_alive
 from fleetjobs.node.program import Begun, begin
+from fleetjobs.node.protocols.choice import protocol_of
+from fleetjobs.node.protocols.words import Asked, Task
 from fleetjobs.node.replies import broken_verdict, final_reply
 from fleetjobs.node.streams import Streams
-from fleetjobs.node.verdict import Ending, ReplyDocument, Verdict, cancel, fail, judge
+from fleetjobs.node.verdict import Ending, Verdict, cancel, fail
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.registry import Registry
 from fleetjobs.signing import SigningKey, peek
@@ -61,7 +61,7 @@ class Runner:
             self._settle(run, cancel(fence.why), (None, None))
             return
         try:
-            action, begun, streams = self._begin(run)
+            asked, begun, streams = self._begin(run)
         except (Fault, OSError) as error:
             logger.warning("run %s could not begin: %s", key, error)
             self._settle(run, _not_begun(error), (None, None))
@@ -70,9 +70,11 @@ class Runner:
         child = Child(begun.program.holder.pid)
         attendance = self._attendance(run, begun.program, child, streams)
         ending = self._attend(key, attendance)
-        reply = ReplyDocument.read(run.path / "reply.json")
-        verdict = judge(replace(ending, trouble=begun.trouble()), reply, action)
-        self._settle(run, verdict, streams.close())
+        outputs = streams.close()
+        protocol = protocol_of(begun.program.provider, self.workplace)
+        ending = replace(ending, trouble=begun.trouble())
+        verdict = protocol.judge(ending, protocol.read(run.path), asked, outputs[1])
+        self._settle(run, verdict, outputs)
 
     def adopt(self, key: RunKey) -> None:
         """See an attempt through whose runner was killed; its program may still be at work.
@@ -96,46 +98,43 @@ class Runner:
         streams = Streams(run.path, self.workplace.output_limit)
         attendance = self._attendance(run, program, Orphan(program.holder), streams)
         ending = self._attend(key, attendance)
-        reply = ReplyDocument.read(run.path / "reply.json")
-        if isinstance(reply, str):
+        protocol = protocol_of(program.provider, self.workplace)
+        reply = protocol.read(run.path)
+        if not reply or isinstance(reply, str):
             attendance.end_rest()  # it was interrupted; nothing of it may meet the next attempt
             fence = self._stop_order(key)
             ending = replace(ending, stopped=fence.why if fence else "")
-        self._settle(run, judge(ending, reply, self._known_action(run)), streams.close())
+        outputs = streams.close()
+        verdict = protocol.judge(ending, reply, self._known(run), outputs[1])
+        self._settle(run, verdict, outputs)
 
-    def _begin(self, run: RunDirectory) -> tuple[Action, Begun, Streams]:
+    def _begin(self, run: RunDirectory) -> tuple[Asked, Begun, Streams]:
         """Begin the program. Raises Fault or OSError; then it has not begun."""
         request = decode(Request, peek(run.request()))
         agent = self.registry.agent(request.agent)
-        action = agent.interface.action(request.action)
-        self._write_request(run, request, action)
+        task = Task(
+            agent=agent,
+            action=agent.interface.action(request.action),
+            request=request,
+            run=run.path,
+            attempt=run.key.attempt,
+            begins_at=self.clock(),
+        )
+        call = protocol_of(agent.provider, self.workplace).prepare(task)
         streams = Streams(run.path, self.workplace.output_limit)
 
         def announce(pid: int) -> Program:
             program = Program(
                 holder=holder(pid),
                 started_at=self.clock(),
-                deadline=time.monotonic() + action.timeout.total_seconds(),
+                deadline=time.monotonic() + task.action.timeout.total_seconds(),
+                provider=agent.provider,
             )
             run.announce(program)
             crash_point("after_announce")
             return program
 
-        environment = self.workplace.environment(run.path)
-        return action, begin(agent, run.path, environment, announce), streams
-
-    def _write_request(self, run: RunDirectory, request: Request, action: Action) -> None:
-        document = request_document(
-            request,
-            node=self.workplace.node,
-            attempt=run.key.attempt,
-            action=action,
-            deadline=self.clock() + action.timeout,
-        )
-        # 0600: inputs may be secret, and a program may run others as somebody else
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(run.path / "request.json", flags, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(document))
+        return task, begin(call, run.path, announce), streams
 
     def _attendance(
         self, run: RunDirectory, program: Program, watched: Attended, streams: Streams
@@ -145,7 +144,7 @@ class Runner:
             program=program,
             streams=streams,
             wakeup=self.wakeup,
-            mark=f"FLEETJOBS_REQUEST={run.path / 'request.json'}",
+            mark=protocol_of(program.provider, self.workplace).mark(run.path),
             grace_s=self.workplace.grace_s,
             must_stop=lambda: self._stop_order(run.key) is not None,
         )
@@ -165,11 +164,12 @@ class Runner:
         fence = self.spool.fences.find(key)
         return fence if fence is not None and fence.is_stop else None
 
-    def _known_action(self, run: RunDirectory) -> Action | None:
-        """The action of an adopted run, if what describes it is still there."""
+    def _known(self, run: RunDirectory) -> Asked | None:
+        """What was asked for in an adopted run, if what describes it is still there."""
         try:
             request = decode(Request, peek(run.request()))
-            return self.registry.agent(request.agent).interface.action(request.action)
+            agent = self.registry.agent(request.agent)
+            return Asked(agent, agent.interface.action(request.action))
         except Fault:
             return None
 

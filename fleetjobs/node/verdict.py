@@ -10,9 +10,9 @@ from msgspec import Meta, Struct, structs
 
 from fleetjobs.contract import NEXT_MOST, Delay, Next
 from fleetjobs.interfaces import Action
+from fleetjobs.node.reply_files import fault_in, read_raw
 from fleetjobs.states import Reason, State, Status
 
-LIMIT_BYTES = 4 * 1024 * 1024  #: of a reply document; it has to fit into a message
 _MESSAGE_LIMIT = 4096  # characters of a status message
 
 
@@ -33,16 +33,14 @@ class ReplyDocument(Struct, frozen=True, kw_only=True):
     @classmethod
     def read(cls, path: Path) -> "ReplyDocument | str":
         """The reply in a file, or why there is none."""
+        raw = read_raw(path)
+        if isinstance(raw, str):
+            return raw
         try:
-            with path.open("rb") as file:
-                raw = file.read(LIMIT_BYTES + 1)
-            if len(raw) > LIMIT_BYTES:
-                return f"its reply is longer than {LIMIT_BYTES} bytes"
-            return msgspec.json.decode(raw, type=cls)
-        except FileNotFoundError:
-            return "it left no reply"
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            reply = msgspec.json.decode(raw, type=cls)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return f"its reply cannot be read: {error}"
+        return fault_in(reply.data, raw) or reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,12 +97,18 @@ def judge_reply(reply: ReplyDocument, action: Action | None) -> Verdict:
     status = min(max(reply.statuscode, 0), 255)
     if status == Status.OK:
         data = action.with_output_defaults(reply.data) if action else reply.data
-        message = reply.statusmsg[:_MESSAGE_LIMIT] or "OK"
         following = _of_agent(reply.next, action.agent if action else None)
-        return Verdict(state=State.SUCCEEDED, statusmsg=message, data=data, next=following)
+        return replace(judge_status(status, reply.statusmsg, data), next=following)
+    return replace(judge_status(status, reply.statusmsg, reply.data), delay_s=reply.delay_s)
+
+
+def judge_status(status: int, message: str, data: dict[str, Any]) -> Verdict:
+    """By a status of SimpleRPC's, 0 to 255."""
+    if status == Status.OK:
+        message = message[:_MESSAGE_LIMIT] or "OK"
+        return Verdict(state=State.SUCCEEDED, statusmsg=message, data=data)
     reason = _REASONS.get(Status(status), Reason.ABORTED) if status in _STATUSES else Reason.ABORTED
-    verdict = fail(reason, reply.statusmsg or f"status {status}", status)
-    return replace(verdict, data=reply.data, delay_s=reply.delay_s)
+    return replace(fail(reason, message or f"status {status}", status), data=data)
 
 
 def _of_agent(following: tuple[Next, ...], agent: str | None) -> tuple[Next, ...]:
@@ -131,17 +135,25 @@ def judge(ending: Ending, reply: ReplyDocument | str, action: Action | None) -> 
 
 def _judge(ending: Ending, reply: ReplyDocument | str, action: Action | None) -> Verdict:
     data = {} if isinstance(reply, str) else reply.data
+    verdict = cut_short(ending, data, action)
+    if verdict is not None:
+        return verdict
+    if isinstance(reply, str):
+        return _judge_silent(ending, reply)
+    verdict = judge_reply(reply, action)
+    if ending.exit_code and verdict.state is State.SUCCEEDED:
+        return replace(fail(Reason.EXIT_CODE, exit_text(ending.exit_code)), data=data)
+    return verdict
+
+
+def cut_short(ending: Ending, data: dict[str, Any], action: Action | None) -> Verdict | None:
+    """What was told to stop, or was over its time; None if it ended by itself."""
     if ending.stopped:
         return replace(cancel(ending.stopped), data=data)
     if ending.timed_out:
         seconds = f"{action.timeout.total_seconds():g} s" if action else "its time"
         return replace(fail(Reason.TIMEOUT, f"took longer than {seconds}"), data=data)
-    if isinstance(reply, str):
-        return _judge_silent(ending, reply)
-    verdict = judge_reply(reply, action)
-    if ending.exit_code and verdict.state is State.SUCCEEDED:
-        return replace(fail(Reason.EXIT_CODE, _exit_text(ending.exit_code)), data=data)
-    return verdict
+    return None
 
 
 def _judge_silent(ending: Ending, why: str) -> Verdict:
@@ -149,11 +161,12 @@ def _judge_silent(ending: Ending, why: str) -> Verdict:
         message = f"its runner was killed, and {why}"
         return fail(Reason.INTERRUPTED, message, Status.UNKNOWN_ERROR)
     if ending.exit_code:
-        return fail(Reason.EXIT_CODE, f"{_exit_text(ending.exit_code)}, and {why}")
+        return fail(Reason.EXIT_CODE, f"{exit_text(ending.exit_code)}, and {why}")
     return fail(Reason.NO_REPLY, why, Status.UNKNOWN_ERROR)
 
 
-def _exit_text(exit_code: int) -> str:
+def exit_text(exit_code: int) -> str:
+    """How a program ended, in words."""
     if exit_code > 0:
         return f"ended with status {exit_code}"
     try:

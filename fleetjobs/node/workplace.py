@@ -19,6 +19,8 @@ class Workplace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     key: Path  # the node's private key, PEM
     agents: tuple[Path, ...]
     node_file: Path  # what the node is, for agents: see `agent.Node`
+    libdirs: tuple[Path, ...] = ()  # of Choria's or MCollective's, with agents below
+    plugin_d: Path = Path("/etc/choria/plugin.d")  # settings of external agents
     output_limit: int = 10 * 1024 * 1024  # bytes kept of each stream of a run
     grace_s: float = 10.0  # between SIGTERM and SIGKILL
     variables: dict[str, str] = {}  # more of a program's environment, where an agent is tried

@@ -51,7 +51,7 @@ def run_request(settings: NodeSettings, path: Path) -> int:
     workplace = workplace_of(settings)
     workplace = msgspec.structs.replace(workplace, spool=settings.state / "foreground")
     request = read_request(path)
-    registry = Registry(workplace.agents)
+    registry = Registry(workplace.agents, workplace.libdirs)
     registry.agent(request.agent).interface.action(request.action).check(request.data)
     reply = Alone(workplace=workplace, registry=registry, shown=_show).carry_out(request)
     document = msgspec.to_builtins(reply, builtin_types=(datetime,))

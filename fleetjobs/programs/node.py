@@ -16,7 +16,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +29,7 @@ from fleetjobs.broker.app import make_app
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.errors import Fault
 from fleetjobs.jobs import NodeId, node_id
+from fleetjobs.node.activation import Activator
 from fleetjobs.node.admission import Admission
 from fleetjobs.node.announcer import Announcer
 from fleetjobs.node.beater import Beater, Load
@@ -56,6 +57,7 @@ from fleetjobs.spool.spool import Spool
 logger = logging.getLogger(__name__)
 
 PRUNE_EVERY_S = 600.0  #: how often what is kept is looked through
+ACTIVATE_EVERY_S = 5.0  #: how often agents are looked for; no other's rests for less
 LAUNCH_EVERY_S = 5.0  #: the launcher looks around even if nobody wakes it
 
 
@@ -74,14 +76,17 @@ class Node:
     launcher: Launcher
     beater: Beater
     pruner: Pruner
-    connected: Event = field(default_factory=Event)  # to the broker, just now
+    activator: Activator
+    beat_now: Event  # the broker is back, or there are other agents
 
     def start(self, loops: Loops, beat_every_s: float) -> None:
         """Have everything at work that does not wait for the broker."""
+        self.activator.step()  # before anybody asks for what they do
         self.beater.step()  # the first beat tells agents and targets what the node is
         loops.start("launcher", self._launch)
         loops.start("sender", self.sender.step)
         loops.start("beater", lambda: self._beat(beat_every_s))
+        loops.start("activator", self.activator.step, every=ACTIVATE_EVERY_S)
         loops.start("pruner", self.pruner.step, every=PRUNE_EVERY_S)
 
     def _launch(self) -> None:
@@ -90,8 +95,8 @@ class Node:
 
     def _beat(self, every_s: float) -> None:
         """At the latest after so many seconds; at once when the broker is back."""
-        self.connected.wait(every_s)
-        self.connected.clear()
+        self.beat_now.wait(every_s)
+        self.beat_now.clear()
         self.beater.step()
 
 
@@ -100,8 +105,8 @@ def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: Runner
     identity = node_id(settings.identity)
     signer = SigningKey.load(node_key_id(identity), settings.key)
     workplace = workplace_of(settings)
-    registry = Registry(workplace.agents)
-    announcer = Announcer()
+    registry = Registry(workplace.agents, workplace.libdirs, clock=now, asks=True)
+    announcer, beat_now = Announcer(), Event()
     orders = Orders(node=identity, spool=spool, signer=signer, clock=now)
     gone = Seen(settings.state / "gone", now, is_durable=True)
     launcher = Launcher(
@@ -163,6 +168,8 @@ def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: Runner
             keep=timedelta(days=settings.keep_days),
             keep_bytes=settings.keep_bytes,
         ),
+        activator=Activator(registry=registry, plugin_d=workplace.plugin_d, on_change=beat_now.set),
+        beat_now=beat_now,
     )
 
 
@@ -207,7 +214,7 @@ def run_worker(settings: NodeSettings, host_socket: socket.socket | None = None)
         loops.stop(within=0)
         node.launcher.wake()  # or it would wait its time out before it sees that it is to stop
         node.sender.wake()
-        node.connected.set()
+        node.beat_now.set()
         loops.stop()
         host.stop()
     return int(worker.exitcode or 0)

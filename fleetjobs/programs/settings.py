@@ -29,6 +29,8 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     trust: Path  # directory of <key id>.pub
     policy: Path  # TOML
     agents: tuple[Path, ...] = ()  # beside those that come with fleetjobs
+    choria_libdirs: tuple[Path, ...] = ()  # theirs lie in `mcollective/agent` below
+    choria_plugin_d: Path = Path("/etc/choria/plugin.d")  # settings of external agents
     facts: tuple[Path, ...] = ()
     classes: Path = Path("classes")
     slots: int = 8  # runs at once

@@ -20,7 +20,8 @@ from fleetjobs.messages import Reply, Request
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.programs.alone import Alone, Shown, Told, now
 from fleetjobs.programs.places import AGENTS
-from fleetjobs.registry import Agent, Registry
+from fleetjobs.layouts import Agent
+from fleetjobs.registry import Registry
 from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.targets import Target
 

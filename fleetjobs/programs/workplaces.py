@@ -13,5 +13,7 @@ def workplace_of(settings: NodeSettings) -> Workplace:
         spool=settings.state / "spool",
         key=settings.key,
         agents=(AGENTS, *settings.agents),
+        libdirs=settings.choria_libdirs,
+        plugin_d=settings.choria_plugin_d,
         node_file=settings.state / "node.json",
     )

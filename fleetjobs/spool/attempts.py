@@ -51,6 +51,7 @@ class Program(Struct, frozen=True, kw_only=True):
     holder: Holder  # leads its own process group
     started_at: datetime
     deadline: float  # seconds of the monotonic clock, which all processes of a boot share
+    provider: str = "fleetjobs"  # by whose contract it answers
 
 
 class Accepted(Struct, frozen=True, kw_only=True):

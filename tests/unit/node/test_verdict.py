@@ -6,7 +6,8 @@ import pytest
 
 from fleetjobs.contract import Next
 from fleetjobs.interfaces import Action
-from fleetjobs.node.verdict import LIMIT_BYTES, Ending, ReplyDocument, judge, judge_reply
+from fleetjobs.node.reply_files import LIMIT_BYTES
+from fleetjobs.node.verdict import Ending, ReplyDocument, judge, judge_reply
 from fleetjobs.registry import Registry
 from fleetjobs.states import Reason, State
 from tests.workbench import write_agent

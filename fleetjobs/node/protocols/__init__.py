@@ -1,0 +1,1 @@
+"""Protocols: how programs are called and heard, by the provider of their agent."""

@@ -1,0 +1,50 @@
+"""Reply files: what a program left, which may be anything.
+
+A reply has to fit into a message, and everyone on its way has to be able to read it.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fleetjobs.errors import InvalidInput
+from fleetjobs.values import check_value
+
+LIMIT_BYTES = 4 * 1024 * 1024  #: of a reply document; it has to fit into a message
+_GROWTH = 8  # more than JSON can grow when it is written anew: 1e15 becomes 1000000000000000.0
+
+
+def read_raw(path: Path) -> bytes | str:
+    """The content of the file, or why there is none. One that is too long is removed."""
+    try:
+        # a pipe would have us wait for ever
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return "it left no reply"
+    except OSError as error:
+        return f"its reply cannot be read: {error.strerror}"
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return "its reply cannot be read: it is not a file"
+        try:
+            raw = file.read(LIMIT_BYTES + 1)
+        except OSError as error:
+            return f"its reply cannot be read: {error.strerror}"
+    if len(raw) > LIMIT_BYTES:
+        path.unlink(missing_ok=True)
+        return f"its reply is longer than {LIMIT_BYTES} bytes"
+    return raw
+
+
+def fault_in(data: dict[str, Any], raw: bytes) -> str:
+    """Why nobody could be told that data; empty if there is nothing against it."""
+    try:
+        check_value(data, "data", may_hold_nul=True)
+    except InvalidInput as error:
+        return f"its reply cannot be read: {error}"
+    if len(raw) > LIMIT_BYTES // _GROWTH and len(msgspec.json.encode(data)) > LIMIT_BYTES:
+        return f"its reply is longer than {LIMIT_BYTES} bytes"
+    return ""
