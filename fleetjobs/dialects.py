@@ -101,7 +101,7 @@ def _input(declared: Any, place: str, left_out: list[str], *, quirky: bool) -> A
 def _output(declared: Any, place: str, left_out: list[str], *, quirky: bool) -> Any:
     del quirky  # outputs have none
     adapted = _known(OutputDeclaration, declared, place, left_out)
-    if isinstance(adapted, dict) and adapted.get("type") not in {*_TYPES, None}:
+    if isinstance(adapted, dict) and adapted.get("type") not in (*_TYPES, None):
         left_out.append(f"{place}: type {adapted.pop('type')!r:.70}")
     return adapted
 
@@ -111,7 +111,7 @@ def _aggregates(action: Mapping[str, Any], place: str, left_out: list[str]) -> I
     outputs = action.get("output")
     for declared in action["aggregate"]:
         match declared:
-            case {"function": str(function), "args": [str(output), *_]} if (
+            case {"function": str(function), "args": [str(output)] | [str(output), dict()]} if (
                 function in _AGGREGATES and isinstance(outputs, dict) and output in outputs
             ):
                 yield {name: declared[name] for name in ("function", "args")}

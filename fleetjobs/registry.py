@@ -13,6 +13,7 @@ from fleetjobs.layouts import Agent, Place, Stamp, foreign_places, own_places
 logger = logging.getLogger(__name__)
 
 REST_S = 5.0  #: an interface of others that was written later than that is not looked at yet
+SKEW_S = 60.0  #: what is further in the future than that was not written just now
 UNASKED = "it was not asked yet whether it wants to be here"
 
 
@@ -154,7 +155,7 @@ class Registry:
         if self._clock is None:
             return True
         age = self._clock().timestamp() - place.rested_since()
-        return not 0 <= age < REST_S  # from the future: a clock was wrong, nobody is writing
+        return not -SKEW_S <= age < REST_S  # from the future: a clock was wrong
 
     def _must_settle(self, agent: Agent) -> bool:
         return self._asks and agent.provider == Provider.EXTERNAL

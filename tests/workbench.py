@@ -149,6 +149,8 @@ class Desk:
             spool=self.root / "spool",
             key=self.root / "node.pem",
             agents=(self.agents,),
+            libdirs=(self.root / "libdir",),
+            plugin_d=self.root / "plugin.d",
             node_file=self.root / "node.json",
             output_limit=self.output_limit,
             grace_s=self.grace_s,
