@@ -16,11 +16,11 @@ from uuid_utils import uuid7
 
 from fleetjobs.errors import Fault, InvalidDocument, InvalidInterface
 from fleetjobs.jobs import NodeId, node_id
+from fleetjobs.layouts import Agent
 from fleetjobs.messages import Reply, Request
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.programs.alone import Alone, Shown, Told, now
 from fleetjobs.programs.places import AGENTS
-from fleetjobs.layouts import Agent
 from fleetjobs.registry import Registry
 from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.targets import Target
