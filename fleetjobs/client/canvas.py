@@ -3,7 +3,8 @@
 Celery is loaded when the first signature is made; it comes with the extra `node`.
 """
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
@@ -64,6 +65,6 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, msgspec.Struct):
         return msgspec.to_builtins(value)
-    if isinstance(value, Iterable) and not isinstance(value, bytes | Set):
+    if isinstance(value, Iterable) and not isinstance(value, bytes | AbstractSet):
         return [_plain(inner) for inner in value]
     raise InvalidPlan(f"the canvas holds a {type(value).__name__}, which JSON has not")
