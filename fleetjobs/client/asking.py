@@ -46,6 +46,10 @@ class Call:
     conditions: Conditions = AT_ONCE
     id: JobId = field(default_factory=lambda: JobId(str(uuid7())))
 
+    @property
+    def state(self) -> None:
+        """None: a job, with a state, comes of it when it is submitted."""
+
 
 def fetch_interface(fleet: Fleet, agent: str) -> Interface:
     """What the agent declares. Raises UnknownAgent, naming those like it."""

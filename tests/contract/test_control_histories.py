@@ -131,6 +131,11 @@ class History:
                 if state.is_terminal:
                     self.ends[job, name] = state
 
+    def standing(self, job: JobId) -> dict[NodeId | None, State]:
+        """How the job (None) and its runs stand."""
+        runs = {run.node: run.state for run in self.desk.runs(job)}
+        return {None: self.desk.job(job).state, **runs}
+
     def _states(self, job: JobId) -> list[tuple[str, State]]:
         return [(run.node, run.state) for run in self.desk.runs(job)]
 
@@ -184,6 +189,34 @@ def follow(events: list[Event], node: NodeId | None) -> State | None:
             assert event.new in MOVES[event.old]
             state = event.new
     return state
+
+
+@pytest.mark.spec("G10")
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(script=happenings)
+def test_the_log_only_grows_and_tells_every_move(
+    database: Database, script: list[tuple[str, str | None, Any]]
+) -> None:
+    """Whoever has read it up to somewhere needs to read on only, and knows how all stands."""
+    history = History(database, 1)
+    told: dict[JobId, list[Event]] = {
+        job: history.desk.events(job) for job in history.jobs.values()
+    }
+    stood = {job: history.standing(job) for job in told}
+
+    for what, job, how in script:
+        history.happen(what, job, how)
+        for name, before in told.items():
+            told[name] = history.desk.events(name)
+            assert told[name][: len(before)] == before
+            for node, state in history.standing(name).items():
+                if state is not stood[name].get(node, state):
+                    news = [event for event in told[name][len(before) :] if event.node == node]
+                    assert [event.new for event in news if event.new][-1:] == [state]
+                    assert all(event.actor and event.at for event in news)
+            stood[name] = history.standing(name)
 
 
 @settings(

@@ -73,6 +73,7 @@ def test_what_a_living_node_has_is_cancelled_when_it_confirms(desk: Desk) -> Non
     assert "run.running" not in desk.kinds(job)
 
 
+@pytest.mark.spec("T11")
 @pytest.mark.spec("S0-05")
 def test_what_a_silent_node_has_is_cancelled_and_confirmed_when_it_is_back(desk: Desk) -> None:
     job = desk.submit("web1")
@@ -113,6 +114,7 @@ def test_what_ended_before_the_stop_arrived_keeps_its_end(desk: Desk) -> None:
     assert desk.orders() == []
 
 
+@pytest.mark.spec("T15")
 def test_force_ends_it_whatever_the_node_says(desk: Desk) -> None:
     job = desk.submit("web1")
     desk.hand_over()

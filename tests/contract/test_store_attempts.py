@@ -78,6 +78,7 @@ def test_a_run_whose_attempts_are_used_up_has_failed(desk: Desk) -> None:
     assert desk.job(job).reason is Reason.ATTEMPTS_EXHAUSTED
 
 
+@pytest.mark.spec("T6")
 def test_between_two_attempts_a_run_waits_and_holds_nothing(desk: Desk) -> None:
     job = desk.submit("web1", retries=1)
     desk.hand_over()
@@ -333,6 +334,7 @@ def test_a_job_is_run_again_as_a_new_job(desk: Desk) -> None:
         desk.control.verbs.retry(failed, **WHO)
 
 
+@pytest.mark.spec("T2")
 @pytest.mark.spec("S1-23")
 def test_a_lost_job_is_run_again_as_a_new_job(desk: Desk) -> None:
     job = lost(desk)

@@ -36,6 +36,7 @@ def test_migrating_twice_at_a_time_is_migrating_once(database_url: str) -> None:
         database.close()
 
 
+@pytest.mark.spec("T3")
 def test_an_exception_undoes_the_transaction(database: Database) -> None:
     with contextlib.suppress(RuntimeError), database.transaction() as connection:
         connection.execute(insert(orgs).values(name="undone", created_at=NOW))

@@ -167,6 +167,7 @@ def test_silence_while_nobody_listened_gives_nothing_up(
     assert [desk.job(job).state for job in jobs] == [State.FAILED, State.FAILED]
 
 
+@pytest.mark.spec("T15")
 def test_what_is_cancelled_and_never_confirmed_is_cancelled_at_last(desk: Desk) -> None:
     job = accepted(desk)
     desk.start(job)

@@ -60,6 +60,7 @@ def test_a_job_starts_when_the_one_it_waits_for_succeeded(desk: Desk) -> None:
     assert [job for job, *_ in desk.hand_over()] == [second]
 
 
+@pytest.mark.spec("T9")
 @pytest.mark.spec("S0-09")
 def test_a_job_is_skipped_when_the_one_it_waits_for_failed(desk: Desk) -> None:
     first = desk.submit("web1")

@@ -191,6 +191,7 @@ def expire(database: Database, now: datetime) -> set[JobId]:
         return end_overdue(connection, runs_overdue(connection, now, 100), now, since=None)
 
 
+@pytest.mark.spec("T1")
 @pytest.mark.spec("S1-21")
 def test_a_run_that_was_not_handed_over_in_time_expires(database: Database) -> None:
     job = keep_job(database, "web1", start_before=NOW + MINUTE).id
@@ -206,6 +207,8 @@ def test_a_run_that_was_not_handed_over_in_time_expires(database: Database) -> N
     assert found.reason is Reason.START_BEFORE
 
 
+@pytest.mark.spec("T11")
+@pytest.mark.spec("T9")
 def test_a_node_that_never_came_for_its_run_lets_it_expire(database: Database) -> None:
     """In time, and then some: it may have started and not yet said so."""
     job = keep_job(database, "web1", start_before=NOW + MINUTE).id

@@ -12,6 +12,9 @@ import pytest
 import fleetjobs
 from fleetjobs import rpcclient
 from fleetjobs.client import jobs
+from fleetjobs.client.asking import Call, submit
+from fleetjobs.client.fleet import Fleet
+from fleetjobs.client.jobs import Job
 from fleetjobs.client.rpc import RpcClient
 from fleetjobs.errors import (
     InvalidInput,
@@ -23,6 +26,7 @@ from fleetjobs.errors import (
     UnknownAction,
 )
 from fleetjobs.states import Reason, State
+from fleetjobs.targets import Target
 from tests.fake_fleet import FakeNode, failed, ok, silent
 from tests.fake_server import FakeServer
 
@@ -180,6 +184,21 @@ def test_a_target_that_picks_nothing_says_so(config: Path) -> None:
         client(config, "web9").ping()
 
     assert caught.value.document["code"] == NoNodes.code
+
+
+@pytest.mark.spec("S1-10")
+def test_a_call_that_was_not_submitted_has_no_state_and_is_no_job(
+    config: Path, server: FakeServer
+) -> None:
+    """Its id is known before, so that it can be asked for again."""
+    call = Call(agent="rpcutil", action="ping", data={}, target=Target(identities=("web1",)))
+
+    assert call.state is None
+    assert not server.jobs
+    fleet = Fleet.connect(config)
+    job = Job(fleet, submit(fleet, call))
+    assert job.id == call.id
+    assert job.state is not None
 
 
 def test_the_interface_is_asked_for_once(config: Path, server: FakeServer) -> None:

@@ -74,6 +74,7 @@ def test_waiting_ends_when_a_run_becomes_due(desk: Desk) -> None:
     desk.drive(lambda: len(desk.finished) == 1)
 
 
+@pytest.mark.spec("T1")
 @pytest.mark.spec("S1-21")
 def test_a_run_past_its_last_moment_expires_and_never_begins(desk: Desk) -> None:
     desk.shell(f"echo start >> {desk.marks}; {OK}")
@@ -196,6 +197,7 @@ def test_two_attempts_of_a_job_are_two_runs(desk: Desk) -> None:
     assert desk.marks.read_text() == "start\nstart\n"
 
 
+@pytest.mark.spec("T6")
 def test_of_an_action_no_more_are_at_work_than_it_declares(desk: Desk) -> None:
     """Others go past those that wait."""
     shell_that_waits(desk)
@@ -209,6 +211,24 @@ def test_of_an_action_no_more_are_at_work_than_it_declares(desk: Desk) -> None:
     assert [run.is_started() for run in runs] == [True, False, False]
     (desk.root / "go").touch()
     assert {desk.reply(run).state for run in runs} == {State.SUCCEEDED}
+
+
+@pytest.mark.spec("T15")
+def test_a_limit_holds_across_a_restart_of_the_worker(desk: Desk) -> None:
+    """What is found at work has the slot that it had, and lets go of it when it ends."""
+    shell_that_waits(desk)
+    desk.limits["shell.do"] = 1
+    first = desk.accept()
+    desk.drive(first.is_started)
+
+    desk.close()
+    desk.open()
+    second = desk.accept()
+    desk.drive(lambda: (desk.launcher.running, desk.launcher.waiting) == (1, 1))
+    assert not second.is_started()
+    (desk.root / "go").touch()
+
+    assert {desk.reply(run).state for run in (first, second)} == {State.SUCCEEDED}
 
 
 def test_a_run_that_waits_for_a_slot_says_who_has_it(desk: Desk) -> None:

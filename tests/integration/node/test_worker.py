@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from celery import Celery
 
@@ -252,6 +253,20 @@ def test_celerys_revoke_ends_an_attempt_as_a_stop_does(house: House) -> None:
     assert kept == [{f"{NODE}@fleetjobs": {"ok": f"{task}: has begun; terminate it"}}]
     assert ended == [{f"{NODE}@fleetjobs": {"ok": f"{task}: is ended"}}]
     assert (reply.state, reply.statusmsg) == (State.CANCELLED, "cancelled by remote control")
+
+
+@pytest.mark.spec("S0-12")
+def test_a_node_is_one_unit_of_two_processes(house: House) -> None:
+    """The worker and its runner host, which ends with it; a run's processes are the job's."""
+    house.start()
+    assert house.process is not None
+    worker = psutil.Process(house.process.pid)
+
+    (host,) = worker.children(recursive=True)
+    worker.kill()
+    house.wait_for_end()
+
+    wait_for(lambda: not host.is_running())
 
 
 @pytest.mark.spec("F8")

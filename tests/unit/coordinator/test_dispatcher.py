@@ -1,5 +1,7 @@
 """The dispatcher: published first, noted afterwards; signed for one node each."""
 
+from datetime import timedelta
+
 import pytest
 
 from fleetjobs.broker.tasks import read_task
@@ -9,11 +11,11 @@ from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Delivery, decode
 from fleetjobs.signing import COORDINATOR, SigningKey, digest, unseal
 from fleetjobs.states import State
-from fleetjobs.store.bells import CHANGES
-from fleetjobs.store.database import Database
-from fleetjobs.store.jobs import get_job
+from fleetjobs.store.bells import CHANGES, DISPATCH
+from fleetjobs.store.database import Database, ring
+from fleetjobs.store.jobs import get_job, insert_job
 from fleetjobs.store.runs import get_run, get_runs
-from tests.makers import NOW, Clock, keep_job
+from tests.makers import NOW, Clock, keep_job, make_job
 from tests.unit.coordinator.fakes import FakePublisher
 
 KEY = SigningKey.generate(COORDINATOR)
@@ -113,3 +115,39 @@ def test_a_sick_queue_holds_up_nobody_else(
     publisher.sick = set()
     clock.forward(SICK_PAUSE)
     assert dispatcher.step() == 1
+
+
+@pytest.mark.spec("T16")
+def test_the_broker_is_given_no_times_to_keep(
+    dispatcher: Dispatcher, database: Database, publisher: FakePublisher, clock: Clock
+) -> None:
+    """A time that a broker keeps fires again when its message is redelivered."""
+    keep_job(database, "web1", not_before=NOW + timedelta(minutes=30))
+    clock.forward(timedelta(minutes=30))
+
+    assert dispatcher.step() == 1
+
+    (parcel,) = publisher.published
+    assert (parcel.headers["eta"], parcel.headers["expires"]) == (None, None)
+    assert not {"expiration", "x-delay"} & {*parcel.properties, *parcel.headers}
+    delivery = decode(Delivery, unseal(read_task(parcel.body)[0], {COORDINATOR: KEY.verify_key})[1])
+    assert delivery.not_before == NOW + timedelta(minutes=30)
+
+
+@pytest.mark.spec("T10", "S4-04")
+def test_what_is_not_committed_is_not_handed_over(
+    dispatcher: Dispatcher, database: Database, publisher: FakePublisher
+) -> None:
+    listener = database.listen(DISPATCH)
+    with database.transaction() as connection:
+        job = make_job()
+        insert_job(connection, job, [NodeId("web1")], meaning="m", dispatch_at=NOW)
+        ring(connection, DISPATCH)
+
+        assert dispatcher.step() == 0
+        assert listener.wait(0.1) is None
+
+    assert listener.wait(5.0) == [""]
+    assert dispatcher.step() == 1
+    assert len(publisher.published) == 1
+    listener.close()

@@ -57,6 +57,7 @@ def test_settings_can_come_from_the_environment_alone() -> None:
     assert settings.key == Path("/etc/fleetjobs/key.pem")
 
 
+@pytest.mark.spec("S1-09")
 @pytest.mark.parametrize(
     ("line", "named"),
     [
