@@ -37,7 +37,7 @@ def statements() -> Iterator[list[str]]:
     asked: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        if statement != "BEGIN":
+        if not statement.startswith("BEGIN"):
             asked.append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)
