@@ -152,6 +152,7 @@ class Desk:
             libdirs=(self.root / "libdir",),
             plugin_d=self.root / "plugin.d",
             node_file=self.root / "node.json",
+            environments=self.root / "environment",
             output_limit=self.output_limit,
             grace_s=self.grace_s,
         )

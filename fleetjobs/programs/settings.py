@@ -33,6 +33,7 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     choria_plugin_d: Path = Path("/etc/choria/plugin.d")  # settings of external agents
     facts: tuple[Path, ...] = ()
     classes: Path = Path("classes")
+    environments: Path = Path("environment")  # directory; <agent> holds NAME=value for its programs
     slots: int = 8  # runs at once
     beat_every_s: float = 10.0
     keep_days: float = 7.0  # an ended run, its reply and its logs

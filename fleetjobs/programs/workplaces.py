@@ -16,4 +16,5 @@ def workplace_of(settings: NodeSettings) -> Workplace:
         libdirs=settings.choria_libdirs,
         plugin_d=settings.choria_plugin_d,
         node_file=settings.state / "node.json",
+        environments=settings.environments,
     )

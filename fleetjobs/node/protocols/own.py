@@ -36,7 +36,7 @@ class OwnProtocol:
         return Call(
             argv=(str(task.agent.program),) if task.agent.program else (),
             module=task.agent.module,
-            environment=self._workplace.environment(task.run),
+            environment=self._workplace.environment(task.run, task.agent.interface.name),
             directory=work,
         )
 

@@ -75,6 +75,34 @@ def test_a_program_has_a_small_environment_a_group_and_a_directory_of_its_own(
     assert open_files.split() == ["0", "1", "10", "2"]  # 10 is the script, as dash reads it
 
 
+def test_a_node_may_add_to_the_environment_of_an_agent(desk: Desk) -> None:
+    """A proxy, another root for apt: what a machine has of its own and no interface asks for."""
+    directory = desk.workplace.environments
+    directory.mkdir()
+    (directory / "shell").write_text("# ours\n\nhttp_proxy=http://proxy:3128/?a=b\nPATH=/usr/bin\n")
+    (directory / "other").write_text("http_proxy=http://elsewhere\n")
+    desk.shell(f'echo "$http_proxy"; echo "$PATH"; {OK}')
+
+    reply = desk.reply(desk.accept())
+
+    assert reply.stdout is not None
+    assert reply.stdout.content.decode() == "http://proxy:3128/?a=b\n/usr/bin\n"
+
+
+@pytest.mark.parametrize("line", ["proxy", "1=2", "FLEETJOBS_REPLY=/etc/passwd", " A=b", "A=\0"])
+def test_an_environment_that_cannot_be_read_is_named_and_nothing_begins(
+    desk: Desk, line: str
+) -> None:
+    desk.workplace.environments.mkdir()
+    (desk.workplace.environments / "shell").write_text(f"A=b\n{line}\n")
+    desk.shell(OK)
+
+    reply = desk.reply(desk.accept())
+
+    assert (reply.state, reply.reason) == (State.FAILED, Reason.LOAD_ERROR)
+    assert f"{desk.workplace.environments / 'shell'}:2" in reply.statusmsg
+
+
 def test_a_python_agent_knows_its_node_and_writes_its_logs(desk: Desk) -> None:
     module = """
 import os, sys
