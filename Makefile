@@ -13,7 +13,7 @@ help: ## say what there is
 setup: ## make .venv from requirements.lock; quick when nothing changed
 	@tools/set-up
 
-servers: ## install RabbitMQ, Redis and PostgreSQL for the tests (Debian, as root)
+servers: ## install RabbitMQ, Redis, PostgreSQL and qemu for the tests (Debian, as root)
 	@tools/install-servers
 
 lint: setup

@@ -15,6 +15,7 @@ from fleetjobs.inputs import Input, InputType
 
 REFERENCE = re.compile(r"\$\{(data|reply)\.([A-Za-z0-9_]+(?:\.[A-Za-z0-9_-]+)*)\}")
 _NUMBERS = (InputType.FLOAT, InputType.NUMBER)
+_WORDS = (InputType.LIST, InputType.STRING)
 
 
 def undo_data(
@@ -159,5 +160,5 @@ def _fits(given: InputType, taken: InputType) -> bool:
         given is taken
         or InputType.ANY in (given, taken)
         or (given in (*_NUMBERS, InputType.INTEGER) and taken in _NUMBERS)
-        or (given is InputType.LIST and taken is InputType.STRING)
+        or (given in _WORDS and taken in _WORDS)  # which ones is seen when they are there
     )

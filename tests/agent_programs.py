@@ -84,6 +84,7 @@ def prepare(
     data: Mapping[str, Any],
     *,
     attempt: int = 1,
+    job: str = JOB,
     node: Mapping[str, Any] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
@@ -91,7 +92,7 @@ def prepare(
     declared = interface_of(directory).action(action)
     declared.check(data)
     request = {
-        "job": JOB,
+        "job": job,
         "node": "web1.example.net",
         "attempt": attempt,
         "caller": "ada",
