@@ -13,6 +13,7 @@ SHORTLY = (
     "simulator --nodes 300 1000",
     "store --runs 1 1000",
     "node",
+    "agents --runs 30 --rounds 3",
 )
 
 

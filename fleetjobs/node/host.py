@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from fleetjobs.errors import SpoolFull
 from fleetjobs.node.runner import ORDER_SIGNAL, Runner
+from fleetjobs.node.warmth import warm_up
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.registry import Registry
 from fleetjobs.signing import SigningKey, node_key_id
@@ -51,6 +52,8 @@ class Host:
     def serve(self) -> None:
         """Until the worker closes the connection, or dies."""
         wakeup = wake_up()
+        warm_up(self._workplace.node, self._signer, self._clock())
+        gc.collect()
         gc.freeze()  # what is there stays: collecting it in a runner would copy its pages
         with selectors.DefaultSelector() as selector:
             selector.register(self._connection, selectors.EVENT_READ)
@@ -92,6 +95,7 @@ class Host:
     def _be_runner(self, key: RunKey, generation: int | None) -> NoReturn:
         status = 1
         try:
+            gc.disable()  # it lives as long as its program, and makes little
             os.setsid()
             self._connection.close()
             runner = Runner(

@@ -4,6 +4,7 @@ The process is forked, waits until it has been announced on disk, and only then 
 runner dies before that, it never begins; after that, whoever looks at the disk finds it.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -65,6 +66,7 @@ def _be_program(call: Call, directory: Path, go: int, why: int) -> NoReturn:
     """The child."""
     status: int = _NOT_BEGUN
     try:
+        gc.enable()  # an agent in Python may live long, and make much
         os.setpgid(0, 0)
         _take_place(directory, keep=(go, why))
         os.chdir(call.directory)

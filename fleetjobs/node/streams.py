@@ -24,9 +24,10 @@ class Stream:
     """One stream of a run: a pipe that is read into a file. `size` counts what was written."""
 
     pipe: int
-    file: int
+    path: Path  # of the file
     limit: int  # bytes kept
     size: int
+    file: int = -1  # made when there is something to keep: most runs are silent
 
     @classmethod
     def open(cls, directory: Path, name: str, limit: int) -> "Stream":
@@ -37,9 +38,8 @@ class Stream:
         pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with suppress(OSError):  # over the user's share: it works with less
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        file = os.open(directory / name, flags, 0o600)
-        return cls(pipe=pipe, file=file, limit=limit, size=os.fstat(file).st_size)
+        file = directory / name
+        return cls(pipe=pipe, path=file, limit=limit, size=_size(file))
 
     def read(self) -> bool:
         """Keep what there is; False at the end.
@@ -50,17 +50,22 @@ class Stream:
             chunk = os.read(self.pipe, _CHUNK)
         except BlockingIOError:
             return True
+        if not chunk:
+            return False
         room = max(0, self.limit - self.size)
         self.size += len(chunk)
         if room and not self._keep(chunk[:room]):
             self.limit = 0  # no holes: what follows is not kept either
-        return bool(chunk)
+        return True
 
     def _keep(self, chunk: bytes) -> bool:
-        disk = os.fstatvfs(self.file)
-        if disk.f_bavail * disk.f_frsize < LEFT_BYTES:
-            return False
         try:
+            if self.file < 0:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+                self.file = os.open(self.path, flags, 0o600)
+            disk = os.fstatvfs(self.file)
+            if disk.f_bavail * disk.f_frsize < LEFT_BYTES:
+                return False
             return os.write(self.file, chunk) == len(chunk)
         except OSError:
             return False
@@ -75,7 +80,8 @@ class Stream:
     def close(self, directory: Path, name: str) -> Output | None:
         """The beginning and the size of what was written; None if nothing was."""
         os.close(self.pipe)
-        os.close(self.file)
+        if self.file >= 0:
+            os.close(self.file)
         with suppress(OSError):
             pipe_path(directory, name).unlink()
         if not self.size:
@@ -86,6 +92,13 @@ class Stream:
         except OSError:  # the program, or somebody, has removed it; the reply matters more
             content = b""
         return Output(size=self.size, content=content)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # nothing was written yet
+        return 0
 
 
 NAMES = ("stdout", "stderr")
