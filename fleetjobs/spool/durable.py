@@ -41,6 +41,15 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_directory(path: Path) -> None:
+    """Have a private directory, and those above it; a new one is still there after a power cut."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    sync_directory(path.parent)
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Put a file in place at once, for readers in other processes; not proof against power cuts."""
     aside = path.with_name(f"{path.name}.{os.getpid()}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fleetjobs.errors import SpoolFull
 from fleetjobs.spool.attempts import RunKey
-from fleetjobs.spool.durable import write_file
+from fleetjobs.spool.durable import sync_directory, write_file
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +73,8 @@ class Seen:
         aside = self._path.with_name(f"{self._path.name}.new")
         write_file(aside, lines.encode())
         aside.replace(self._path)
+        if self._is_durable:  # else the lines to come are in a file that nobody finds
+            sync_directory(self._path.parent)
         self._lines = len(self._until)
         self._worn_at = max(WORN_AT, 2 * self._lines)
         if self._journal >= 0:

@@ -13,7 +13,7 @@ from fleetjobs.errors import BrokenRun, DuplicateRun, InvalidDocument, SpoolFull
 from fleetjobs.jobs import JobId
 from fleetjobs.messages import Stage
 from fleetjobs.spool.attempts import WITHDRAWN, Accepted, Holder, RunDirectory, RunKey
-from fleetjobs.spool.durable import read_file, sync_directory, write_file
+from fleetjobs.spool.durable import make_directory, read_file, sync_directory, write_file
 from fleetjobs.spool.fences import Fences
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Spool:
         self._broken = root / "broken"
         fences = root / "fences"
         for directory in (self._incoming, self._runs, self._outbox, self._broken, fences):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(directory)
         self.fences = Fences(fences, self._incoming)
         self._new: deque[RunDirectory] = deque()
         self._latest: dict[JobId, int] | None = None  # of jobs that have more than one attempt
