@@ -7,6 +7,7 @@ from datetime import datetime
 
 from fleetjobs.broker.parcels import Arrival, Subscriber
 from fleetjobs.coordinator.expected import Expected
+from fleetjobs.coordinator.hearing import Hearing
 from fleetjobs.coordinator.keys import NodeKeys
 from fleetjobs.coordinator.rejects import Reject, note_refusals, note_rejects
 from fleetjobs.crashpoints import crash_point
@@ -69,7 +70,7 @@ class Collector:
         self._chance = chance
         self._expected = Expected() if expected is None else expected
         self._keys = NodeKeys(database, clock)
-        self._hears_since: datetime | None = None
+        self._hearing = Hearing(clock)
 
     def step(self, within: float = PATIENCE_S) -> int:
         """Take one batch; how many documents it was, 0 when none came within so many seconds.
@@ -85,16 +86,15 @@ class Collector:
                 crash_point("collector_after_commit")
                 self._subscriber.acknowledge(arrivals)
         except Exception:
-            self._hears_since = None
+            self._hearing.end()
             raise
-        if self._hears_since is None:
-            self._hears_since = self._clock()
+        self._hearing.begin()
         return len(arrivals)
 
     @property
     def hears_since(self) -> datetime | None:
         """Since when nothing kept it from hearing nodes; None while something does."""
-        return self._hears_since
+        return self._hearing.since
 
     def _keep(self, arrivals: Sequence[Arrival]) -> None:
         try:
