@@ -14,6 +14,14 @@ PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {DEAF!r
 DAEMON = f"import os\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n{DEAF}"
 
 
+MB = 1024 * 1024
+
+
+def _parent(pid: int) -> int:
+    """Of a process, by field 4 of its stat: proc(5)."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 class Stubborn(Agent):
     """Each leaves the marks that `demo.mark` leaves."""
 
@@ -40,6 +48,27 @@ class Stubborn(Agent):
         self._mark(file, "start")
         if self.request["attempt"] <= times:
             self.fail("not yet")
+        self._mark(file, "end")
+
+    @action
+    def replace(self, file: str, go: str) -> None:
+        """End the worker, as an upgrade does, and go on when the next one is there."""
+        self._mark(file, "start")
+        os.kill(_parent(_parent(os.getppid())), signal.SIGTERM)
+        while not Path(go).exists():
+            time.sleep(0.05)
+        self._mark(file, "end")
+
+    @action
+    def flood(self, file: str, megabytes: int, width: int) -> None:
+        """Write that much to both streams: rubbish, in lines or without any."""
+        self._mark(file, "start")
+        block = (b"\xff\x00\x1b[31m" * (MB // 7 + 1))[:MB]
+        if width:
+            block = (b"x" * (width - 1) + b"\n") * (MB // width)
+        for _ in range(megabytes):
+            for stream in (sys.stdout.buffer, sys.stderr.buffer):
+                stream.write(block)
         self._mark(file, "end")
 
     def _mark(self, file: str, word: str) -> None:
