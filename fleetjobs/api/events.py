@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from fleetjobs.api.access import Caller, clean_query
 from fleetjobs.api.desk import AtDesk, Desk, find_job
@@ -14,13 +14,12 @@ from fleetjobs.api.documents import EventDocument, Page
 from fleetjobs.api.faults import InvalidParameter
 from fleetjobs.api.parameters import PAGE, PAGE_MAX, SEQ_MAX, InJob, Parameters, Words
 from fleetjobs.api.problems import RESPONSES
-from fleetjobs.api.streams import Only, Stream, with_runs
+from fleetjobs.api.streams import EVENT_STREAM, Only, Stream, stream_of, with_runs
 from fleetjobs.jobs import JobId
 from fleetjobs.store.events import list_events
 
 router = APIRouter(tags=["events"], responses=RESPONSES, dependencies=[Depends(clean_query)])
 
-EVENT_STREAM = "text/event-stream"
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A page; or, with `Accept: text/event-stream`, all events as they happen.",
@@ -94,11 +93,7 @@ async def of_job(
     await run_in_threadpool(desk.job, job, org=caller.org)
     stream = Stream(desk=desk, job=job, org=caller.org, only=query.only)
     after = query.after if following.last is None else following.last
-    return StreamingResponse(
-        stream.messages(after),
-        media_type=EVENT_STREAM,
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return stream_of(stream.messages(after))
 
 
 def _page(

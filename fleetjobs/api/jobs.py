@@ -1,5 +1,6 @@
 """Jobs: submit them, list them, look at one, wait for its end."""
 
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -24,7 +25,8 @@ from fleetjobs.api.parameters import (
     Words,
 )
 from fleetjobs.api.problems import FULL, RESPONSES
-from fleetjobs.api.requests import Wish, seal_wish, take_sealed
+from fleetjobs.api.requests import Sealed, Wish, seal_wish, take_sealed
+from fleetjobs.api.streams import EVENT_STREAM, Only, Stream, stream_of
 from fleetjobs.api.waiting import ended
 from fleetjobs.control.jobs import Submission
 from fleetjobs.jobs import JobId, NodeId
@@ -62,6 +64,12 @@ class JobQuery(Part):
     sort: Literal["created", "-created"] = "-created"
 
 
+class SubmitQuery(Parameters):
+    """What to tell of the job, if the answer is a stream."""
+
+    only: Only = Field(Only.ALL, description="of a stream: which events")
+
+
 class WaitQuery(Parameters):
     """How long to wait."""
 
@@ -75,42 +83,88 @@ class WaitQuery(Parameters):
     summary="Submit a job",
     status_code=HTTPStatus.ACCEPTED,
     openapi_extra=_BODY,
+    response_model=JobDocument,
     responses={
         200: {"model": JobDocument, "description": "It existed, or ended while we waited."},
-        202: {"description": "Accepted: it is in the database.", "headers": _LOCATION},
+        202: {
+            "description": "Accepted: it is in the database. "
+            "With `Accept: text/event-stream` the job as `job`, and then its events to the `end`.",
+            "headers": _LOCATION,
+            "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
+        },
         **FULL,
     },
 )
 async def submit(
-    request: Request, response: Response, desk: AtDesk, caller: Operator, terms: OnTerms
-) -> JobDocument:
-    """Ask for an action on a target. The same id or Idempotency-Key again is the same job."""
+    request: Request,
+    response: Response,
+    desk: AtDesk,
+    caller: Operator,
+    terms: OnTerms,
+    query: Annotated[SubmitQuery, Query()],
+) -> Any:
+    """Ask for an action on a target. The same id or Idempotency-Key again is the same job.
+
+    As a stream, the answer goes on with the job's events, and is resumed as they are.
+    """
     raw = await read_body(request, kinds={JOSE, JSON})
-    signed = media_type(request) == JOSE
-    submission = await run_in_threadpool(_submit, desk, caller, raw, terms, signed=signed)
+    sealed = _sealed(desk, caller, raw, terms, signed=media_type(request) == JOSE)
+    if EVENT_STREAM in request.headers.get("accept", ""):
+        return await _stream(desk, caller, sealed, query.only)
+    submission, document = await run_in_threadpool(_submit, desk, caller, sealed)
     job = submission.job
     if terms.patience and not job.state.is_terminal:
         job = await ended(desk, job.id, org=caller.org, within=terms.patience)
+        document = await run_in_threadpool(document_of, desk, job)
         response.headers["Preference-Applied"] = f"wait={terms.patience:.0f}"
     if job.state.is_terminal or not submission.created:
         response.status_code = HTTPStatus.OK
-    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    response.headers["Location"] = _place(job.id)
     tag(response, job)
-    return await run_in_threadpool(document_of, desk, job)
+    return document
 
 
-def _submit(desk: Desk, caller: Account, raw: bytes, terms: Terms, *, signed: bool) -> Submission:
+async def _stream(desk: Desk, caller: Account, sealed: Sealed, only: Only) -> Response:
+    """The job and then its events; a refusal is raised before anything is answered."""
+
+    def accept() -> tuple[JobDocument, bool]:
+        submission, document = _submit(desk, caller, sealed)
+        return document, submission.created
+
+    stream = Stream(desk=desk, job=JobId(sealed.request.id), org=caller.org, only=only)
+    messages = stream.of_new(accept)
+    first = await anext(messages)
+    response = stream_of(_again(first, messages))
+    response.status_code = HTTPStatus.ACCEPTED
+    response.headers["Location"] = _place(stream.job)
+    return response
+
+
+async def _again(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for message in rest:
+        yield message
+
+
+def _place(job: JobId) -> str:
+    return f"/api/v1/jobs/{job}"
+
+
+def _sealed(desk: Desk, caller: Account, raw: bytes, terms: Terms, *, signed: bool) -> Sealed:
     if signed:
-        sealed = take_sealed(raw, account=caller, idempotency_key=terms.idempotency_key)
-    else:
-        sealed = seal_wish(
-            raw,
-            account=caller,
-            idempotency_key=terms.idempotency_key,
-            key=desk.key,
-            clock=desk.clock,
-        )
-    return desk.control.submit(sealed.text, sealed.request, org=caller.org)
+        return take_sealed(raw, account=caller, idempotency_key=terms.idempotency_key)
+    return seal_wish(
+        raw,
+        account=caller,
+        idempotency_key=terms.idempotency_key,
+        key=desk.key,
+        clock=desk.clock,
+    )
+
+
+def _submit(desk: Desk, caller: Account, sealed: Sealed) -> tuple[Submission, JobDocument]:
+    submission = desk.control.submit(sealed.text, sealed.request, org=caller.org)
+    return submission, document_of(desk, submission.job)
 
 
 @router.get("/jobs", summary="List jobs")

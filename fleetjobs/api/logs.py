@@ -16,11 +16,11 @@ from starlette.responses import StreamingResponse
 from fleetjobs.api.access import Caller, clean_query
 from fleetjobs.api.asking import answers
 from fleetjobs.api.desk import AtDesk, Desk
-from fleetjobs.api.events import EVENT_STREAM
 from fleetjobs.api.faults import InvalidParameter
 from fleetjobs.api.parameters import OfRun, Parameters, RunKey
 from fleetjobs.api.problems import RESPONSES
 from fleetjobs.api.runs import find_run
+from fleetjobs.api.streams import EVENT_STREAM
 from fleetjobs.errors import NotFound
 from fleetjobs.jobs import Run
 from fleetjobs.messages import LogPart

@@ -4,8 +4,9 @@
 The last message is `end`, with the job; a stream that stops without it wants to be resumed.
 """
 
+import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -13,10 +14,11 @@ from enum import StrEnum
 from fastapi.sse import format_sse_event
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
 
 from fleetjobs.api.describing import describe
 from fleetjobs.api.desk import Desk, find_job
-from fleetjobs.api.documents import EventDocument
+from fleetjobs.api.documents import EventDocument, JobDocument
 from fleetjobs.jobs import Event, JobId, NodeId, Run
 from fleetjobs.states import TERMINAL
 from fleetjobs.store.events import list_events
@@ -33,6 +35,15 @@ class Only(StrEnum):
     ALL = "all"
     RUNS = "runs"  # of runs, not of the job
     ENDS = "ends"  # those that end a run or the job
+
+
+EVENT_STREAM = "text/event-stream"
+
+
+def stream_of(messages: AsyncIterator[bytes]) -> StreamingResponse:
+    """A response that goes on for as long as there are messages."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(messages, media_type=EVENT_STREAM, headers=headers)
 
 
 _KINDS = {
@@ -63,22 +74,41 @@ class Stream:
 
     async def messages(self, after: int) -> AsyncIterator[bytes]:
         """All events of the job after that seq, until it has ended or the server is to end."""
-        silent_since = self.desk.clock()
         yield format_sse_event(retry=RETRY_MS, comment=f"job {self.job}")
         with self.desk.watch.follow(self.job) as changed:
-            while not self.desk.watch.is_ending:
-                piece = await run_in_threadpool(self._look, after)
-                after = piece.last
-                if piece.messages:
-                    silent_since = self.desk.clock()
-                    yield piece.messages
-                elif self.desk.clock() - silent_since > ALIVE:
-                    silent_since = self.desk.clock()
-                    yield format_sse_event(comment="alive")
-                if piece.over:
-                    return
-                if not piece.more:
-                    await self.desk.watch.wait(changed)
+            async for messages in self._news(after, changed):
+                yield messages
+
+    async def of_new(self, submit: Callable[[], tuple[JobDocument, bool]]) -> AsyncIterator[bytes]:
+        """The job that `submit` gives, and whether it is new, as `job`; then all its events.
+
+        Follows before it submits: what happens from then on is told without a look in between.
+        """
+        with self.desk.watch.follow(self.job) as changed:
+            document, created = await run_in_threadpool(submit)
+            changed.clear()  # our own bell; a later one says that there is something
+            text = document.model_dump_json()
+            yield format_sse_event(retry=RETRY_MS, event="job", data_str=text)
+            if created:
+                await self.desk.watch.wait(changed)
+            async for messages in self._news(0, changed):
+                yield messages
+
+    async def _news(self, after: int, changed: asyncio.Event) -> AsyncIterator[bytes]:
+        silent_since = self.desk.clock()
+        while not self.desk.watch.is_ending:
+            piece = await run_in_threadpool(self._look, after)
+            after = piece.last
+            if piece.messages:
+                silent_since = self.desk.clock()
+                yield piece.messages
+            elif self.desk.clock() - silent_since > ALIVE:
+                silent_since = self.desk.clock()
+                yield format_sse_event(comment="alive")
+            if piece.over:
+                return
+            if not piece.more:
+                await self.desk.watch.wait(changed)
 
     def _look(self, after: int) -> Piece:
         with self.desk.database.reading() as connection:

@@ -78,7 +78,7 @@ def ping(timeout: timedelta, **given: Any) -> int:
     action = find_action(asked, "rpcutil", "ping")
 
     return follow(
-        call(asked, action, (), target).replies(timeout or None, skip_silent=True),
+        call(asked, action, (), target, followed=True).replies(timeout or None, skip_silent=True),
         action=action,
         manner=manner,
         printer=Times(stdout()) if manner.format is None else None,

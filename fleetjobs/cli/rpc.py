@@ -21,6 +21,7 @@ from fleetjobs.cli.screen import line, stderr, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import Duration
 from fleetjobs.client.asking import Call, aim, deadline_of, fetch_interface
+from fleetjobs.client.asking import follow as send_and_follow
 from fleetjobs.client.asking import submit as send
 from fleetjobs.client.conditions import AT_ONCE, Conditions
 from fleetjobs.client.fleet import Fleet, nearest
@@ -90,7 +91,8 @@ def rpc(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
     target, manner, asked = take_target(given), take_manner(given), fleet()
     declared = find_action(asked, agent, action)
     later = is_later(given)
-    job = call(asked, declared, words, target, take_conditions(given, asked))
+    conditions = take_conditions(given, asked)
+    job = call(asked, declared, words, target, conditions, followed=not later)
     if later:
         stdout().write(in_json(job.document) if manner.format == "json" else job.id)
         return Exit.OK
@@ -133,8 +135,13 @@ def call(
     words: tuple[str, ...],
     target: Target,
     conditions: Conditions = AT_ONCE,
+    *,
+    followed: bool = False,
 ) -> Job:
-    """Ask for it. Interrupted, it says what may have become of it."""
+    """Ask for it; `followed`: its replies come with the answer.
+
+    Interrupted, it says what may have become of it.
+    """
     wanted = Call(
         agent=action.agent,
         action=action.name,
@@ -143,6 +150,8 @@ def call(
         conditions=conditions,
     )
     try:
+        if followed:
+            return Job(asked, *send_and_follow(asked, wanted))
         return Job(asked, send(asked, wanted))
     except KeyboardInterrupt:
         screen = stderr()

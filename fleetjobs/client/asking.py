@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 from time import sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from uuid_utils.compat import uuid7
@@ -14,6 +15,7 @@ from fleetjobs.client.conditions import AT_ONCE, NEVER, Conditions
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.profile import Profile
 from fleetjobs.client.replies import Document
+from fleetjobs.client.stream import Opened, Stream
 from fleetjobs.client.transport import Query
 from fleetjobs.errors import InvalidSetting, Problem, ServerAway
 from fleetjobs.interfaces import Interface, read_interface
@@ -24,9 +26,12 @@ from fleetjobs.targets import Target
 if TYPE_CHECKING:
     from fleetjobs.signing import SigningKey
 
+T = TypeVar("T")
+
 JOSE = "application/jose"
 JSON = "application/json"
 AGAIN_S = (0.3, 1.0, 2.0)  #: pauses before a request is sent again; its id keeps it one job
+ENDS = (("only", "ends"),)  #: the events of a job that bring replies
 AWAY = 503  #: what the server answers while its database is away
 
 
@@ -107,19 +112,58 @@ def send(
 
     Raises Problem, ServerAway.
     """
+    post = fleet.transport.post
+    return _persist(lambda: post(*path, body=body, content_type=content_type), pause)
+
+
+def follow(
+    fleet: Fleet,
+    call: Call,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    pause: Callable[[float], None] = sleep,
+) -> tuple[Document, Stream | None]:
+    """Ask for it as `submit` does; the job, and its events if the server answered with them."""
+    body, content_type = _body(fleet, call, clock)
+    return _persist(lambda: _open(fleet, call.id, body, content_type), pause)
+
+
+def _persist(ask: Callable[[], T], pause: Callable[[float], None]) -> T:
     for again in (*AGAIN_S, None):
         try:
-            job: Document = fleet.transport.post(*path, body=body, content_type=content_type)
+            return ask()
         except ServerAway:
             if again is None:
                 raise
         except Problem as problem:
             if again is None or problem.status != AWAY:
                 raise
-        else:
-            return job
         pause(again)
     raise AssertionError("the last pause is None")
+
+
+def _open(
+    fleet: Fleet, job: JobId, body: bytes, content_type: str
+) -> tuple[Document, Stream | None]:
+    opened = Opened.of(
+        *fleet.transport.post_stream("jobs", query=ENDS, body=body, content_type=content_type)
+    )
+    document: Document | None = None
+    try:
+        if not opened.is_stream:
+            document = json.loads(opened.response.read())
+        elif (first := next(opened.events, None)) is not None and first.kind == "job":
+            document = first.data
+    except (OSError, HTTPException, ValueError) as error:
+        opened.close()
+        raise ServerAway(f"the connection broke: {error}") from None
+    if document is None or not opened.is_stream:
+        opened.close()
+    if document is None:
+        raise ServerAway("the connection broke before the job was told")
+    path = ("jobs", job, "events")
+    stream = Stream(fleet.transport, *path, query=ENDS, opened=opened) if opened.is_stream else None
+    return document, stream
 
 
 def _body(fleet: Fleet, call: Call, clock: Callable[[], datetime]) -> tuple[bytes, str]:

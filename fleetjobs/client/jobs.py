@@ -5,6 +5,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any
 
+from fleetjobs.client.asking import ENDS
 from fleetjobs.client.conditions import Moment
 from fleetjobs.client.fleet import LIVE_S, WAIT_S, Fleet
 from fleetjobs.client.replies import Document, Reply, read_reply
@@ -22,9 +23,10 @@ FEW = 100  #: of more nodes than that we do not ask
 class Job:
     """One accepted request; it goes on whether or not anybody holds this handle."""
 
-    def __init__(self, fleet: Fleet, document: Document) -> None:
-        """A handle on a job as the server described it."""
+    def __init__(self, fleet: Fleet, document: Document, stream: Stream | None = None) -> None:
+        """A handle on a job as the server described it; `stream`: what is told of it already."""
         self._fleet = fleet
+        self._stream = stream
         self.document = document  #: as last seen
 
     def __repr__(self) -> str:
@@ -143,7 +145,9 @@ class Job:
 
         `skip_silent`: nor longer than there are nodes left that were heard of lately.
         """
-        return Replies(self._fleet, self, _seconds(timeout), skip_silent=skip_silent)
+        stream, self._stream = self._stream, None
+        seconds = _seconds(timeout)
+        return Replies(self._fleet, self, seconds, skip_silent=skip_silent, stream=stream)
 
 
 class Replies(Iterator[Reply]):
@@ -157,9 +161,13 @@ class Replies(Iterator[Reply]):
         *,
         skip_silent: bool = False,
         ticks: Callable[[], float] = monotonic,
+        stream: Stream | None = None,
     ) -> None:
-        """Follow the job; time runs from now. None: until it has ended."""
-        self._stream: Stream | None = None
+        """Follow the job, on a stream of its own unless one is given; time runs from now.
+
+        None: until it has ended.
+        """
+        self._stream = stream
         self.job = job
         self.silent: list[str] = []
         self._fleet = fleet
@@ -220,7 +228,7 @@ class Replies(Iterator[Reply]):
     def _step(self, within: float) -> Reply | None:
         if self._stream is None:
             path = ("jobs", self.job.id, "events")
-            self._stream = Stream(self._fleet.transport, *path, query=[("only", "ends")])
+            self._stream = Stream(self._fleet.transport, *path, query=ENDS)
         event = self._stream.next(within)
         if event is None:
             return None

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, overload
 
-from fleetjobs.client.asking import Call, aim, deadline_of, fetch_interface, submit, utc_now
+from fleetjobs.client.asking import Call, aim, deadline_of, fetch_interface, follow, submit, utc_now
 from fleetjobs.client.conditions import AT_ONCE, Conditions, Moment, make_conditions
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.jobs import Job, Replies
@@ -133,22 +133,26 @@ class RpcClient:
         return Later(self._ask, conditions)
 
     def _ask(self, action: str, inputs: Mapping[str, Any], conditions: Conditions) -> Job:
+        wanted = self._checked(action, inputs, conditions)
+        return Job(self._fleet, submit(self._fleet, wanted, clock=self._clock))
+
+    def _checked(self, action: str, inputs: Mapping[str, Any], conditions: Conditions) -> Call:
         self.interface.action(action).check(inputs)
-        call = Call(
+        return Call(
             agent=self._agent,
             action=action,
             data=inputs,
             target=aim(self._target, self._agent),
             conditions=conditions,
         )
-        return Job(self._fleet, submit(self._fleet, call, clock=self._clock))
 
     def _call(self, action: str, inputs: dict[str, Any]) -> "Replies | Job":
         declared: Action = self.interface.action(action)
         if SCHEDULE in inputs and SCHEDULE not in declared.inputs:
             conditions = read_schedule(inputs.pop(SCHEDULE))
             return self.submit(action, inputs=inputs, **conditions)
-        job = self._ask(action, inputs, AT_ONCE)
+        wanted = self._checked(action, inputs, AT_ONCE)
+        job = Job(self._fleet, *follow(self._fleet, wanted, clock=self._clock))
         if self._timeout is None:
             return job.replies(deadline_of(declared.timeout), skip_silent=True)
         return job.replies(self._timeout)

@@ -51,11 +51,37 @@ def read_events(lines: Iterable[bytes]) -> Iterator[StreamEvent]:
             id_ = value
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection on which events come."""
+
+    response: HTTPResponse
+    sock: socket.socket
+    events: Iterator[StreamEvent]
+
+    @classmethod
+    def of(cls, response: HTTPResponse, sock: socket.socket) -> "Opened":
+        """Of which nothing has been read yet."""
+        return cls(response, sock, read_events(response))
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether events come: a server may answer with a document instead."""
+        return self.response.headers.get_content_type() == "text/event-stream"
+
+    def close(self) -> None:
+        """Let go of it."""
+        with self.sock, self.response:
+            pass
+
+
 class Stream:
     """Follows one address; a thread reads, so that waiting for the next event has a limit."""
 
-    def __init__(self, transport: Transport, *path: str, query: Query = ()) -> None:
-        """Connect. Raises Problem, or ServerAway."""
+    def __init__(
+        self, transport: Transport, *path: str, query: Query = (), opened: Opened | None = None
+    ) -> None:
+        """Connect, or go on with what is `opened` there. Raises Problem, or ServerAway."""
         self._connect: Callable[[str | None], tuple[HTTPResponse, socket.socket]] = lambda last: (
             transport.stream(
                 *path, query=query, headers={} if last is None else {"Last-Event-ID": last}
@@ -65,7 +91,7 @@ class Stream:
         self._ending = Event()
         self._last: str | None = None
         self.away: ServerAway | None = None  #: why nothing comes at the moment
-        self._response, self._socket = self._connect(None)
+        self._opened = opened or Opened.of(*self._connect(None))
         Thread(target=self._follow, name="stream", daemon=True).start()
 
     def next(self, within: float | None) -> StreamEvent | None:
@@ -82,7 +108,7 @@ class Stream:
         """Let go of the connection and its thread."""
         self._ending.set()
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+            self._opened.sock.shutdown(socket.SHUT_RDWR)
 
     def _follow(self) -> None:
         tries = 0
@@ -98,7 +124,7 @@ class Stream:
             while not self._ending.wait(AGAIN_S[min(tries, len(AGAIN_S) - 1)]):
                 tries += 1
                 try:
-                    self._response, self._socket = self._connect(self._last)
+                    self._opened = Opened.of(*self._connect(self._last))
                     break
                 except ServerAway as away:
                     self.away = away
@@ -108,9 +134,10 @@ class Stream:
 
     def _read(self) -> bool:
         """Pass events on; whether the last one came."""
-        self._socket.settimeout(QUIET_S)
-        with self._socket, self._response:
-            for event in read_events(self._response):
+        opened = self._opened
+        opened.sock.settimeout(QUIET_S)
+        with opened.sock, opened.response:
+            for event in opened.events:
                 self.away = None
                 self._last = event.id or self._last
                 self._queue.put(event)

@@ -1,5 +1,6 @@
 """Transport: HTTP to the server, on a connection that is kept."""
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterable, Mapping
@@ -110,16 +111,58 @@ class Transport:
 
         Of events, unless the headers accept something else. Raises Problem, or ServerAway.
         """
-        connection = self._connect()
-        sent = self._headers("text/event-stream") | dict(headers or {})
+        question = _Question(
+            address=self._address(path, query),
+            accept="text/event-stream",
+            headers=dict(headers or {}),
+        )
         try:
-            connection.request("GET", self._address(path, query), headers=sent)
+            return self._begin(self._connect(), question)
+        except (OSError, HTTPException) as error:
+            raise self._away(error) from None
+
+    def post_stream(
+        self, *path: str, query: Query = (), body: bytes, content_type: str
+    ) -> tuple[HTTPResponse, socket.socket]:
+        """The beginning of the answer to the document: of events, if the server has any to tell.
+
+        The kept connection is given away with it. It may be sent twice: see `_ask`.
+        Raises Problem, or ServerAway.
+        """
+        question = _Question(
+            method="POST",
+            address=self._address(path, query),
+            accept="text/event-stream, application/json",
+            headers={"Content-Type": content_type},
+            body=body,
+        )
+        kept, self._connection = self._connection, None
+        if kept is not None:
+            with contextlib.suppress(ConnectionError, HTTPException):
+                kept.sock.settimeout(question.within)
+                return self._begin(kept, question)
+        try:
+            return self._begin(self._connect(), question)
+        except (OSError, HTTPException) as error:
+            raise self._away(error) from None
+
+    def _begin(
+        self, connection: HTTPConnection, question: "_Question"
+    ) -> tuple[HTTPResponse, socket.socket]:
+        """The beginning of an answer, and its socket. Raises Problem, OSError, HTTPException."""
+        try:
+            connection.request(
+                question.method,
+                question.address,
+                body=question.body,
+                headers=self._headers(question.accept) | question.headers,
+            )
             sock = connection.sock
             response = connection.getresponse()
             refusal = response.read() if response.status >= HTTPStatus.MULTIPLE_CHOICES else None
-        except (OSError, HTTPException) as error:
+        except BaseException:
             connection.close()
-            raise self._away(error) from None
+            raise
         if refusal is not None:
             connection.close()
             raise _problem(response, refusal)

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 import uvicorn
 
-from fleetjobs.client.asking import Call, query_of, submit
+from fleetjobs.client.asking import Call, follow, query_of, submit
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.jobs import Job
 from fleetjobs.client.profile import Profile
@@ -106,6 +106,35 @@ def test_a_job_is_followed_to_its_end(side: Side) -> None:
     ]
     assert job.document["state"] == State.FAILED
     assert job.document["completion"] == "partial"
+
+
+def test_a_call_is_followed_from_its_acceptance(side: Side) -> None:
+    """One exchange where the server can tell both; asked again, the same job is told again."""
+    target = make_target(identities=["web1", "web2"])
+    call = Call(agent="rpcutil", action="ping", data={}, target=target)
+    job = Job(side.fleet, *follow(side.fleet, call))
+    replies = job.replies(10)
+    assert (job.id, job.nodes) == (call.id, 2)
+    assert replies.next(0.05) is None
+
+    side.reply(job.id, "web2", State.SUCCEEDED)
+    first = next(replies)
+    side.reply(job.id, "web1", State.SUCCEEDED)
+    again = Job(side.fleet, *follow(side.fleet, call))
+
+    assert [first.sender, *(reply.sender for reply in replies)] == ["web2", "web1"]
+    assert sorted(reply.sender for reply in again.replies(10)) == ["web1", "web2"]
+    assert len(list(side.fleet.jobs())) == 1
+
+
+def test_a_call_that_is_to_be_followed_is_refused_as_any_other(side: Side) -> None:
+    call = Call(agent="rpcutil", action="ping", data={}, target=make_target(identities=["web9"]))
+
+    with pytest.raises(Problem) as caught:
+        follow(side.fleet, call)
+
+    assert caught.value.document["code"] == "no_nodes"
+    assert side.fleet.node("web1")["identity"] == "web1"
 
 
 def test_replies_that_came_before_are_shown_too(side: Side) -> None:
