@@ -93,6 +93,11 @@ def make_target(
     return target
 
 
+def check_target(target: Target) -> None:
+    """Let a target pass that can be read. Raises InvalidTarget."""
+    _Reading.of(target)
+
+
 def matches(target: Target, node: Candidate[str]) -> bool:
     """Whether the target means this node; its limit aside. Raises InvalidTarget."""
     return _Reading.of(target).means(node)

@@ -27,7 +27,7 @@ class PlanJob(Job):
     @property
     def percent(self) -> float | None:
         """How much of it is done, as last seen; 100.0 if and only if it has succeeded."""
-        found = self.document.get("percent")
+        found = self.document.get("percent_complete")
         return None if found is None else float(found)
 
     def legs(self) -> list[Document]:

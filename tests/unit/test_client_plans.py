@@ -39,13 +39,25 @@ class Recorder:
         self.posted.append((path, body, content_type))
         if len(self.posted) <= self.away:
             raise ServerAway("away")
-        return {"id": "j", "state": "waiting", "agent": "plan", "action": "plan", "percent": None}
+        return {
+            "id": "j",
+            "state": "waiting",
+            "agent": "plan",
+            "action": "plan",
+            "percent_complete": None,
+        }
 
     def get(self, *path: str, query: object = ()) -> Any:  # noqa: ARG002  as the real one
         if path[-1] == "legs":
             legs = [{"key": "make", "id": "leg-make"}, {"key": "start", "id": "leg-start"}]
             return {"items": legs, "next": None}
-        return {"id": path[1], "state": "running", "agent": "vm", "action": "make", "percent": 50.0}
+        return {
+            "id": path[1],
+            "state": "running",
+            "agent": "vm",
+            "action": "make",
+            "percent_complete": 50.0,
+        }
 
 
 def fleet_of(transport: Recorder) -> Fleet:
