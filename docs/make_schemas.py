@@ -15,6 +15,7 @@ from fleetjobs.contract import Progress, RequestDocument
 from fleetjobs.declarations import InterfaceDocument
 from fleetjobs.messages import Answer, Beat, Delivery, Order, Question, Refusal, Reply, Request
 from fleetjobs.node.verdict import ReplyDocument
+from fleetjobs.plans.documents import Plan, PlanRequest
 
 SCHEMAS = Path(__file__).parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -27,6 +28,8 @@ KINDS: dict[str, type] = {
     "answer": Answer,
     "refusal": Refusal,
     "beat": Beat,
+    "plan": Plan,
+    "plan-request": PlanRequest,
     "interface": InterfaceDocument,
     "agent-request": RequestDocument,
     "agent-reply": ReplyDocument,
