@@ -124,7 +124,7 @@ def compare(seed: int) -> None:
         assert preview(rule, ANCHOR, after, len(behind)) == behind, (seed, rule, after)
 
 
-@pytest.mark.spec("E3")
+@pytest.mark.spec("S2-03")
 @pytest.mark.parametrize("block", range(4))
 def test_ten_years_of_random_rules_are_as_counted_out_slowly(block: int) -> None:
     for seed in range(block * 12, block * 12 + 12):
