@@ -56,6 +56,7 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"  # over its time; its process group was ended
     INTERRUPTED = "interrupted"  # the attempt ended with its runner or its node; nobody saw how
     LOST = "lost"  # the node fell silent and did not return in time
+    NODE_REMOVED = "node_removed"  # its node was taken off the fleet
     DENIED = "denied"  # not allowed, by grant or policy
     INVALID = "invalid"  # the node's own interface refused the data
     UNKNOWN_ACTION = "unknown_action"  # the node has no such agent or action

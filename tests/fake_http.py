@@ -165,15 +165,29 @@ class Handler(BaseHTTPRequestHandler):
                 self._json(202, fake.submit(self._request(kind, body)).document)
             case ["jobs", job, verb]:
                 self._json(200, fake.act(fake.jobs[job], verb, json.loads(body)))
+            case ["nodes"]:
+                self._json(201, json.loads(body) | {"org": "default"})
             case ["coordinator", verb]:
                 fake.told.append((verb, json.loads(body)))
                 self._json(200, fake.coordinator)
             case _:
                 raise KeyError(self.path)
 
-    def _delete(self, _: list[str], __: dict[str, list[str]]) -> None:
+    def _delete(self, path: list[str], query: dict[str, list[str]]) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        if path[0] == "nodes":
+            self._remove(path[1], force=bool(query.get("force")))
+            return
         self._json(200, {"cancelled": len(self.server.fake.outbox)})
+
+    def _remove(self, name: str, *, force: bool) -> None:
+        """A node is taken off, as `DELETE /nodes/{node}` does it."""
+        nodes = self.server.fake.nodes
+        if nodes[name].alive and not force:
+            self._problem(409, "conflict", f"{name} lives; stop it first, or force it off")
+            return
+        del nodes[name]
+        self._json(200, {"identity": name, "given_up": 2})
 
     def _patch(self, path: list[str], _: dict[str, list[str]]) -> None:
         fake = self.server.fake

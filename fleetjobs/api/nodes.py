@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec import Struct
-from pydantic import Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Admin, Caller, clean_query
@@ -13,13 +13,14 @@ from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.documents import NodeDocument, Page
 from fleetjobs.api.parameters import SEQ_MAX, OnNode, Parameters
-from fleetjobs.api.problems import RESPONSES
+from fleetjobs.api.problems import CHANGES, RESPONSES
 from fleetjobs.errors import NoNodes, NotFound
 from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Identity
 from fleetjobs.nodes import is_alive
 from fleetjobs.signing import VerifyKey
-from fleetjobs.store.nodes import enroll_node, get_node, list_nodes
+from fleetjobs.store.access import Account
+from fleetjobs.store.nodes import get_node, list_nodes
 from fleetjobs.targets import make_target, pick
 
 router = APIRouter(tags=["nodes"], responses=RESPONSES, dependencies=[Depends(clean_query)])
@@ -36,6 +37,22 @@ class NodeQuery(Parameters):
     limit: str | None = Field(None, description="a number, or a share such as 10%")
     method: str = Field("first", description="how a limit picks: first or random")
     seed: int | None = Field(None, ge=-SEQ_MAX, le=SEQ_MAX, description="of the random pick")
+
+
+class RemovalQuery(Parameters):
+    """How a node is taken off."""
+
+    force: bool = Field(default=False, description="also if it lives")
+
+
+class RemovalDocument(BaseModel):
+    """A node that was taken off."""
+
+    identity: str
+    given_up: int = Field(description="how many of its runs had not ended, and have failed now")
+
+
+LIVES: dict[int | str, dict[str, Any]] = {409: CHANGES[409]}
 
 
 class Enrollment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,16 +110,30 @@ def show(desk: AtDesk, caller: Caller, node: OnNode) -> NodeDocument:
 async def enroll(request: Request, response: Response, desk: AtDesk, caller: Admin) -> NodeDocument:
     """Believe what is signed by that key to come from that node, from now on."""
     enrollment = decode_body(Enrollment, await read_body(request, kinds={JSON}))
-    if not await run_in_threadpool(_enroll, desk, caller.org, enrollment):
+    if not await run_in_threadpool(_enroll, desk, caller, enrollment):
         response.status_code = HTTPStatus.OK
     response.headers["Location"] = f"/api/v1/nodes/{enrollment.identity}"
     return await run_in_threadpool(_document, desk, NodeId(enrollment.identity), caller.org)
 
 
-def _enroll(desk: Desk, org: str, enrollment: Enrollment) -> bool:
+def _enroll(desk: Desk, caller: Account, enrollment: Enrollment) -> bool:
     key = VerifyKey.from_text(enrollment.verify_key)
-    with desk.database.transaction() as connection:
-        return enroll_node(connection, NodeId(enrollment.identity), org, key, desk.clock())
+    node = NodeId(enrollment.identity)
+    return desk.control.nodes.enroll(node, key, org=caller.org, account=caller.name)
+
+
+@router.delete("/nodes/{node}", summary="Take a node off the fleet", responses=LIVES)
+def remove(
+    desk: AtDesk, caller: Admin, node: OnNode, query: Annotated[RemovalQuery, Query()]
+) -> RemovalDocument:
+    """Believe nothing more that it signs, and end its runs as failed. What it did stays on record.
+
+    A machine that still has them is told to let them go, should it come for its messages.
+    """
+    given_up = desk.control.nodes.remove(
+        node, org=caller.org, account=caller.name, force=query.force
+    )
+    return RemovalDocument(identity=node, given_up=given_up)
 
 
 def _document(desk: Desk, node: NodeId, org: str) -> NodeDocument:

@@ -9,6 +9,7 @@ import rich_click as click
 from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.complete import node_names
 from fleetjobs.cli.documents import in_json
+from fleetjobs.cli.enrolling import enroll, remove
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.programs import ProgramGroup, passed_on
 from fleetjobs.cli.screen import Screen, clean, line, stderr, stdout
@@ -26,6 +27,9 @@ List nodes, look at one; without a command: run this machine's node.
 \b
   fj node list                list all nodes, silent ones too
   fj node show web1           facts, classes and agents of one
+  fj node enroll web1 --verify-key KEY   let one in
+  fj node remove web1         take one off; what it had to do has failed
+  fj node key                 make this machine's key, and print its public half
   fj node jobs                what is on this machine's disk; needs no server
   fj node run-file FILE       do a request that lies in a file, here and now
   fj node --help-program      what the program takes
@@ -119,6 +123,11 @@ def show(node: str, *, as_json: bool) -> int:
 
 
 node.add_command(show)
+node.add_command(enroll)
+node.add_command(remove)
+node.add_command(
+    passed_on("node", "key", "Make this machine's key if it has none; print its public half.")
+)
 node.add_command(
     passed_on("node", "jobs", "List the jobs on this machine's disk; needs no server, no broker.")
 )

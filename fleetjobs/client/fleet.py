@@ -54,6 +54,12 @@ class Fleet:
         """One node. Raises Problem (404) if there is none."""
         return self._document("nodes", identity)
 
+    def remove_node(self, identity: str, *, force: bool = False) -> Document:
+        """Take a node off, a living one if forced; how many runs it left undone. Raises Problem."""
+        query: Query = [("force", "true")] if force else []
+        found: Document = self.transport.send("DELETE", "nodes", identity, body=b"", query=query)
+        return found
+
     def agents(self) -> list[Document]:
         """The agents that nodes have, by name."""
         found: list[Document] = self.transport.get("agents")["items"]

@@ -91,6 +91,7 @@ class Transport:
         body: bytes,
         content_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
+        query: Query = (),
     ) -> Any:
         """What the server answers to the document. Raises Problem, or ServerAway.
 
@@ -98,7 +99,7 @@ class Transport:
         """
         question = _Question(
             method=method,
-            address=self._address(path),
+            address=self._address(path, query),
             headers={"Content-Type": content_type, **(headers or {})},
             body=body,
         )

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from fleetjobs.control.acceptance import Acceptance, Weighed, check_org, has_to_wait, meaning_of
 from fleetjobs.control.edits import Edits, signed_request
 from fleetjobs.control.limits import NO_MORE, Limits
+from fleetjobs.control.nodes import Nodes
 from fleetjobs.control.questions import Questions
 from fleetjobs.control.relay import Relay
 from fleetjobs.control.verbs import Verbs
@@ -61,6 +62,11 @@ class Control:
     def questions(self) -> Questions:
         """Where nodes are asked."""
         return Questions(self.database, self.clock)
+
+    @property
+    def nodes(self) -> Nodes:
+        """Where nodes are let in and taken off."""
+        return Nodes(self.database, self.clock)
 
     @property
     def relay(self) -> Relay:

@@ -10,17 +10,33 @@ from typing import Any
 import msgspec
 from uuid_utils import uuid7
 
-from fleetjobs.errors import Fault, InvalidDocument
+from fleetjobs.errors import Fault, InvalidDocument, InvalidSetting
+from fleetjobs.jobs import node_id
 from fleetjobs.messages import Request, RunReport, decode
 from fleetjobs.node.reading import reports
 from fleetjobs.programs.alone import Alone, now
 from fleetjobs.programs.settings import NodeSettings
 from fleetjobs.programs.workplaces import workplace_of
 from fleetjobs.registry import Registry
+from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.spool.spool import Spool
 from fleetjobs.states import State
 
 FAILED = 2  #: exit status when the action did not succeed
+
+
+def show_key(settings: NodeSettings) -> int:
+    """Print the public half of the node's key; it is made if there is none. Raises Fault."""
+    key_id = node_key_id(node_id(settings.identity))
+    try:
+        if not settings.key.exists():
+            SigningKey.generate(key_id).save(settings.key)
+    except OSError as error:
+        raise InvalidSetting(f"the key {settings.key} cannot be kept: {error}") from None
+    key = SigningKey.load(key_id, settings.key).verify_key.text
+    sys.stdout.write(f"{key}\n")
+    sys.stderr.write(f"let it in: fj node enroll {settings.identity} --verify-key {key}\n")
+    return 0
 
 
 def show_jobs(settings: NodeSettings, *, as_json: bool) -> int:

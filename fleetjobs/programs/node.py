@@ -43,7 +43,7 @@ from fleetjobs.node.receiver import Receiver
 from fleetjobs.node.reports import Reports
 from fleetjobs.node.sender import Sender
 from fleetjobs.node.watched import Watched, policy_in, trusted_keys
-from fleetjobs.programs.foreground import run_request, show_jobs
+from fleetjobs.programs.foreground import run_request, show_jobs, show_key
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.loops import Loops
 from fleetjobs.programs.settings import NodeSettings, load_settings
@@ -233,11 +233,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jobs.add_argument("--json", action="store_true", help="as JSON")
     run_file = words.add_parser("run-file", help="carry out a request in a file, and wait")
     run_file.add_argument("request", type=Path, help="agent, action and data, JSON")
-    for word in (jobs, run_file):
+    key = words.add_parser("key", help="make the node's key if it has none; print its public half")
+    for word in (key, jobs, run_file):
         word.add_argument("--config", type=Path, default=argparse.SUPPRESS, help="settings, TOML")
     options = parser.parse_args(arguments)
     try:
         settings = load_settings(NodeSettings, options.config, os.environ)
+        if options.word == "key":
+            return show_key(settings)
         if options.word == "jobs":
             return show_jobs(settings, as_json=options.json)
         if options.word == "run-file":

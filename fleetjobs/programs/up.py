@@ -179,6 +179,8 @@ def _found(wish: Wish) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Unavailable(f"the database cannot be prepared: {done.stderr.strip()[-2000:]}")
+    if done.stdout.strip():
+        _say(done.stdout.strip())
 
 
 def banner(wish: Wish) -> str:

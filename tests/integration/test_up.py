@@ -33,10 +33,13 @@ def test_a_fleet_answers_heals_and_remembers(tmp_path: Path) -> None:
 
         assert process.returncode == 0
     assert remains(state) == []
+    with up(state, "--nodes=3"):
+        assert senders(state) == {"node1", "node2", "node3"}
     with up(state, "--nodes=2"):
         fleet = Fleet.connect(state / "client.toml")
         kept = Job(fleet, fleet.job(job.id))
         assert [reply.data["text"] for reply in kept.replies()] == ["kept", "kept"]
+        assert [node["identity"] for node in fleet.nodes()] == ["node1", "node2"]
         assert senders(state) == {"node1", "node2"}
     wait_for(lambda: not remains(state), within=30.0)
 

@@ -190,3 +190,23 @@ def test_an_unknown_job_is_told(fj: Fj) -> None:
 
 def test_last_without_any_job_is_told(fj: Fj) -> None:
     assert "not asked for any job" in fj("job", "show", "last")[2]
+
+
+def test_a_node_is_let_in_and_told_what_it_needs(fj: Fj, server: FakeServer) -> None:
+    code, out, _ = fj("node", "enroll", "web9", "--verify-key", "KEY")
+
+    assert code == 0
+    assert json.loads(server.bodies[-1][1]) == {"identity": "web9", "verify_key": "KEY"}
+    for word in ("web9 is enrolled", "node.toml", "trust/", "policy.toml", "fj node --config"):
+        assert word in out
+
+
+def test_nodes_are_taken_off_and_what_they_left_is_told(fj: Fj) -> None:
+    assert fj("node", "remove", "db1")[1] == (
+        "db1 is taken off; 2 of its runs had not ended and failed.\n"
+    )
+
+    code, _, err = fj("node", "remove", "web1")
+    assert code == 1
+    assert "web1 lives" in err
+    assert fj("node", "remove", "web1", "--force")[0] == 0

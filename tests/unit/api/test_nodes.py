@@ -118,3 +118,21 @@ def test_probes_need_no_token(house: House) -> None:
 
     assert client.get("/api/v1/healthz").json() == {"status": "ok"}
     assert client.get("/api/v1/readyz").json() == {"status": "ok"}
+
+
+def test_an_admin_takes_a_node_off(house: House, ann: TestClient, submit: Submit) -> None:
+    """Not without force while it lives; its runs have failed then, and others may not."""
+    job = submit(["web1"])
+    assert house.client("olaf").delete("/api/v1/nodes/web1").status_code == 403
+    conflict = ann.delete("/api/v1/nodes/web1")
+    assert (conflict.status_code, conflict.json()["code"]) == (409, "conflict")
+
+    answer = ann.delete("/api/v1/nodes/web1", params={"force": True})
+
+    assert answer.json() == {"identity": "web1", "given_up": 1}
+    assert ann.get("/api/v1/nodes/web1").status_code == 404
+    assert ann.delete("/api/v1/nodes/web1").status_code == 404
+    found = ann.get(f"/api/v1/jobs/{job['id']}").json()
+    assert (found["state"], found["reason"]) == ("failed", "node_removed")
+    kinds = [event["kind"] for event in ann.get("/api/v1/events").json()["items"]]
+    assert "node.removed" in kinds

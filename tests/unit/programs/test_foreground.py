@@ -13,6 +13,7 @@ import pytest
 from fleetjobs.errors import InvalidDocument
 from fleetjobs.messages import Stage
 from fleetjobs.programs.foreground import read_request
+from fleetjobs.programs.node import main
 from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.spool.spool import Spool
 from tests.processes import wait_for
@@ -144,3 +145,35 @@ def test_the_jobs_on_a_node_are_shown_with_everything_else_down(
 def test_a_node_that_never_was_has_no_jobs(config: Path, tmp_path: Path) -> None:
     assert done("jobs", "--json", config=config)[:2] == (0, {"items": []})
     assert "state" not in os.listdir(tmp_path)  # noqa: PTH208  names only
+
+
+def test_a_node_makes_its_key_once_and_prints_the_public_half(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(
+        'identity = "web1"\nbroker = "redis://127.0.0.1"\nstate = "."\nkey = "own/key.pem"\n'
+        'trust = "trust"\npolicy = "policy.toml"\n'
+    )
+
+    said = []
+    for _ in range(2):
+        assert main(["key", "--config", str(path)]) == 0
+        said.append(capsys.readouterr().out)
+
+    key = SigningKey.load("node:web1", tmp_path / "own/key.pem").verify_key
+    assert said == [f"{key.text}\n"] * 2
+
+
+def test_a_key_that_cannot_be_kept_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "node.toml"
+    (tmp_path / "file").touch()
+    path.write_text(
+        'identity = "web1"\nbroker = "redis://127.0.0.1"\nstate = "."\nkey = "file/key.pem"\n'
+        'trust = "trust"\npolicy = "policy.toml"\n'
+    )
+
+    assert main(["key", "--config", str(path)]) == 1
+    assert "key.pem" in capsys.readouterr().err
