@@ -22,6 +22,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -129,6 +130,14 @@ class Agent:
 
     actions: ClassVar[dict[str, Callable[..., Any]]] = {}
 
+    @classmethod
+    def activate(cls) -> bool:
+        """Whether the agent can do anything on this machine; asked when the node finds it.
+
+        To give a reason, raise Fail. Two seconds are given to answer.
+        """
+        return True
+
     def __init_subclass__(cls) -> None:
         """Collect the methods that are actions."""
         own = {
@@ -147,6 +156,18 @@ class Agent:
         self.reply: dict[str, Any] = {}
         self._progress = progress
         self._next: list[dict[str, Any]] = []
+
+    @property
+    def log(self) -> logging.Logger:
+        """Writes lines with time and level to standard error: to the log of the run."""
+        logger = logging.getLogger(f"fleetjobs_agent.{type(self).__name__}")
+        if not logger.handlers:
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            logger.addHandler(handler)
+            logger.setLevel(logging.INFO)
+            logger.propagate = False  # the process it is loaded into has logs of its own
+        return logger
 
     def fail(self, message: str, status: int = ABORTED) -> NoReturn:
         """End the action: it could not do what was asked. What `reply` holds is sent along."""
@@ -318,6 +339,23 @@ def serve(agent: type[Agent], environ: Mapping[str, str] = os.environ) -> None:
     _write(Path(environ[REPLY]), reply)
     if stopped:
         raise Stopped(128 + stopped[0])
+
+
+def answer_activation(path: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Tell whether the agent in a file can be here; where to is in the environment.
+
+    One that cannot even be loaded is: who calls it will be told why it fails.
+    """
+    try:
+        wants = load(path).activate()
+        answer: dict[str, Any] = {"activate": wants is not False}
+    except NotLoadable:
+        answer = {"activate": True}
+    except Exception as error:  # noqa: BLE001  the rim: an agent may raise anything
+        if not isinstance(error, Fail):
+            traceback.print_exc()
+        answer = {"activate": False, "why": str(error) or type(error).__name__}
+    _write(Path(environ[REPLY]), answer)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from fleetjobs.ddl.reading import read_ddl, read_scripts
 from fleetjobs.dialects import Provider
 from fleetjobs.errors import InvalidInterface, is_shortage
 from fleetjobs.interfaces import Interface, read_interface
+from fleetjobs.signatures import mismatches, read_source
 
 RESERVED = frozenset(
     {"rpcutil", "choria_util", "choria_provision", "choria_registry", "discovery", "scout"}
@@ -36,11 +37,17 @@ class Agent:
     program: Path | None = None  # an executable
     module: Path | None = None  # a Python file
     scripts: Mapping[str, str] = field(default_factory=dict)  # by action, as MCollective names them
+    activates: bool = False  # a Python agent that wants to be asked whether it can be here
 
     @property
     def provider(self) -> str:
         """By which contract it is called."""
         return self.interface.provider
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether it has to be asked if it wants to be on a machine."""
+        return self.activates or self.provider == Provider.EXTERNAL
 
     def script(self, action: str) -> Path:
         """The script behind an action. Raises InvalidInterface, naming where it was looked for."""
@@ -135,12 +142,17 @@ class Place:
             raise InvalidInterface(
                 f"there must be either {either}, not {'both' * has_program or 'none'}"
             )
+        source = None if has_program else read_source(_source(module))
+        wrong = mismatches(source, interface) if source else []
+        if wrong:
+            raise InvalidInterface(f"{module.name} does not fit its interface: {'; '.join(wrong)}")
         return Agent(
             name=self.name,
             interface=interface,
             directory=self.directory,
             program=self.program if has_program else None,
             module=None if has_program else module,
+            activates=source is not None and source.activates,
         )
 
     def _external(self, interface: Interface) -> Agent:
@@ -281,3 +293,11 @@ def _is_executable(path: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(mode) and os.access(path, os.X_OK)
+
+
+def _source(module: Path) -> str:
+    """The text of a Python file; empty if it cannot be read: loading it will tell."""
+    try:
+        return module.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""

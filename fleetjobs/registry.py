@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from threading import Lock
 
-from fleetjobs.dialects import FOREIGN, Provider
+from fleetjobs.dialects import FOREIGN
 from fleetjobs.errors import Fault, UnknownAction, UnknownAgent
 from fleetjobs.layouts import Agent, Place, Stamp, foreign_places, own_places
 
@@ -27,9 +27,11 @@ class Registry:
         *,
         clock: Callable[[], datetime] | None = None,
         asks: bool = False,
+        installed: Callable[[], Sequence[Path]] = tuple,
     ) -> None:
         """Look for agents; see `refused` for those that cannot be taken.
 
+        `installed` gives more directories, of packages; ours and the owner's win over those.
         With a clock, others' interfaces have to rest before they are read. `asks`: external
         agents count only once `settle` said that they want to be here.
         """
@@ -37,6 +39,7 @@ class Registry:
         self._libdirs = tuple(libdirs)
         self._clock = clock
         self._asks = asks
+        self._installed = installed
         self._lock = Lock()
         self._stamps: dict[Place, Stamp] = {}
         self._read: dict[Place, Agent] = {}  # as it is on disk
@@ -131,7 +134,7 @@ class Registry:
             return is_new
 
     def _places(self) -> Iterator[Place]:
-        for directory in self._directories:
+        for directory in (*self._installed(), *self._directories):
             yield from own_places(directory)
         for libdir in self._libdirs:
             yield from foreign_places(libdir)
@@ -158,7 +161,7 @@ class Registry:
         return not -SKEW_S <= age < REST_S  # from the future: a clock was wrong
 
     def _must_settle(self, agent: Agent) -> bool:
-        return self._asks and agent.provider == Provider.EXTERNAL
+        return self._asks and agent.is_asked
 
     def _conclude(self) -> None:
         """Say anew what there is; a changed agent stays as it was until it has been asked."""

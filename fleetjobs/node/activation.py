@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -33,12 +34,14 @@ PAUSE_S, LONGEST_PAUSE_S = 5.0, 600.0  #: before a refused agent is asked again;
 AT_ONCE = 4  #: agents asked together
 LOG_BYTES = 64 * 1024  #: of what a program says meanwhile
 _LOOK_S = 0.02
+_WHY_LIMIT = 500  # characters of what an agent gives as its reason
 
 
 class ActivationReply(Struct, frozen=True):
     """What a program answers; other keys mean nothing."""
 
     activate: bool = False
+    why: str = ""  # of our own agents
 
 
 @dataclass(slots=True)
@@ -74,9 +77,7 @@ class Activator:
         """Why the agent does not want to be here; nothing if it does."""
         with tempfile.TemporaryDirectory(prefix="fleetjobs-activation-") as place:
             try:
-                call = prepare_call(
-                    agent, Path(place), ACTIVATION, activation_of(agent), plugins=self.plugin_d
-                )
+                call = self._call(agent, Path(place))
                 exit_code = run_shortly(call, self.limit_s, agent.name)
             except OSError as error:
                 return f"asked whether it wants to be here, it could not begin: {error.strerror}"
@@ -85,6 +86,11 @@ class Activator:
             if exit_code:
                 return f"asked whether it wants to be here, it ended with status {exit_code}"
             return _refusal(read_raw(Path(place) / "reply.json"))
+
+    def _call(self, agent: Agent, place: Path) -> Call:
+        if agent.module is not None:
+            return _own_call(agent.module, place)
+        return prepare_call(agent, place, ACTIVATION, activation_of(agent), plugins=self.plugin_d)
 
     def _due(self, now: float) -> Iterable[Agent]:
         asked = self.registry.asked
@@ -119,7 +125,20 @@ def _refusal(raw: bytes | str) -> str:
         reply = msgspec.json.decode(raw, type=ActivationReply)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return f"asked whether it wants to be here: its reply cannot be read: {error}"
-    return "" if reply.activate else "it does not want to be on this machine"
+    why = f": {reply.why[:_WHY_LIMIT]}" if reply.why else ""
+    return "" if reply.activate else f"it does not want to be on this machine{why}"
+
+
+def _own_call(module: Path, place: Path) -> Call:
+    """A Python agent is asked in an interpreter of its own: it may hang, or break."""
+    code = "import fleetjobs.agent, sys; fleetjobs.agent.answer_activation(sys.argv[1])"
+    passed_on = ("PATH", "HOME", "LANG", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: os.environ[name] for name in passed_on if name in os.environ}
+    return Call(
+        argv=(sys.executable, "-c", code, str(module)),
+        environment={**environment, "FLEETJOBS_REPLY": str(place / "reply.json")},
+        directory=place,
+    )
 
 
 def run_shortly(call: Call, limit_s: float, name: str) -> int | None:

@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from fleetjobs.errors import SpoolFull
+from fleetjobs.installed import Installed
 from fleetjobs.node.runner import ORDER_SIGNAL, Runner
 from fleetjobs.node.warmth import warm_up
 from fleetjobs.node.workplace import Workplace
@@ -44,7 +45,7 @@ class Host:
         self._workplace = workplace
         self._clock = clock
         self._spool = Spool(workplace.spool)
-        self._registry = Registry(workplace.agents, workplace.libdirs)
+        self._registry = Registry(workplace.agents, workplace.libdirs, installed=Installed())
         self._signer = SigningKey.load(node_key_id(workplace.node), workplace.key)
         self._runners: dict[int, str] = {}
         self._unread = b""

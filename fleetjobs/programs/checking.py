@@ -7,8 +7,9 @@ from typing import Any
 
 from fleetjobs.cli.screen import Screen, clean, line
 from fleetjobs.errors import Fault
+from fleetjobs.node.activation import Activator
 from fleetjobs.programs.cases import Outcome, case_files, try_case
-from fleetjobs.programs.trial import problem_of, trial
+from fleetjobs.programs.trial import Trial, problem_of, trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class Finding:
     version: str = ""
     actions: tuple[str, ...] = ()
     program: str = ""  # what a node would start
+    inactive: str = ""  # why it does not want to be on this machine
     problem: str = ""  # why a node would refuse it; lines after the first say what to do
     cases: tuple[Outcome, ...] = field(default=())
 
@@ -37,6 +39,7 @@ class Finding:
             "actions": list(self.actions),
             "program": self.program or None,
             "problem": self.problem or None,
+            "inactive": self.inactive or None,
             "cases": [
                 {"name": case.name, "ok": not case.problems, "problems": case.problems}
                 for case in self.cases
@@ -49,6 +52,7 @@ def check_agent(directory: Path, on_case: Callable[[Outcome], object] = lambda _
     try:
         with trial(directory) as tried:
             agent = tried.agent
+            inactive = _ask(tried) if agent.is_asked else ""
             cases = []
             for path in case_files(directory):
                 cases.append(try_case(tried, path))
@@ -59,10 +63,19 @@ def check_agent(directory: Path, on_case: Callable[[Outcome], object] = lambda _
                 version=agent.interface.version,
                 actions=tuple(agent.interface.actions),
                 program=program.name if program else "",
+                inactive=inactive,
                 cases=tuple(cases),
             )
     except Fault as fault:
         return Finding(directory=directory, problem=problem_of(fault, directory))
+
+
+def _ask(tried: Trial) -> str:
+    """Why the agent does not want to be here; nothing if it does."""
+    asking = Activator(
+        registry=tried.registry, plugin_d=tried.workplace.plugin_d, on_change=lambda: None
+    )
+    return asking.ask(tried.agent)
 
 
 def write_finding(screen: Screen, finding: Finding) -> None:
@@ -74,6 +87,8 @@ def write_finding(screen: Screen, finding: Finding) -> None:
     actions = ", ".join(finding.actions) or "no actions"
     _good(screen, "interface", f"version {finding.version}: {actions}")
     _good(screen, "program", finding.program)
+    if finding.inactive:  # here; it may well want to be elsewhere
+        screen.write(f"   {screen.paint('not here', 'yellow')}  {line(finding.inactive)}")
     for case in finding.cases:
         if case.problems:
             _bad(screen, f"case {case.name}", "\n".join(case.problems))

@@ -11,6 +11,7 @@ import msgspec
 from uuid_utils import uuid7
 
 from fleetjobs.errors import Fault, InvalidDocument, InvalidSetting
+from fleetjobs.installed import Installed
 from fleetjobs.jobs import node_id
 from fleetjobs.messages import Request, RunReport, decode
 from fleetjobs.node.reading import reports
@@ -67,7 +68,7 @@ def run_request(settings: NodeSettings, path: Path) -> int:
     workplace = workplace_of(settings)
     workplace = msgspec.structs.replace(workplace, spool=settings.state / "foreground")
     request = read_request(path)
-    registry = Registry(workplace.agents, workplace.libdirs)
+    registry = Registry(workplace.agents, workplace.libdirs, installed=Installed())
     registry.agent(request.agent).interface.action(request.action).check(request.data)
     reply = Alone(workplace=workplace, registry=registry, shown=_show).carry_out(request)
     document = msgspec.to_builtins(reply, builtin_types=(datetime,))

@@ -28,6 +28,7 @@ from celery.signals import setup_logging
 from fleetjobs.broker.app import make_app
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.errors import Fault
+from fleetjobs.installed import Installed
 from fleetjobs.jobs import NodeId, node_id
 from fleetjobs.node.activation import Activator
 from fleetjobs.node.admission import Admission
@@ -105,7 +106,9 @@ def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: Runner
     identity = node_id(settings.identity)
     signer = SigningKey.load(node_key_id(identity), settings.key)
     workplace = workplace_of(settings)
-    registry = Registry(workplace.agents, workplace.libdirs, clock=now, asks=True)
+    registry = Registry(
+        workplace.agents, workplace.libdirs, clock=now, asks=True, installed=Installed()
+    )
     announcer, beat_now = Announcer(), Event()
     orders = Orders(node=identity, spool=spool, signer=signer, clock=now)
     gone = Seen(settings.state / "gone", now, is_durable=True)

@@ -319,3 +319,30 @@ def test_an_action_may_ask_for_jobs_that_follow_it() -> None:
         },
     ]
     assert "next" not in ask("go_on", fail=True)
+
+
+def test_an_agent_logs_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    class Talker(Agent):
+        @action
+        def do(self) -> None:
+            self.log.info("doing %s", "it")
+            self.log.debug("not this")
+
+    act(Talker, {"action": "do", "data": {}}, Node({}))
+
+    said = capsys.readouterr().err
+    assert said.endswith("INFO doing it\n")
+    assert "not this" not in said
+
+
+def test_a_copied_file_works_where_nothing_is_installed(standalone: Path) -> None:
+    """No site-packages, no environment, nothing of ours but that one file."""
+    env = environment(standalone.parent, {"action": "do", "data": {"wait": 0}})
+    place, path = str(standalone.parent), str(standalone)
+    code = (
+        f"import runpy, sys; sys.path[:0] = [{place!r}]; runpy.run_path({path!r}, None, '__main__')"
+    )
+
+    subprocess.run([sys.executable, "-S", "-I", "-c", code], env=env, check=True)
+
+    assert json.loads((standalone.parent / "reply.json").read_text())["statuscode"] == 0
