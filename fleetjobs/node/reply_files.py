@@ -26,17 +26,28 @@ def read_raw(path: Path) -> bytes | str:
         return "it left no reply"
     except OSError as error:
         return f"its reply cannot be read: {error.strerror}"
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return "its reply cannot be read: it is not a file"
-        try:
-            raw = file.read(LIMIT_BYTES + 1)
-        except OSError as error:
-            return f"its reply cannot be read: {error.strerror}"
+        raw = _read(descriptor)
+    except OSError as error:
+        return f"its reply cannot be read: {error.strerror}"
+    finally:
+        os.close(descriptor)
     if len(raw) > LIMIT_BYTES:
         path.unlink(missing_ok=True)
         return f"its reply is longer than {LIMIT_BYTES} bytes"
     return raw
+
+
+def _read(descriptor: int) -> bytes:
+    """All of it, or a byte more than is allowed; a read may give less than it is asked for."""
+    content = b""
+    while len(content) <= LIMIT_BYTES and (
+        chunk := os.read(descriptor, LIMIT_BYTES + 1 - len(content))
+    ):
+        content += chunk
+    return content
 
 
 def fault_in(data: dict[str, Any], raw: bytes) -> str:

@@ -7,6 +7,7 @@ ends them nor kills the program that writes; whoever takes over goes on reading.
 import fcntl
 import os
 import selectors
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,12 +87,22 @@ class Stream:
             pipe_path(directory, name).unlink()
         if not self.size:
             return None
-        try:
-            with (directory / name).open("rb") as file:
-                content = file.read(SENT_BYTES)
-        except OSError:  # the program, or somebody, has removed it; the reply matters more
-            content = b""
-        return Output(size=self.size, content=content)
+        return Output(size=self.size, content=_begin_of(directory / name))
+
+
+def _begin_of(path: Path) -> bytes:
+    """The first of a file; nothing if the program has removed it or put something else there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # the reply matters more
+        return b""
+    try:
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return os.read(descriptor, SENT_BYTES) if is_file else b""
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
 
 
 def _size(path: Path) -> int:

@@ -29,8 +29,10 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 def end_below(root: Path) -> None:
     """Kill whatever a program started that was called from there."""
-    mark = f"FLEETJOBS_REQUEST={root}/".encode()
+    names = ("FLEETJOBS_REQUEST", "CHORIA_EXTERNAL_REQUEST", "MCOLLECTIVE_REQUEST_FILE")
+    marks = [f"{name}={root}/".encode() for name in names]
     for environment in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
-            if mark in environment.read_bytes():
+            held = environment.read_bytes()
+            if any(mark in held for mark in marks):
                 os.kill(int(environment.parent.name), signal.SIGKILL)
