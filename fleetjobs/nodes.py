@@ -1,6 +1,6 @@
 """Nodes: what is known of each machine of the fleet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ class Node:
     started_at: datetime | None  # of its worker
     running: int  # runs at work
     waiting: int  # runs accepted and not yet started
+    refused: dict[str, str] = field(default_factory=dict)  # agents it does not take, and why
 
 
 def is_alive(node: Node, now: datetime) -> bool:

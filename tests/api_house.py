@@ -141,11 +141,12 @@ def _clock() -> datetime:
     return datetime.now(UTC)
 
 
-def beat(node: str, now: datetime) -> Beat:
+def beat(node: str, now: datetime, refused: dict[str, str] | None = None) -> Beat:
     """A node's word that it lives and has the agent rpcutil."""
     inventory = Inventory(
         facts={"os": {"name": "Debian"}, "cpus": 2},
         classes=["web"],
         interfaces={"rpcutil": RPCUTIL},
+        refused=refused or {},
     )
     return Beat(node=node, at=now, started_at=now, software="0.1.0", inventory=inventory)

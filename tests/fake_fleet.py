@@ -91,6 +91,7 @@ class FakeNode:
     facts: Json = field(default_factory=lambda: {"os": {"name": "Debian"}, "cpus": 2})
     classes: tuple[str, ...] = ("web",)
     alive: bool = True
+    refused: dict[str, str] = field(default_factory=dict)
 
     @property
     def node(self) -> Node:
@@ -106,6 +107,7 @@ class FakeNode:
             started_at=datetime(2026, 11, 20, 11, tzinfo=UTC),
             running=0,
             waiting=0,
+            refused=self.refused,
         )
 
 

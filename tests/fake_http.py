@@ -102,6 +102,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._json(200, self._agent(name) | {"interface": fake.interfaces[name]})
             case ["nodes"]:
                 self._json(200, {"items": self._nodes(query), "next": None})
+            case ["nodes", name, "agents"] if name in fake.nodes:
+                self._json(200, self._node_agents(fake.nodes[name]))
             case ["nodes", name]:
                 self._json(200, self._node(fake.nodes[name]))
             case ["jobs"]:
@@ -240,6 +242,7 @@ class Handler(BaseHTTPRequestHandler):
             "started_at": stamp(node.started_at),
             "running": 0,
             "waiting": 0,
+            "refused": node.refused,
         }
 
     def _agent(self, name: str) -> Json:
@@ -250,6 +253,17 @@ class Handler(BaseHTTPRequestHandler):
             "description": metadata["description"],
             "nodes": len(self.server.fake.nodes),
             "versions": {metadata["version"]: len(self.server.fake.nodes)},
+            "provider": metadata.get("provider", "fleetjobs"),
+        }
+
+    def _node_agents(self, node: FakeNode) -> Json:
+        interfaces = self.server.fake.interfaces
+        return {
+            "items": [
+                self._agent(name) | {"actions": [a["action"] for a in interfaces[name]["actions"]]}
+                for name in interfaces
+            ],
+            "refused": [{"name": name, "reason": why} for name, why in node.refused.items()],
         }
 
     def _log(self, log: bytes, query: dict[str, list[str]]) -> None:

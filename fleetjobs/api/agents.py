@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Path
 
 from fleetjobs.api.access import Caller, clean_query
 from fleetjobs.api.desk import AtDesk
-from fleetjobs.api.documents import AgentDetail, AgentDocument, Page
+from fleetjobs.api.documents import Page
+from fleetjobs.api.node_documents import AgentDetail, AgentDocument
 from fleetjobs.api.problems import RESPONSES
 from fleetjobs.errors import UnknownAgent
 from fleetjobs.store.nodes import Offer, list_interfaces
@@ -51,6 +52,7 @@ def _document(offers: list[Offer]) -> AgentDocument:
         description=interface.description,
         nodes=versions.total(),
         versions=dict(versions),
+        provider=interface.provider,
     )
 
 

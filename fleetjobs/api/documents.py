@@ -9,7 +9,6 @@ import msgspec
 from pydantic import BaseModel, Field
 
 from fleetjobs.jobs import Attempt, Dependency, Event, Job, Pending, Run
-from fleetjobs.nodes import Node
 from fleetjobs.states import Completion, Reason, StartIf, State, WaitReason
 
 EMPTY: Mapping[Pending, int] = MappingProxyType({})
@@ -237,52 +236,3 @@ class EventDocument(BaseModel):
             detail=event.detail,
             run=None if run is None else RunDocument.of(run),
         )
-
-
-class NodeDocument(BaseModel):
-    """One machine with a worker, as its last beat described it."""
-
-    identity: str
-    org: str
-    alive: bool = Field(description="it was heard of lately")
-    facts: dict[str, Any]
-    classes: list[str]
-    agents: dict[str, str] = Field(description="name to version")
-    software: str | None = Field(description="fleetjobs' version; null until it was heard of")
-    seen_at: datetime | None = Field(description="when it was last heard of")
-    started_at: datetime | None = Field(description="when its worker started")
-    running: int = Field(description="runs at work")
-    waiting: int = Field(description="runs accepted and not yet started")
-
-    @classmethod
-    def of(cls, node: Node, *, alive: bool) -> "NodeDocument":
-        """The node as a document."""
-        return cls.model_construct(
-            identity=node.identity,
-            org=node.org,
-            alive=alive,
-            facts=node.facts,
-            classes=sorted(node.classes),
-            agents=node.agents,
-            software=node.software,
-            seen_at=node.seen_at,
-            started_at=node.started_at,
-            running=node.running,
-            waiting=node.waiting,
-        )
-
-
-class AgentDocument(BaseModel):
-    """An agent that nodes of the org have."""
-
-    name: str
-    version: str = Field(description="the one that most nodes have")
-    description: str
-    nodes: int = Field(description="on how many nodes it is")
-    versions: dict[str, int] = Field(description="on how many nodes each version is")
-
-
-class AgentDetail(AgentDocument):
-    """An agent, and its interface."""
-
-    interface: dict[str, Any] = Field(description="as in <agent>.json")

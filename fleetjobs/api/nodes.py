@@ -11,7 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from fleetjobs.api.access import Admin, Caller, clean_query
 from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
 from fleetjobs.api.desk import AtDesk, Desk
-from fleetjobs.api.documents import NodeDocument, Page
+from fleetjobs.api.documents import Page
+from fleetjobs.api.node_documents import NodeAgent, NodeAgents, NodeDocument, RefusedAgent
 from fleetjobs.api.parameters import SEQ_MAX, OnNode, Parameters
 from fleetjobs.api.problems import CHANGES, RESPONSES
 from fleetjobs.errors import NoNodes, NotFound
@@ -20,7 +21,7 @@ from fleetjobs.messages import Identity
 from fleetjobs.nodes import is_alive
 from fleetjobs.signing import VerifyKey
 from fleetjobs.store.access import Account
-from fleetjobs.store.nodes import get_node, list_nodes
+from fleetjobs.store.nodes import get_node, list_nodes, node_interfaces
 from fleetjobs.targets import make_target, pick
 
 router = APIRouter(tags=["nodes"], responses=RESPONSES, dependencies=[Depends(clean_query)])
@@ -98,6 +99,31 @@ def index(desk: AtDesk, caller: Caller, query: Annotated[NodeQuery, Query()]) ->
 def show(desk: AtDesk, caller: Caller, node: OnNode) -> NodeDocument:
     """What its last beat told."""
     return _document(desk, node, caller.org)
+
+
+@router.get("/nodes/{node}/agents", summary="Agents of a node")
+def agents(desk: AtDesk, caller: Caller, node: OnNode) -> NodeAgents:
+    """Those it offers, by which contract, and those it refused, with the reasons."""
+    with desk.database.reading() as connection:
+        found = get_node(connection, node, org=caller.org)
+        if found is None:
+            raise NotFound(f"there is no node {node}")
+        interfaces = node_interfaces(connection, node)
+    return NodeAgents(
+        items=[
+            NodeAgent(
+                name=interface.name,
+                version=interface.version,
+                provider=interface.provider,
+                description=interface.description,
+                actions=sorted(interface.actions),
+            )
+            for interface in interfaces
+        ],
+        refused=[
+            RefusedAgent(name=name, reason=why) for name, why in sorted(found.refused.items())
+        ],
+    )
 
 
 @router.post(

@@ -11,6 +11,7 @@ from fleetjobs.cli.complete import node_names
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.enrolling import enroll, remove
 from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.node_agents import agents
 from fleetjobs.cli.programs import ProgramGroup, passed_on
 from fleetjobs.cli.screen import Screen, clean, line, stderr, stdout
 from fleetjobs.cli.session import fleet
@@ -30,6 +31,7 @@ List nodes, look at one; without a command: run this machine's node.
   fj node enroll web1 --verify-key KEY   let one in
   fj node remove web1         take one off; what it had to do has failed
   fj node key                 make this machine's key, and print its public half
+  fj node agents              agents by contract, and what nodes refused
   fj node jobs                what is on this machine's disk; needs no server
   fj node run-file FILE       do a request that lies in a file, here and now
   fj node --help-program      what the program takes
@@ -128,6 +130,7 @@ node.add_command(remove)
 node.add_command(
     passed_on("node", "key", "Make this machine's key if it has none; print its public half.")
 )
+node.add_command(agents)
 node.add_command(
     passed_on("node", "jobs", "List the jobs on this machine's disk; needs no server, no broker.")
 )

@@ -60,6 +60,10 @@ class Fleet:
         found: Document = self.transport.send("DELETE", "nodes", identity, body=b"", query=query)
         return found
 
+    def node_agents(self, identity: str) -> Document:
+        """The agents of a node, and those it refused. Raises Problem (404) if there is none."""
+        return self._document("nodes", identity, "agents")
+
     def agents(self) -> list[Document]:
         """The agents that nodes have, by name."""
         found: list[Document] = self.transport.get("agents")["items"]

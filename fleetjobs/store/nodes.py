@@ -240,6 +240,13 @@ def list_interfaces(connection: Connection, org: str, *, agent: str | None = Non
     return sorted(offers, key=lambda offer: (offer.interface.name, -offer.nodes))
 
 
+def node_interfaces(connection: Connection, node: NodeId) -> list[Interface]:
+    """The interfaces of a node's agents, by name."""
+    query = select(node_agents.c.interface).where(node_agents.c.node == node)
+    found = read_interfaces(connection, list(connection.execute(query).scalars()))
+    return sorted(found.values(), key=lambda interface: interface.name)
+
+
 def interface_digests(connection: Connection, agent: str, picked: Sequence[NodeId]) -> set[str]:
     """Which interfaces the agent has on these nodes."""
     query = _digesting(sqlite=dialect.is_sqlite(connection))

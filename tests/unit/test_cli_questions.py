@@ -19,7 +19,13 @@ def nodes() -> list[FakeNode]:
     return [
         FakeNode(name="web1", outcome=ok(pong=1)),
         FakeNode(name="web2", outcome=failed("no disk"), facts={"os": {"name": "Ubuntu"}}),
-        FakeNode(name="db1", outcome=ok(pong=2), classes=("db",), alive=False),
+        FakeNode(
+            name="db1",
+            outcome=ok(pong=2),
+            classes=("db",),
+            alive=False,
+            refused={"wild": "it does not want to be here"},
+        ),
     ]
 
 
@@ -106,6 +112,22 @@ def test_nodes_are_listed_with_whether_they_live(fj: Fj) -> None:
     assert ["db1", "silent"] in [row[:2] for row in rows]
     assert fj("node", "list", "--silent", "-q")[1] == "db1\n"
     assert len(json.loads(fj("node", "list", "--json")[1])["items"]) == 3
+
+
+@pytest.mark.spec("EA-03")
+def test_agents_are_told_with_their_contract_and_refused_ones_with_the_reason(fj: Fj) -> None:
+    _, fleet_wide, _ = fj("node", "agents")
+    _, of_one, _ = fj("node", "agents", "db1")
+
+    assert ["rpcutil", "fleetjobs", "3"] in [
+        [row.split()[0], *row.split()[2:4]] for row in fleet_wide.splitlines()
+    ]
+    assert "db1: wild is refused: it does not want to be here" in fleet_wide
+    assert "get_fact" in of_one
+    assert "wild is refused: it does not want to be here" in of_one
+    assert fj("node", "agents", "--refused", "web1")[2] == "No agent is refused.\n"
+    assert json.loads(fj("node", "agents", "db1", "--json")[1])["refused"][0]["name"] == "wild"
+    assert fj("node", "agents", "nope")[0] == 1
 
 
 @pytest.mark.parametrize("command", [("node", "show"), ("inventory",)])

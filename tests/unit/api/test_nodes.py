@@ -1,13 +1,14 @@
 """Nodes, agents, and how the fleet is."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from fleetjobs.signing import SigningKey, node_key_id
-from tests.api_house import NODES, House
+from fleetjobs.store.nodes import save_beat
+from tests.api_house import NODES, House, beat
 from tests.unit.api.conftest import Submit
 
 
@@ -41,6 +42,24 @@ def test_a_node_shows_its_last_word(ann: TestClient) -> None:
     assert node["facts"]["os"] == {"name": "Debian"}
     assert (node["classes"], node["agents"]) == (["web"], {"rpcutil": "1.0.0"})
     assert ann.get("/api/v1/nodes/foreign1").status_code == 404
+
+
+@pytest.mark.spec("EA-03")
+def test_the_agents_of_a_node_are_told_and_what_it_refused(house: House, ann: TestClient) -> None:
+    with house.database.transaction() as connection:
+        now = datetime.now(UTC)
+        save_beat(connection, beat("web1", now, {"wild": "it does not want to be here"}), now)
+
+    found = ann.get("/api/v1/nodes/web1/agents").json()
+
+    (agent,) = found["items"]
+    assert (agent["name"], agent["provider"]) == ("rpcutil", "fleetjobs")
+    assert "ping" in agent["actions"]
+    assert found["refused"] == [{"name": "wild", "reason": "it does not want to be here"}]
+    assert ann.get("/api/v1/nodes/web1").json()["refused"] == {
+        "wild": "it does not want to be here"
+    }
+    assert ann.get("/api/v1/nodes/foreign1/agents").status_code == 404
 
 
 def test_an_admin_enrolls_a_node_once(house: House, ann: TestClient) -> None:

@@ -1,0 +1,84 @@
+"""Node documents: what the interface tells of nodes and of the agents they have."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from fleetjobs.nodes import Node
+
+
+class NodeDocument(BaseModel):
+    """One machine with a worker, as its last beat described it."""
+
+    identity: str
+    org: str
+    alive: bool = Field(description="it was heard of lately")
+    facts: dict[str, Any]
+    classes: list[str]
+    agents: dict[str, str] = Field(description="name to version")
+    software: str | None = Field(description="fleetjobs' version; null until it was heard of")
+    seen_at: datetime | None = Field(description="when it was last heard of")
+    started_at: datetime | None = Field(description="when its worker started")
+    running: int = Field(description="runs at work")
+    waiting: int = Field(description="runs accepted and not yet started")
+    refused: dict[str, str] = Field(description="agents that it does not take: name to reason")
+
+    @classmethod
+    def of(cls, node: Node, *, alive: bool) -> "NodeDocument":
+        """The node as a document."""
+        return cls.model_construct(
+            identity=node.identity,
+            org=node.org,
+            alive=alive,
+            facts=node.facts,
+            classes=sorted(node.classes),
+            agents=node.agents,
+            software=node.software,
+            seen_at=node.seen_at,
+            started_at=node.started_at,
+            running=node.running,
+            waiting=node.waiting,
+            refused=node.refused,
+        )
+
+
+class NodeAgent(BaseModel):
+    """An agent as one node has it."""
+
+    name: str
+    version: str
+    provider: str = Field(description="fleetjobs, external or implemented_by")
+    description: str
+    actions: list[str]
+
+
+class RefusedAgent(BaseModel):
+    """An agent that a node does not take."""
+
+    name: str
+    reason: str
+
+
+class NodeAgents(BaseModel):
+    """The agents of a node, and those it refused."""
+
+    items: list[NodeAgent]
+    refused: list[RefusedAgent]
+
+
+class AgentDocument(BaseModel):
+    """An agent that nodes of the org have."""
+
+    name: str
+    version: str = Field(description="the one that most nodes have")
+    description: str
+    nodes: int = Field(description="on how many nodes it is")
+    versions: dict[str, int] = Field(description="on how many nodes each version is")
+    provider: str = Field(description="fleetjobs, external or implemented_by")
+
+
+class AgentDetail(AgentDocument):
+    """An agent, and its interface."""
+
+    interface: dict[str, Any] = Field(description="as in <agent>.json")
