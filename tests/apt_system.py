@@ -79,9 +79,9 @@ def run(*argv: str) -> None:
     subprocess.run(argv, check=True, capture_output=True)
 
 
-def make_system(place: Path) -> System:
-    """An empty system in that directory."""
-    root, repository = place / "root", place / "repository"
+def make_system(place: Path, repository: Path | None = None) -> System:
+    """An empty system in that directory, with that repository or one of its own."""
+    root, repository = place / "root", repository or place / "repository"
     for name in (
         "var/lib/dpkg/info",
         "var/lib/dpkg/updates",
@@ -97,7 +97,7 @@ def make_system(place: Path) -> System:
         (root / name).mkdir(parents=True, exist_ok=True)
     for name in ("var/lib/dpkg/status", "var/lib/dpkg/available"):
         (root / name).touch()
-    repository.mkdir()
+    repository.mkdir(exist_ok=True)
     (repository / "Packages").touch()
     (root / "etc/apt/sources.list").write_text(f"deb [trusted=yes] file:{repository} ./\n")
     (root / "apt.conf").write_text(
