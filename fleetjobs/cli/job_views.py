@@ -24,9 +24,11 @@ def header(screen: Screen, job: Document) -> None:
     tally = ", ".join(f"{count} {line(name)}" for name, count in job["tally"].items())
     rows = [
         ("state", state + (f" ({line(why)})" if why else "") + done),
+        ("done", f"{job['percent_complete']} %" if job.get("percent_complete") is not None else ""),
         ("action", f"{line(job['agent'])}.{line(job['action'])}"),
         ("inputs", line(in_json(job["data"], indent=None)) if job["data"] else ""),
-        ("nodes", f"{job['nodes']}: {tally}"),
+        ("parts", f"{job['parts']}: {tally}" if job.get("parts") else ""),
+        ("nodes", "" if job.get("parts") else f"{job['nodes']}: {tally}"),
         ("target", line(as_options(job["target"])) or "every node"),
         ("caller", f"{line(job['caller'])} of {line(job['org'])}"),
         ("asked", local(job["created_at"])),

@@ -10,12 +10,14 @@ from fleetjobs.cli.complete import node_names
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.find_job import find_job, job_argument
+from fleetjobs.cli.job_legs import is_plan
 from fleetjobs.cli.job_logs import follow_logs, show_logs
 from fleetjobs.cli.job_views import details, header, runs_table
 from fleetjobs.cli.lazy import LazyGroup
 from fleetjobs.cli.screen import stderr, stdout
 from fleetjobs.cli.session import fleet
 from fleetjobs.cli.words import Duration, Moment, ago
+from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
 from fleetjobs.states import State
 
@@ -25,6 +27,8 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 _HERE = "fleetjobs.cli."
 MORE = {  #: what is not needed to look at jobs is loaded when it is used
     "events": ("job_events:events", "Show what happened to a job, and what happens"),
+    "graph": ("job_legs:graph", "Show a plan's legs as a tree"),
+    "legs": ("job_legs:legs", "List a plan's legs and groups"),
     "edit": ("editing:edit", "Change what has not begun: inputs, time, nodes"),
     "cancel": ("verbs:cancel", "Call a job off; end what runs"),
     "hold": ("verbs:hold", "Set a job aside before it begins"),
@@ -144,6 +148,8 @@ def show(job: str, *, node: str | None, verbose: bool, live: bool, as_json: bool
         from fleetjobs.cli.job_live import show_live
 
         return show_live(asked, found, node, as_json=as_json)
+    if is_plan(found):
+        return _show_plan(asked, found, as_json=as_json)
     runs = [asked.run(found["id"], node)] if node else list(asked.runs(found["id"]))
     screen = stdout()
     if as_json:
@@ -154,6 +160,19 @@ def show(job: str, *, node: str | None, verbose: bool, live: bool, as_json: bool
         details(screen, asked, found, runs)
     else:
         runs_table(screen, runs)
+    return Exit.OK
+
+
+def _show_plan(asked: Fleet, found: Document, *, as_json: bool) -> int:
+    from fleetjobs.cli.plan_views import legs_table  # late: few jobs are plans
+
+    legs = list(asked.legs(found["id"]))
+    screen = stdout()
+    if as_json:
+        screen.write(in_json({**found, "legs": legs}))
+        return Exit.OK
+    header(screen, found)
+    legs_table(screen, legs)
     return Exit.OK
 
 
@@ -178,7 +197,13 @@ def wait(job: str, *, timeout: timedelta | None, as_json: bool) -> int:
     from fleetjobs.client.jobs import Job
 
     asked = fleet()
-    handle = Job(asked, find_job(asked, job))
+    found = find_job(asked, job)
+    if is_plan(found):
+        from fleetjobs.cli.plan_following import follow_plan
+        from fleetjobs.client.plans import PlanJob
+
+        return follow_plan(PlanJob(asked, found), timeout=timeout, as_json=as_json)
+    handle = Job(asked, found)
     replies = handle.replies(timeout or None)
     code = follow(replies, action=None, manner=Manner(display="failed", quiet=as_json))
     if as_json:

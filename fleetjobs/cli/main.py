@@ -34,6 +34,7 @@ _HERE = "fleetjobs.cli."
 COMMANDS = {
     "rpc": ("rpc:rpc", "Call an action now and show the replies as they come"),
     "submit": ("rpc:submit", "Ask for an action and come back at once with the job's id"),
+    "plan": ("plans:plan", "Run plans, legs that depend on one another; check them first"),
     "ping": ("ping:ping", "See which nodes answer, and how fast"),
     "find": ("discovery:find", "List the nodes that a target picks"),
     "facts": ("discovery:facts", "Report the values of a fact over the fleet"),
@@ -52,7 +53,17 @@ COMMANDS = {
     "completion": ("completion:completion", "Print what makes your shell complete commands"),
 }
 PANELS = {
-    "Ask the fleet": ("rpc", "submit", "ping", "find", "facts", "inventory", "doc", "run-local"),
+    "Ask the fleet": (
+        "rpc",
+        "submit",
+        "plan",
+        "ping",
+        "find",
+        "facts",
+        "inventory",
+        "doc",
+        "run-local",
+    ),
     "Look after it": ("job", "attention", "node", "agent", "status"),
     "Programs": ("up", "server", "coordinator", "flower", "completion"),
 }
@@ -72,6 +83,7 @@ Run actions on a whole fleet of machines, and lose none.
   fj submit service restart name=nginx -C web --at 'tomorrow 4am'
   fj job show last                        see what came of it
   fj job cancel last                      call it off
+  fj plan run build.yaml --param name=web1 -I hv1
 
 `fj COMMAND --help` tells more of each; `fj doc` of what nodes can do.
 """

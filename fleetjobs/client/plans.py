@@ -1,6 +1,7 @@
 """Plans: handing one in, and a handle on what became of it."""
 
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from fleetjobs.client.conditions import AT_ONCE, Conditions
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.jobs import Job, new_id
 from fleetjobs.client.replies import Document
+from fleetjobs.client.transport import Query
 from fleetjobs.errors import InvalidPlan
 from fleetjobs.messages import encode
 from fleetjobs.plans.canvas import read_canvas
@@ -33,6 +35,10 @@ class PlanJob(Job):
     def legs(self) -> list[Document]:
         """Its legs and groups as they stand, each after what it needs."""
         return list(self._fleet.legs(self.id))
+
+    def runs_of(self, leg: str, query: Query = (), most: int | None = None) -> list[Document]:
+        """Runs of one of its legs, which is named by its id."""
+        return list(islice(self._fleet.runs(leg, query=query), most))
 
     def leg(self, key: str) -> Job:
         """One leg: a job of its own. Raises InvalidPlan if there is none of that key."""

@@ -1,0 +1,257 @@
+"""Plans on the command line: checked, tried out, run and followed."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fleetjobs.cli.main import run
+from fleetjobs.client.fleet import Fleet
+from fleetjobs.errors import Problem
+from tests.fake_plans import PLAN, PlanServer, leg, need
+
+Fj = Callable[..., tuple[int, str, str]]
+
+BUILD = """\
+name: build
+params:
+  name: {description: who}
+  size: 10
+legs:
+  - make: {action: vm.make, data: {name: "${params.name}", size: "${params.size}"}}
+  - start: {action: vm.start, data: {path: "${legs.make.data.path}"}}
+"""
+BEGUN = [leg("make", "running", count=3), leg("start", needs=[need("make")])]
+DONE = [leg("make", "succeeded", count=3), leg("start", "succeeded", needs=[need("make")])]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> PlanServer:
+    server = PlanServer(BEGUN, DONE)
+    monkeypatch.setattr(Fleet, "connect", classmethod(lambda _cls, _config=None: server.fleet))
+    return server
+
+
+@pytest.fixture
+def fj(capsys: pytest.CaptureFixture[str], server: PlanServer) -> Fj:
+    """Run a command line; its exit code, and what it printed to stdout and stderr."""
+    assert server
+
+    def call(*args: str) -> tuple[int, str, str]:
+        code = run(args)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "build.yaml"
+    path.write_text(BUILD)
+    return str(path)
+
+
+def test_a_plan_is_run_and_followed_to_its_end(fj: Fj, file: str, server: PlanServer) -> None:
+    code, out, err = fj("plan", "run", file, "--param", "name=web1", "-C", "web")
+
+    (path, body), *_ = server.posted
+    assert (code, err, path) == (0, "", "plans")
+    assert body["plan"]["legs"][0]["data"] == {"name": "web1", "size": 10}
+    assert body["plan"]["legs"][0]["target"] == {"classes": ["web"], "agents": ["vm"]}
+    assert "▶ make  vm.make  running" in out
+    assert "✓ make  succeeded  3 of 3" in out
+    assert "├─ ✓ make  vm.make  succeeded  3 of 3\n" in out
+    assert "└─ ✓ start  vm.start  succeeded  1 of 1  after make\n" in out
+    assert "The plan has succeeded after 1 min 30 s." in out
+
+
+def test_nodes_that_fail_are_named_as_they_do(fj: Fj, file: str, server: PlanServer) -> None:
+    failed = leg("make", "failed", reason="runs_failed", tally={"succeeded": 2, "failed": 1})
+    server.scenes = [BEGUN, [failed, leg("start", "skipped", reason="dependency_failed")]]
+    server.end = "failed"
+    server.runs["id-make"] = [
+        {"node": "web3", "statusmsg": "no \x1b[31mdisk", "reason": None, "state": "failed"}
+    ]
+
+    code, out, _ = fj("plan", "run", file, "-p", "name=web1")
+
+    assert code == 2
+    assert "make on web3: no disk" in out
+    assert "✗ make  vm.make  failed (runs_failed)  2 of 3, 1 failed" in out
+    assert "- start  vm.start  skipped (dependency_failed)" in out
+    assert "The plan has failed" in out
+
+
+def test_a_plan_can_go_on_in_the_background(fj: Fj, file: str, server: PlanServer) -> None:
+    code, out, _ = fj("plan", "run", file, "-p", "name=x", "--background", "--on-failure", "pause")
+
+    assert (code, out) == (0, PLAN + "\n")
+    assert server.posted[0][1]["plan"]["on_failure"] == "pause"
+
+
+def test_a_plan_for_later_says_when(fj: Fj, file: str, server: PlanServer) -> None:
+    code, out, err = fj("plan", "run", file, "-p", "name=x", "--at", "2030-12-01T04:00:00Z")
+
+    assert (code, out) == (0, PLAN + "\n")
+    assert "Not before Sun 2030-12-01" in err
+    assert server.posted[0][1]["not_before"] == "2030-12-01T04:00:00Z"
+
+
+def test_as_json_there_is_one_document(fj: Fj, file: str) -> None:
+    code, out, _ = fj("plan", "run", file, "-p", "name=x", "--json")
+
+    document = json.loads(out)
+    assert (code, document["state"], len(document["legs"])) == (0, "succeeded", 2)
+
+
+def test_a_dry_run_shows_what_would_be_done_and_does_nothing(
+    fj: Fj, file: str, server: PlanServer
+) -> None:
+    code, out, _ = fj("plan", "run", file, "-p", "name=x", "--dry-run")
+
+    assert code == 0
+    assert [path for path, _ in server.posted] == ["plans/check"]
+    make, start = out.splitlines()[3:5]
+    assert make.split()[:3] == ["make", "vm.make", "6"]
+    assert "web1, web2, web3, web4 and 2 more" in make
+    assert "vm.remove name=${data.name}" in make
+    assert "fail, tried 3 times" in start
+    assert "nothing can" in start
+
+
+def test_a_check_shows_the_same_and_all_that_is_wrong(fj: Fj, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "legs:\n"
+        "  - make: {action: vm.make}\n"
+        "  - begin: {action: vm.begin}\n"
+        "  - start: {action: vm.start, data: {path: '${legs.make.data.pth}'}}\n"
+        "  - ping: nope.ping\n"
+    )
+
+    code, out, err = fj("plan", "check", str(path))
+
+    assert (code, out) == (1, "")
+    assert "make: vm.make needs name" in err
+    assert "begin: vm has no action 'begin'" in err
+    assert "start: ${legs.make.data.pth}: vm.make answers no 'pth'" in err
+    assert "ping: no node has an agent 'nope'" in err
+    assert "4 legs are wrong; nothing was asked for." in err
+    _, out, _ = fj("plan", "check", str(path), "--json")
+    assert [one["leg"] for one in json.loads(out)["problems"]] == ["make", "begin", "start", "ping"]
+
+
+def test_a_check_without_a_server_looks_at_the_file(
+    fj: Fj, file: str, server: PlanServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fj("plan", "check", file, "-p", "name=x", "--offline") == (
+        0,
+        "build: 2 legs fit together.\n",
+        "",
+    )
+    monkeypatch.setattr("sys.stdin", io.StringIO(BUILD))
+    code, out, _ = fj("plan", "check", "-", "-p", "name=x", "--offline", "--json")
+    assert (code, len(json.loads(out)["legs"])) == (0, 2)
+    assert server.posted == []
+
+
+def test_what_is_wrong_with_a_file_is_said_with_its_line(fj: Fj, file: str, tmp_path: Path) -> None:
+    code, out, err = fj("plan", "run", file)
+    assert (code, out) == (1, "")
+    assert "the plan needs the parameter name: who" in err
+    assert "--param name=STRING [--param size=INTEGER]" in err
+
+    _, _, err = fj("plan", "run", file, "-p", "nme=x")
+    assert "no parameter 'nme'; did you mean name?" in err
+
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("legs:\n  - a: vm.make\n  - b: {action: vm.make, needs: aa}\n")
+    code, _, err = fj("plan", "run", str(broken))
+    assert (code, err.splitlines()[0]) == (
+        1,
+        "fj: broken.yaml:3: b needs 'aa', which does not exist; did you mean a?",
+    )
+    broken.write_bytes(b"\xff")
+    assert "cannot be read: it is not UTF-8" in fj("plan", "check", str(broken))[2]
+    assert "cannot be read: No such file" in fj("plan", "check", str(tmp_path / "no"))[2]
+
+
+def test_what_the_server_refuses_is_said(fj: Fj, file: str, server: PlanServer) -> None:
+    server.refusal = Problem(422, {"detail": "leg make: no such node: hv9", "code": "no_nodes"})
+
+    code, _, err = fj("plan", "run", file, "-p", "name=x", "-I", "hv9")
+
+    assert (code, "leg make: no such node: hv9" in err) == (1, True)
+
+
+def test_waiting_for_a_plan_shows_its_legs(fj: Fj) -> None:
+    code, out, _ = fj("job", "wait", PLAN)
+
+    assert code == 0
+    assert "└─ ✓ start" in out
+
+
+def test_a_plan_that_takes_longer_goes_on(fj: Fj, server: PlanServer) -> None:
+    server.scenes = [BEGUN] * 1000
+
+    code, out, _ = fj("job", "wait", PLAN, "--timeout", "0.01s")
+
+    assert code == 2
+    assert "The time is over; the plan goes on" in out
+
+
+def test_a_plan_that_waits_for_a_person_says_so_once(fj: Fj, server: PlanServer) -> None:
+    paused = [leg("make", "paused", reason="attempts_exhausted"), leg("start")]
+    server.scenes, server.end = [paused], "paused"
+
+    code, out, _ = fj("job", "wait", PLAN, "--timeout", "0.2s")
+
+    assert code == 2
+    assert out.count("It waits for a person") == 1
+
+
+def test_the_shape_of_a_plan_can_be_seen(fj: Fj, server: PlanServer) -> None:
+    server.scenes = [
+        [
+            leg("make", "succeeded"),
+            leg("check", kind="group", needs=[need("make")]),
+            leg("start_1", "running", group="check"),
+            leg("start_2", "skipped", group="check", needs=[need("start_1", "failed")]),
+            leg("tell", needs=[need("check", "completed", "barrier")]),
+            leg("back", "running", undoes="id-make", action="remove"),
+        ]
+    ]
+
+    _, out, _ = fj("job", "graph", "last")
+
+    assert out.splitlines() == [
+        "build  succeeded  100.0 %",
+        "├─ ✓ make  vm.make  succeeded  1 of 1",
+        "├─ · check  group  waiting  after make",
+        "│  ├─ ▶ start_1  vm.start  running",
+        "│  └─ - start_2  vm.start  skipped  after start_1 (failed)",
+        "└─ · tell  vm.tell  waiting  after check* (completed)",
+        "",
+        "taking back",
+        "   ▶ make  vm.remove  running",
+    ]
+    _, out, _ = fj("job", "graph", PLAN, "--dot")
+    assert '"start_1" -> "tell" [label="completed", ltail="cluster_check"];' in out
+    assert out.count("subgraph") == 1
+    _, out, _ = fj("job", "legs", PLAN, "--quiet")
+    assert out.split()[0] == "id-make"
+    _, out, _ = fj("job", "legs", PLAN)
+    assert "check/start_2" in out
+    _, out, _ = fj("job", "show", PLAN)
+    assert "parts" in out
+    assert "check/start_1" in out
+    assert len(json.loads(fj("job", "graph", PLAN, "--json")[1])["legs"]) == 6
+
+
+def test_the_schema_of_plans_is_printed(fj: Fj) -> None:
+    code, out, _ = fj("plan", "schema")
+
+    assert (code, "$defs" in json.loads(out)) == (0, True)
