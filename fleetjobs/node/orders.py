@@ -6,15 +6,16 @@ from datetime import datetime
 from threading import Lock
 
 from fleetjobs.crashpoints import crash_point
-from fleetjobs.errors import BrokenRun
+from fleetjobs.errors import BrokenRun, Unauthentic
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Order, Stage, Verb, encode
 from fleetjobs.node.replies import fenced, final_reply, standing
-from fleetjobs.node.verdict import cancel
-from fleetjobs.signing import SigningKey
+from fleetjobs.node.verdict import cancel, fail
+from fleetjobs.signing import SigningKey, unseal
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 from fleetjobs.spool.fences import Fence
 from fleetjobs.spool.spool import Spool
+from fleetjobs.states import Reason, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +71,27 @@ class Orders:
         if run is not None and not (run.is_withdrawn and not run.is_settled):
             final = run.final()
             if final is not None:
-                return final
+                return final if self._is_whole(final) else self._lost(run)
             reply = standing(self.spool, run, self.node, self.clock())
         elif fence is not None:
             reply = fenced(key, self.node, fence, self.clock())
         else:
             return None
+        return self.signer.seal(encode(reply))
+
+    def _is_whole(self, final: str) -> bool:
+        """Whether the reply is still what was sealed; nobody would believe it else."""
+        try:
+            unseal(final, {self.signer.id: self.signer.verify_key})
+        except Unauthentic:
+            return False
+        return True
+
+    def _lost(self, run: RunDirectory) -> str:
+        """In place of a reply that was damaged: else its run would be asked after for ever."""
+        why = "its reply was damaged on the node's disk"
+        verdict = fail(Reason.INTERRUPTED, why, Status.UNKNOWN_ERROR)
+        reply = final_reply(self.spool, run, self.node, verdict, self.clock())
         return self.signer.seal(encode(reply))
 
 

@@ -1,6 +1,7 @@
 """A node whose disk fails: full, altered, cut. Nothing is accepted that cannot be kept."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from fleetjobs.errors import SpoolFull
-from fleetjobs.messages import Output
+from fleetjobs.messages import Output, Reply, Stage, decode
 from fleetjobs.node.process import is_alive
+from fleetjobs.signing import unseal
 from fleetjobs.states import Reason, State
 from tests.workbench import Desk, make_key
 
@@ -136,6 +138,67 @@ def test_a_run_that_the_disk_lost_is_settled_and_stops_no_other(desk: Desk, dama
     assert (reply.state, reply.reason) == (State.FAILED, Reason.INTERRUPTED)
     assert reply.accepted_at is None
     assert not broken.is_started()
+
+
+@pytest.mark.spec("F5", "G7", "I1", "I3")
+@pytest.mark.parametrize("name", ["claim", "program", "outbox", "final", "accepted"])
+@pytest.mark.parametrize("bit", [3, 400, 1001])
+def test_a_bit_that_flips_in_what_has_ended_begins_nothing_and_hides_no_end(
+    desk: Desk, name: str, bit: int
+) -> None:
+    """Whoever asks is told an end that he can believe, if only that the true one is lost."""
+    desk.shell(f"echo start >> {desk.marks}; {OK}")
+    run = desk.accept()
+    desk.reply(run)
+    [entry] = desk.spool.outbox()
+    if name != "outbox":
+        desk.spool.confirm(entry)
+    desk.close()
+    flip(entry.path if name == "outbox" else run.path / name, bit)
+    desk.open()
+
+    desk.drive(lambda: desk.launcher.running == 0)
+    answer = desk.orders.answer(run.key)
+
+    assert answer is not None
+    reply = decode(Reply, unseal(answer, {desk.signer.id: desk.signer.verify_key})[1])
+    assert reply.stage is Stage.FINISHED
+    lost = name in {"outbox", "final"}
+    assert reply.reason is (Reason.INTERRUPTED if lost else None)
+    assert desk.marks.read_text() == "start\n"
+
+
+@pytest.mark.spec("F5", "I3")
+@pytest.mark.parametrize("name", ["claim", "program"])
+@pytest.mark.parametrize("bit", [0, 3, 100, 333])
+def test_a_bit_that_flips_while_nobody_watches_a_run_does_not_begin_it_again(
+    desk: Desk, name: str, bit: int
+) -> None:
+    go = desk.root / "go"
+    desk.shell(f"echo start >> {desk.marks}; until [ -e {go} ]; do sleep 0.02; done; {OK}")
+    run = desk.accept()
+    desk.drive(desk.marks.exists)
+    holder = run.holder()
+    assert holder is not None
+    desk.close()
+    os.kill(holder.pid, signal.SIGKILL)
+    flip(run.path / name, bit)
+
+    desk.open()
+    desk.drive(lambda: run.holder() != holder or desk.launcher.running == 1)
+    go.touch()
+    reply = desk.reply(run)
+
+    assert reply.state in {State.SUCCEEDED, State.FAILED}
+    assert desk.marks.read_text() == "start\n"
+
+
+def flip(path: Path, bit: int) -> None:
+    """One of its bits; from the beginning again if it has fewer."""
+    content = bytearray(path.read_bytes())
+    place, number = divmod(bit % (len(content) * 8), 8)
+    content[place] ^= 1 << number
+    path.write_bytes(content)
 
 
 def test_rubbish_in_the_spool_stops_nothing(desk: Desk) -> None:

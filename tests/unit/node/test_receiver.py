@@ -85,11 +85,26 @@ def test_a_letter_that_comes_twice_makes_one_run(bench: Bench) -> None:
 def test_a_finished_run_is_answered_from_its_kept_reply(bench: Bench) -> None:
     letter = bench.letter()
     bench.receive(letter)
-    bench.spool.put_reply(RunKey(JOB, 1), Stage.FINISHED, "the.sealed.reply")
+    kept = bench.receiver.signer.seal(b"the reply")
+    bench.spool.put_reply(RunKey(JOB, 1), Stage.FINISHED, kept)
 
     bench.receive(letter)
 
-    assert bench.sent == ["the.sealed.reply"]
+    assert bench.sent == [kept]
+
+
+@pytest.mark.spec("F5", "G7")
+def test_a_kept_reply_that_was_damaged_is_answered_as_an_end_that_can_be_believed(
+    bench: Bench,
+) -> None:
+    """Else it would be rejected and asked for again, for ever."""
+    letter = bench.letter()
+    bench.receive(letter)
+    bench.spool.put_reply(RunKey(JOB, 1), Stage.FINISHED, "the.damaged.reply")
+
+    bench.receive(letter)
+
+    assert (bench.only().state, bench.only().reason) == (State.FAILED, Reason.INTERRUPTED)
 
 
 @pytest.mark.spec("F12")

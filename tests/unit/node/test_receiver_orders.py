@@ -116,13 +116,14 @@ def test_the_next_attempt_ends_the_last_one_first(bench: Bench) -> None:
 def test_an_attempt_lower_than_the_highest_is_refused(bench: Bench) -> None:
     """With its kept answer if it has one."""
     bench.receive(bench.letter(attempt=2))
-    bench.spool.put_reply(RunKey(JOB, 2), Stage.FINISHED, "kept")
+    kept = bench.receiver.signer.seal(b"kept")
+    bench.spool.put_reply(RunKey(JOB, 2), Stage.FINISHED, kept)
     bench.receive(bench.letter(attempt=3))
 
     bench.receive(bench.letter(attempt=2))
     bench.receive(bench.letter(attempt=1))
 
-    assert bench.sent.pop(0) == "kept"
+    assert bench.sent.pop(0) == kept
     assert bench.only().state is State.CANCELLED
     assert [run.key.attempt for run in bench.spool.attempts(JOB)] == [2, 3]
 
