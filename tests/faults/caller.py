@@ -84,14 +84,15 @@ class Caller:
             wait_for(lambda call=call: self._post(call), within=self.drain_s, every=0.1)
 
     def ask_stubborn(
-        self, action: str, node: str, *, retries: int | None = None, **data: Any
+        self, action: str, node: str, *, retries: int | None = None, once: bool = False, **data: Any
     ) -> Call:
-        """Ask for an action of the tests' own."""
+        """Ask for an action of the tests' own, until the server has accepted it, or `once`."""
         request = self._request([node])
         data = {"file": str(self.fleet.marks), **data}
         changed = replace(request, agent="stubborn", action=action, data=data, retries=retries)
         call = self._keep(changed)
-        wait_for(lambda: self._post(call), within=self.drain_s, every=0.1)
+        if not once:
+            wait_for(lambda: self._post(call), within=self.drain_s, every=0.1)
         return call
 
     def job(self, call: Call) -> Job:

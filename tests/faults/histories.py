@@ -24,7 +24,6 @@ from tests.faults.forger import Forger
 from tests.faults.locking import BUSY, locked
 from tests.faults.oracle import read_marks
 from tests.faults.parts import Part
-from tests.faults.wiping import lose_disk
 from tests.processes import wait_for
 
 LATEST = 10  #: a person changes one of the latest jobs
@@ -82,6 +81,11 @@ class History:
         nodes = self.dice.sample(self.fleet.nodes, self.dice.randint(1, 2))
         call = self.caller.ask(*nodes, seconds=self.dice.choice([0, 0, 0.1, 0.5, 2.0]))
         return f"{call.job[-6:]} {nodes} {'accepted' if call.accepted else 'unheard'}"
+
+    def submit_failing(self) -> str:
+        """Ask for something that begins and fails."""
+        node = self.dice.choice(self.fleet.nodes)
+        return self.caller.ask_stubborn("flaky", node, once=True, times=1).job[-6:]
 
     def submit_many(self) -> str:
         """A crowd of jobs at once."""
@@ -146,31 +150,11 @@ class History:
         host.kill()
         return node
 
-    def bounce_broker(self) -> str:
-        """Kill the broker, and start it."""
-        self.fleet.broker.kill()
-        self.fleet.broker.start()
-        return "at once"
-
-    def empty_broker(self) -> str:
-        """Kill the broker, and start it on an empty disk."""
-        lose_disk(self.fleet.broker)
-        return "at once"
-
     def lock_database(self) -> str:
         """Somebody else has the database locked for a while."""
         with suppress(*BUSY), locked(self.fleet):
             return f"for {self.let_pass()}"
         return ""
-
-    def bounce_database(self) -> str:
-        """Kill the database, and start it; SQLite cannot be killed."""
-        database = self.fleet.database
-        if database is None:
-            return ""
-        database.kill()
-        database.start()
-        return "at once"
 
     def duplicate(self) -> str:
         """Deliver some job's message a few times more."""
@@ -280,6 +264,7 @@ def is_changed(call: Call) -> bool:
 STEPS: dict[Callable[[History], str], int] = {
     History.submit: 30,
     History.submit_many: 4,
+    History.submit_failing: 4,
     History.ask_inline: 5,
     History.let_pass: 20,
     History.cancel: 6,
@@ -303,14 +288,15 @@ STEPS: dict[Callable[[History], str], int] = {
     History.kill_program: 2,
     History.kill_host: 2,
     History.duplicate: 4,
-    History.bounce_broker: 1,
-    History.empty_broker: 1,
+    troubles.bounce_broker: 1,
+    troubles.empty_broker: 1,
     History.lock_database: 1,
-    History.bounce_database: 1,
+    troubles.bounce_database: 1,
 }
 HARMLESS = {
     History.submit,
     History.submit_many,
+    History.submit_failing,
     History.ask_inline,
     History.let_pass,
     History.depend,

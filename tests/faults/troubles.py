@@ -1,4 +1,4 @@
-"""Troubles: what the network does to a fleet, as steps of a history."""
+"""Troubles: what network and servers do to a fleet, as steps of a history."""
 
 from contextlib import suppress
 from random import Random
@@ -8,6 +8,7 @@ from fleetjobs.broker.connections import REPLIES, node_queue_name
 from fleetjobs.errors import Fault
 from tests.faults.fleet import Fleet
 from tests.faults.mixing import mix as mix_queue
+from tests.faults.wiping import lose_disk
 from tests.faults.wires import Way
 
 
@@ -63,3 +64,26 @@ def mix(history: Troubled) -> str:
         count = mix_queue(history.fleet.broker_url, queue, history.dice)
         return f"{count} in {queue}" if count else ""
     return ""
+
+
+def bounce_broker(history: Troubled) -> str:
+    """Kill the broker, and start it."""
+    history.fleet.broker.kill()
+    history.fleet.broker.start()
+    return "at once"
+
+
+def empty_broker(history: Troubled) -> str:
+    """Kill the broker, and start it on an empty disk."""
+    lose_disk(history.fleet.broker)
+    return "at once"
+
+
+def bounce_database(history: Troubled) -> str:
+    """Kill the database, and start it; SQLite cannot be killed."""
+    database = history.fleet.database
+    if database is None:
+        return ""
+    database.kill()
+    database.start()
+    return "at once"

@@ -183,8 +183,6 @@ class Wires:
         def end() -> None:
             for wire in self.all():
                 wire.close()
-            for task in asyncio.all_tasks(self._loop):
-                task.cancel()
             self._loop.call_later(0.1, self._loop.stop)
 
         self._loop.call_soon_threadsafe(end)

@@ -1,0 +1,22 @@
+"""Versioned: a program of ours that takes itself for another version.
+
+VERSIONED_PROGRAM=node VERSIONED_AS=99.0 python -m tests.faults.versioned --config SETTINGS
+"""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+PROGRAM, VERSION = "VERSIONED_PROGRAM", "VERSIONED_AS"
+
+
+def main() -> int:
+    """Be the program; its exit status."""
+    program: Any = importlib.import_module(f"fleetjobs.programs.{os.environ[PROGRAM]}")
+    program.version = lambda _package: os.environ[VERSION]
+    return int(program.main(sys.argv[1:]) or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
