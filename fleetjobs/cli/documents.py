@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from fleetjobs.states import State
@@ -25,3 +26,8 @@ def style_of(state: str) -> str | None:
         State.PAUSED: "yellow",
         State.CANCELLED: "yellow",
     }.get(State(state) if state in frozenset(State) else State.QUEUED)
+
+
+def is_plan(job: Mapping[str, Any]) -> bool:
+    """Whether the job, or leg, is made of other jobs."""
+    return str(job.get("kind", "action")) != "action"

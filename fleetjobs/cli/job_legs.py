@@ -2,13 +2,13 @@
 
 import rich_click as click
 
-from fleetjobs.cli.documents import in_json
+from fleetjobs.cli.documents import in_json, is_plan
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.find_job import find_job, job_argument
 from fleetjobs.cli.options import json_option
 from fleetjobs.cli.plan_views import dot, legs_table, tree
 from fleetjobs.cli.screen import stdout
-from fleetjobs.cli.session import fleet
+from fleetjobs.cli.session import fleet, program
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
 from fleetjobs.errors import NotFound
@@ -63,10 +63,5 @@ def _legs(asked: Fleet, job: str) -> tuple[Document, list[Document]]:
     """The plan, and its legs. Raises NotFound for a job that has none."""
     found = find_job(asked, job)
     if not is_plan(found):
-        raise NotFound(f"{found['id']} is no plan: it has runs, which `fj job show` shows")
+        raise NotFound(f"{found['id']} is no plan: it has runs; `{program()} job show` shows them")
     return found, list(asked.legs(found["id"]))
-
-
-def is_plan(job: Document) -> bool:
-    """Whether the job is made of other jobs."""
-    return str(job.get("kind", "action")) != "action"

@@ -7,10 +7,9 @@ import rich_click as click
 
 from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.complete import node_names
-from fleetjobs.cli.documents import in_json, style_of
+from fleetjobs.cli.documents import in_json, is_plan, style_of
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.find_job import find_job, job_argument
-from fleetjobs.cli.job_legs import is_plan
 from fleetjobs.cli.job_logs import follow_logs, show_logs
 from fleetjobs.cli.job_views import details, header, runs_table
 from fleetjobs.cli.lazy import LazyGroup

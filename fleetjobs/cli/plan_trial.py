@@ -6,6 +6,7 @@ from typing import Any
 from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import Exit
+from fleetjobs.cli.plan_views import needs_in_words
 from fleetjobs.cli.screen import line, stderr, stdout
 from fleetjobs.client.asking import fetch_interface
 from fleetjobs.client.fleet import Fleet
@@ -110,13 +111,3 @@ def _row(plan: Plan, each: Document) -> list[Any]:
         None if is_group else f"{each['on_failure'] or plan.on_failure}{tries}",
         None if is_group else each.get("undo") or "nothing can",
     ]
-
-
-def needs_in_words(needs: list[Document]) -> str:
-    """What has to end first: `make, look (failed)`; `*` after what is waited for on all nodes."""
-    return ", ".join(
-        str(need["leg"])
-        + ("*" if need["pace"] == "barrier" else "")
-        + ("" if need["when"] == "succeeded" else f" ({need['when']})")
-        for need in needs
-    )

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.documents import style_of
-from fleetjobs.cli.plan_trial import needs_in_words
 from fleetjobs.cli.screen import Screen, line
 from fleetjobs.cli.words import local
 from fleetjobs.client.replies import Document
@@ -98,6 +97,16 @@ def tally_in_words(leg: Document) -> str:
     if leg["kind"] == "group" or not good + bad:
         return ""
     return f"{good} of {total}" + (f", {bad} failed" if bad else "")
+
+
+def needs_in_words(needs: Sequence[Document]) -> str:
+    """What has to end first: `make, look (failed)`; `*` after what is waited for on all nodes."""
+    return ", ".join(
+        str(need["leg"])
+        + ("*" if need["pace"] == "barrier" else "")
+        + ("" if need["when"] == "succeeded" else f" ({need['when']})")
+        for need in needs
+    )
 
 
 def legs_table(screen: Screen, legs: Sequence[Document]) -> None:
