@@ -9,10 +9,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import pytest
 
+from tests.guest import GuestFiles, GuestMissing, have_guest
 from tests.keeper import next_number, shared
 from tests.processes import ServerMissing
 from tests.servers import ask_rabbit
@@ -52,11 +54,20 @@ def _server(kind: str, place: tuple[Path, int]) -> dict[str, str]:
         refuse_or_skip(str(missing))
 
 
-def refuse_or_skip(reason: str) -> None:
+def refuse_or_skip(reason: str) -> NoReturn:
     """Fail where CI is set, skip at a desk: a missing server must not pass for a tested one."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def guest_files() -> GuestFiles:
+    """What a small real guest boots."""
+    try:
+        return have_guest()
+    except GuestMissing as missing:
+        refuse_or_skip(str(missing))
 
 
 @pytest.fixture

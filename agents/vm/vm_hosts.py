@@ -14,6 +14,7 @@ from fleetjobs.agent import Fail
 
 Host = Libvirt | Qemu
 LOOK_S = 0.1  #: seconds between two looks at a guest
+APPEAR_S = 2.0  #: seconds until a guest shows up whose start was called off
 KILL_S = 10.0  #: seconds that a guest may take to end when it is killed softly
 
 
@@ -58,10 +59,20 @@ def start(guest: Guest, volume: Volume, settings: Settings, job: str) -> Host:
         )
         try:
             host.start(guest, volume)
-        except BaseException:  # also SIGTERM: what has come of it so far goes again
+        except Fail:
+            host.kill(guest, hard=True)
+            raise
+        except BaseException:  # SIGTERM: qemu may have left us, and not have said where it is
+            _wait_for_it(guest, host)
             host.kill(guest, hard=True)
             raise
     return host
+
+
+def _wait_for_it(guest: Guest, host: Host) -> None:
+    deadline = time.monotonic() + APPEAR_S
+    while not host.is_running(guest) and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
 
 
 def has_ended(guest: Guest, host: Host, within_s: float) -> bool:
