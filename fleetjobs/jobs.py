@@ -34,6 +34,24 @@ def node_id(text: str) -> NodeId:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A leg or group that has to end first, and how, as a plan says it."""
+
+    job: JobId
+    leg: str  # its key
+    when: StartIf
+    barrier: bool  # all nodes for all, rather than each for itself
+
+
+class Kind(StrEnum):
+    """What a job is."""
+
+    ACTION = "action"  # it has runs
+    PLAN = "plan"  # it has legs, and groups of them
+    GROUP = "group"  # legs of a plan that others wait for together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One accepted request, and how it stands."""
 
@@ -63,6 +81,23 @@ class Job:
     lost_after_s: float = 60.0  # of a node's silence
     retry_lost: bool = False  # a lost attempt is repeated rather than shown to a person
     give_up_s: float | None = 86400.0  # after its node was lost; None: never
+    kind: Kind = Kind.ACTION
+    plan: JobId | None = None  # that it is a part of, at whatever depth
+    parent: JobId | None = None  # the plan or group that it is a part of
+    leg: str | None = None  # its key in the plan
+    position: int = 0  # in the plan
+    needs: tuple[Link, ...] = ()  # the legs and groups that it waits, or waited, for
+    fills: dict[str, JobId] | None = None  # reference -> the leg whose answer it means
+    on_failure: str | None = None
+    max_failures: int = 0  # so many of its runs or legs may end badly
+    delay_s: float = 0.0  # from when it could start
+    weight: float = 1.0  # in its parent's percentage
+    weights: float = 0.0  # of all its legs
+    progress: float = 0.0  # how much of that is done
+    percent: float | None = None  # of it that is done; None before it has begun
+    blocked: int = 0  # runs or legs that wait for something to end
+    called_off: bool = False  # a person cancelled the whole of it
+    undoes: JobId | None = None  # the leg that it takes back
 
 
 class Pending(StrEnum):
@@ -127,6 +162,7 @@ class Dependency:
     """Another job, or one of its runs, that has to end first."""
 
     job: JobId  # that waits
+    node: NodeId | None = None  # whose run waits; None: all of them
     on_job: JobId
     on_node: NodeId | None  # None: the whole job
     when: StartIf

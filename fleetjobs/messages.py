@@ -7,7 +7,7 @@ The JSON Schemas in `docs/schemas/` are made from these classes.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -42,6 +42,7 @@ class Document(
     """What all documents share: a `type`, and a version of the protocol."""
 
     version: int = VERSION
+    is_plain: ClassVar[bool] = False  # who signs it must mean what each reader on its way sees
 
 
 class After(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -70,6 +71,7 @@ class Request(Document, frozen=True, kw_only=True, tag="request"):
     ] = False
     after: tuple[After, ...] = ()
     retries: Annotated[int, Meta(ge=0, le=100)] | None = None  # None: as the action declares
+    is_plain: ClassVar[bool] = True
 
 
 class Delivery(Document, frozen=True, kw_only=True, tag="delivery"):
@@ -87,6 +89,10 @@ class Delivery(Document, frozen=True, kw_only=True, tag="delivery"):
     issued_at: Moment
     not_before: Moment | None = None
     start_before: Moment | None = None
+    fills: Annotated[
+        dict[str, Any] | None,
+        Meta(description="of a leg: the values of the references in the request's data"),
+    ] = None  # None: the data are meant as they are
 
 
 class Verb(StrEnum):
@@ -257,7 +263,7 @@ def encode(document: Document) -> bytes:
 def decode(kind: type[D], raw: bytes) -> D:
     """The bytes as a document of that kind. Raises InvalidDocument and says where it breaks."""
     document: D = _decode(kind, raw)
-    if isinstance(document, Request):
+    if kind.is_plain:
         _check_plain(raw)
     return document
 

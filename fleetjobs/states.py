@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from fleetjobs.errors import InvalidTransition
@@ -66,7 +67,7 @@ class Reason(StrEnum):
     START_BEFORE = "start_before"  # not started in time
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
     DEPENDENCY_FAILED = "dependency_failed"
-    START_IF = "start_if"
+    START_IF = "start_if"  # it was for the case that another one fails, which did not
     OVERLAP = "overlap"
     MISSED = "missed"
     WINDOW = "window"
@@ -75,6 +76,7 @@ class Reason(StrEnum):
     HOLD = "hold"  # a person set it aside
     CANCELLED = "cancelled"  # a person called it off
     RUNS_FAILED = "runs_failed"  # of a job: more of its runs failed than it tolerates
+    LEGS_FAILED = "legs_failed"  # of a plan or a group: more of its legs failed than it tolerates
 
 
 class StartIf(StrEnum):
@@ -191,22 +193,53 @@ _ACTIVITY = (
 Tally = Counter[State]  #: how many of a job's runs stand in each state
 
 
-def derive(tally: Tally, *, tolerated: int = 0) -> State:
-    """The state of a job whose runs stand so; `tolerated` runs may end badly.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What else says how a job stands, beside how many of its runs or legs stand where."""
 
-    spec/semantics.md, One state machine.
+    tolerated: int = 0  # so many may end badly
+    forgiven: int = 0  # so many ended badly and do not count
+    blocked: int = 0  # so many wait for something that has to end first
+    called_off: bool = False  # a person cancelled the whole of it
+    begun: bool = False  # one of them started
+
+
+PLAIN = Terms()
+
+
+def derive(tally: Tally, terms: Terms = PLAIN) -> State:
+    """The state of a job whose runs, or legs, stand so. spec/semantics.md, One state machine.
+
+    What is blocked is no activity: it goes on when others do.
     """
-    live = next((state for state in _ACTIVITY if tally[state]), None)
+    idle = Counter({State.WAITING: terms.blocked})
+    live = next((state for state in _ACTIVITY if tally[state] > idle[state]), None)
     if live is not None:
         return live
+    return State.WAITING if tally[State.WAITING] else _end(tally, terms)
+
+
+def _end(tally: Tally, terms: Terms) -> State:
     bad = tally[State.FAILED] + tally[State.EXPIRED] + tally[State.CANCELLED]
-    if bad <= tolerated:
-        return State.SUCCEEDED if tally[State.SUCCEEDED] or not tally[State.SKIPPED] else _S.SKIPPED
+    if terms.called_off and tally[State.CANCELLED]:
+        return State.CANCELLED
+    if bad - terms.forgiven <= terms.tolerated:
+        return _good_end(tally, terms, bad)
     if tally[State.CANCELLED]:
         return State.CANCELLED
-    if tally[State.EXPIRED] == tally.total():
+    expired = tally[State.EXPIRED] + tally[State.SKIPPED] == tally.total()
+    if expired and (not terms.begun or tally.total() == 1):
         return State.EXPIRED
     return State.FAILED
+
+
+def _good_end(tally: Tally, terms: Terms, bad: int) -> State:
+    """Where no more failed than may: it succeeded, unless nothing of it was done at all."""
+    if tally[State.SUCCEEDED] or not tally[State.SKIPPED]:
+        return State.SUCCEEDED
+    if bad > terms.forgiven:
+        return State.FAILED
+    return State.SUCCEEDED if terms.begun or bad else State.SKIPPED
 
 
 def completion(tally: Tally) -> Completion:

@@ -18,6 +18,7 @@ from fleetjobs.api import (
     live,
     logs,
     nodes,
+    plans,
     reference,
     runs,
     status,
@@ -36,6 +37,7 @@ from fleetjobs.store.database import Database
 ROOT = "/api/v1"
 ROUTERS = (  # in the order in which the reference shows them
     jobs.router,
+    plans.router,
     edits.router,
     verbs.router,
     runs.router,

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from pydantic import BaseModel, Field
 
-from fleetjobs.jobs import Attempt, Dependency, Event, Job, Pending, Run
+from fleetjobs.jobs import Attempt, Dependency, Event, Job, Kind, Pending, Run
 from fleetjobs.states import Completion, Reason, StartIf, State, WaitReason
 
 EMPTY: Mapping[Pending, int] = MappingProxyType({})
@@ -53,7 +53,7 @@ class JobDocument(BaseModel):
     completion: Completion | None = Field(description="how much was done; null while live")
     attention: bool = Field(description="a person has to decide")
     nodes: int = Field(description="how many runs it has")
-    tally: dict[str, int] = Field(description="how many of its runs are in which state")
+    tally: dict[str, int] = Field(description="how many of its runs, or parts, stand where")
     created_at: datetime
     not_before: datetime | None
     start_before: datetime | None
@@ -67,6 +67,16 @@ class JobDocument(BaseModel):
         description="how many of its nodes were told so and have not confirmed it yet"
     )
     confirmed: bool = Field(description="whether its nodes know all that was asked for")
+    kind: Kind
+    plan: str | None = Field(description="the plan that it is a part of, at whatever depth")
+    parent: str | None = Field(description="the plan or group that it is directly in")
+    leg: str | None = Field(description="its key in the plan")
+    parts: int = Field(description="how many legs and groups are directly in it")
+    elaborated: bool = Field(description="it has begun; until then percent_complete is null")
+    percent_complete: float | None = Field(description="of it that is done, 0 to 100")
+    max_failures: int = Field(description="so many of its runs, or parts, may fail")
+    on_failure: str | None = Field(description="of a leg: what follows when it has failed")
+    undoes: str | None = Field(description="the leg that it takes back")
 
     @classmethod
     def of(
@@ -86,7 +96,7 @@ class JobDocument(BaseModel):
             reason=job.reason,
             completion=job.completion,
             attention=job.attention,
-            nodes=job.tally.total(),
+            nodes=job.tally.total() if job.kind is Kind.ACTION else 0,
             tally={state.value: count for state, count in sorted(job.tally.items()) if count},
             created_at=job.created_at,
             not_before=job.not_before,
@@ -99,6 +109,16 @@ class JobDocument(BaseModel):
             after=[AfterDocument.of(item) for item in after],
             pending=dict(pending),
             confirmed=not pending,
+            kind=job.kind,
+            plan=job.plan,
+            parent=job.parent,
+            leg=job.leg,
+            parts=0 if job.kind is Kind.ACTION else job.tally.total(),
+            elaborated=job.percent is not None,
+            percent_complete=job.percent,
+            max_failures=job.max_failures,
+            on_failure=job.on_failure,
+            undoes=job.undoes,
         )
 
 

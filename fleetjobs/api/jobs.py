@@ -16,6 +16,7 @@ from fleetjobs.api.documents import JobDocument, Page
 from fleetjobs.api.parameters import (
     WAIT_MAX_S,
     InJob,
+    Kinds,
     Moment,
     OnTerms,
     Parameters,
@@ -27,8 +28,8 @@ from fleetjobs.api.parameters import (
 from fleetjobs.api.problems import FULL, RESPONSES
 from fleetjobs.api.requests import Sealed, Wish, seal_wish, take_sealed
 from fleetjobs.api.streams import EVENT_STREAM, Only, Stream, stream_of
-from fleetjobs.api.waiting import ended
-from fleetjobs.control.jobs import Submission
+from fleetjobs.api.waiting import answer, ended
+from fleetjobs.control.submissions import Submission
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.states import Reason
 from fleetjobs.store.access import Account
@@ -60,7 +61,10 @@ class JobQuery(Part):
     until: Moment | None = Field(None, description="created before that time")
     attention: bool | None = Field(None, description="whether a person has to decide")
     reason: Reason | None = Field(None, description="why it stands or ended so")
-    parent: str | None = Field(None, description="the job that it repeats")
+    rerun_of: str | None = Field(None, description="the job that it repeats")
+    parent: str | None = Field(None, description="the plan or group that it is directly in")
+    plan: str | None = Field(None, description="the plan that it is a part of, at whatever depth")
+    kind: Kinds = Field([], description="any of these; several, or separated by commas")
     sort: Literal["created", "-created"] = "-created"
 
 
@@ -112,16 +116,7 @@ async def submit(
     if EVENT_STREAM in request.headers.get("accept", ""):
         return await _stream(desk, caller, sealed, query.only)
     submission, document = await run_in_threadpool(_submit, desk, caller, sealed)
-    job = submission.job
-    if terms.patience and not job.state.is_terminal:
-        job = await ended(desk, job.id, org=caller.org, within=terms.patience)
-        document = await run_in_threadpool(document_of, desk, job)
-        response.headers["Preference-Applied"] = f"wait={terms.patience:.0f}"
-    if job.state.is_terminal or not submission.created:
-        response.status_code = HTTPStatus.OK
-    response.headers["Location"] = _place(job.id)
-    tag(response, job)
-    return document
+    return await answer(desk, response, submission, document, terms)
 
 
 async def _stream(desk: Desk, caller: Account, sealed: Sealed, only: Only) -> Response:
@@ -169,7 +164,10 @@ def _submit(desk: Desk, caller: Account, sealed: Sealed) -> tuple[Submission, Jo
 
 @router.get("/jobs", summary="List jobs")
 def index(desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]) -> Page[JobDocument]:
-    """The org's jobs that pass all filters, the newest first."""
+    """The org's jobs that pass all filters, the newest first.
+
+    Legs and groups of plans are only listed with `parent`, `plan`, `kind` or `ids`.
+    """
     wanted = JobFilter(
         org=caller.org,
         states=query.state,
@@ -182,7 +180,11 @@ def index(desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]) -> 
         until=query.until,
         attention=query.attention,
         reason=query.reason,
-        rerun_of=None if query.parent is None else JobId(query.parent),
+        rerun_of=None if query.rerun_of is None else JobId(query.rerun_of),
+        parent=None if query.parent is None else JobId(query.parent),
+        plan=None if query.plan is None else JobId(query.plan),
+        kinds=query.kind,
+        top=not (query.parent or query.plan or query.kind or query.ids),
     )
     with desk.database.reading() as connection:
         page = list_jobs(

@@ -9,7 +9,7 @@ from fastapi import Depends, Header, Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from fleetjobs.errors import InvalidDocument, NotFound
-from fleetjobs.jobs import JobId, NodeId, job_id, node_id
+from fleetjobs.jobs import JobId, Kind, NodeId, job_id, node_id
 from fleetjobs.states import State
 
 PAGE = 100  #: items on a page, if nobody says otherwise
@@ -41,6 +41,7 @@ Moment = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 States = Annotated[list[State], BeforeValidator(_words)]
+Kinds = Annotated[list[Kind], BeforeValidator(_words)]
 Words = Annotated[list[str], BeforeValidator(_words)]
 
 

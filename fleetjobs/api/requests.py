@@ -14,7 +14,8 @@ from fleetjobs.api.bodies import decode_body
 from fleetjobs.api.faults import InvalidBody, InvalidParameter
 from fleetjobs.errors import Denied, Unauthentic
 from fleetjobs.jobs import JobId
-from fleetjobs.messages import After, Id, Moment, Name, Request, decode, encode
+from fleetjobs.messages import After, D, Id, Moment, Name, Request, decode, encode
+from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.signing import SigningKey, account_key_id, unseal
 from fleetjobs.store.access import Account
 from fleetjobs.targets import Target
@@ -53,21 +54,36 @@ def take_sealed(raw: bytes, *, account: Account, idempotency_key: str | None) ->
 
     Raises Unauthentic, InvalidDocument, or Denied if it is signed for someone else.
     """
-    if account.verify_key is None:
-        raise Unauthentic(f"account {account.name} has no key registered to check a signature by")
-    text = raw.decode("ascii", "replace").strip()
-    _, payload = unseal(text, {account_key_id(account.name): account.verify_key})
-    request = decode(Request, payload)
-    if (request.caller, request.org) != (account.name, account.org):
-        raise Denied(
-            f"the request is by {request.caller!r} of {request.org!r}, "
-            f"the token of {account.name!r} of {account.org!r}"
-        )
+    text, request = _unseal(raw, Request, account)
+    _check_caller(request, account)
     if idempotency_key is not None and _id_of(idempotency_key, account) != request.id:
         raise InvalidParameter(
             "a signed request is named by its id; leave the key out", field="Idempotency-Key"
         )
     return Sealed(request, text)
+
+
+def take_sealed_plan(raw: bytes, *, account: Account) -> tuple[PlanRequest, str]:
+    """A plan the caller signed, and the bytes. Raises as `take_sealed` does."""
+    text, request = _unseal(raw, PlanRequest, account)
+    _check_caller(request, account)
+    return request, text
+
+
+def _unseal(raw: bytes, kind: type[D], account: Account) -> tuple[str, D]:
+    if account.verify_key is None:
+        raise Unauthentic(f"account {account.name} has no key registered to check a signature by")
+    text = raw.decode("ascii", "replace").strip()
+    _, payload = unseal(text, {account_key_id(account.name): account.verify_key})
+    return text, decode(kind, payload)
+
+
+def _check_caller(request: Request | PlanRequest, account: Account) -> None:
+    if (request.caller, request.org) != (account.name, account.org):
+        raise Denied(
+            f"the request is by {request.caller!r} of {request.org!r}, "
+            f"the token of {account.name!r} of {account.org!r}"
+        )
 
 
 def seal_wish(
@@ -80,11 +96,8 @@ def seal_wish(
 ) -> Sealed:
     """A plain request, signed for the caller. Raises InvalidDocument."""
     wish = decode_body(Wish, raw)
-    named = None if idempotency_key is None else _id_of(idempotency_key, account)
-    if named is not None and wish.id not in (None, named):
-        raise InvalidParameter("id and Idempotency-Key exclude each other", field="Idempotency-Key")
     request = Request(
-        id=wish.id or named or str(uuid7()),
+        id=name_of(wish.id, idempotency_key, account),
         org=account.org,
         caller=account.name,
         agent=wish.agent,
@@ -98,6 +111,17 @@ def seal_wish(
         **read_start_before(wish.start_before),
     )
     return Sealed(request, key.seal(encode(request)))
+
+
+def name_of(id: str | None, idempotency_key: str | None, account: Account) -> str:  # noqa: A002  as in every document
+    """What is wished for is to be called: as it says, as its key says, or anything new.
+
+    Raises InvalidParameter.
+    """
+    named = None if idempotency_key is None else _id_of(idempotency_key, account)
+    if named is not None and id not in (None, named):
+        raise InvalidParameter("id and Idempotency-Key exclude each other", field="Idempotency-Key")
+    return id or named or str(uuid7())
 
 
 def read_start_before(text: str | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from fleetjobs.api.documents import JobDocument
 from fleetjobs.api.faults import InvalidBody
 from fleetjobs.api.parameters import InJob
 from fleetjobs.api.problems import CHANGES, FULL, RESPONSES
-from fleetjobs.control.jobs import Submission
+from fleetjobs.control.submissions import Submission
 from fleetjobs.jobs import NODE_ID, Job, JobId, NodeId
 from fleetjobs.messages import Id, encode
 from fleetjobs.states import State

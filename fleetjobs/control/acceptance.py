@@ -1,7 +1,7 @@
 """Acceptance: a request weighed against the fleet, and the job it would become."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -13,12 +13,14 @@ from fleetjobs.errors import Denied, InvalidDocument, InvalidTime, UnknownDepend
 from fleetjobs.interfaces import Action, Interface
 from fleetjobs.jobs import Job, JobId, NodeId
 from fleetjobs.messages import Request
+from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.signing import digest
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.dependencies import judge, named_states
 from fleetjobs.store.nodes import interface_digests, read_interfaces
+from fleetjobs.store.outbox import START_WITHIN
+from fleetjobs.targets import Target
 
-START_WITHIN = timedelta(hours=24)  #: if the caller sets no `start_before` and no `keep`
 FORESEEABLE = timedelta(days=3660)  #: times farther away are mistakes
 
 
@@ -28,6 +30,15 @@ class Weighed:
 
     job: Job
     nodes: list[NodeId]
+    actions: list[Action]  # as the nodes declare it
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found out of the fleet for requests that are weighed together, once each."""
+
+    nodes: dict[tuple[str, Target], list[NodeId]] = field(default_factory=dict)
+    actions: dict[tuple[str, tuple[NodeId, ...]], list[Interface]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,36 +48,54 @@ class Acceptance:
     _interfaces: dict[str, Interface] = field(default_factory=dict)  # by digest, so never outdated
 
     def weigh(
-        self, connection: Connection, sealed: str, request: Request, *, org: str, now: datetime
+        self,
+        connection: Connection,
+        sealed: str,
+        request: Request,
+        *,
+        org: str,
+        now: datetime,
+        survey: Survey | None = None,
+        later: Collection[str] = (),
     ) -> Weighed:
-        """The job that the request would be. Raises Refused; see `Control.submit`."""
+        """The job that the request would be. Raises Refused; see `Control.submit`.
+
+        `later`: inputs whose values are known only when it starts.
+        """
         check_org(request, org)
         times = _times(request, now)
-        nodes = pick_nodes(connection, request, org)
-        actions = self._actions(connection, request, nodes)
-        return Weighed(_job(sealed, request, actions, times, now, len(nodes)), nodes)
+        survey = survey or Survey()
+        picked = request.agent, request.target
+        if picked not in survey.nodes:
+            survey.nodes[picked] = pick_nodes(connection, request, org)
+        nodes = survey.nodes[picked]
+        actions = self._actions(connection, request, nodes, survey)
+        for action in actions:
+            action.check(request.data, later=later)
+        return Weighed(_job(sealed, request, actions, times, now, len(nodes)), nodes, actions)
 
     def _actions(
-        self, connection: Connection, request: Request, nodes: Sequence[NodeId]
+        self, connection: Connection, request: Request, nodes: Sequence[NodeId], survey: Survey
     ) -> list[Action]:
-        """The action as each of the nodes declares it; the data fits all of them."""
-        digests = interface_digests(connection, request.agent, nodes)
-        self._interfaces.update(
-            read_interfaces(connection, sorted(digests - self._interfaces.keys()))
-        )
-        actions = [self._interfaces[name].action(request.action) for name in sorted(digests)]
-        for action in actions:
-            action.check(request.data)
-        return actions
+        """The action as each of the nodes declares it."""
+        asked = request.agent, tuple(nodes)
+        if asked not in survey.actions:
+            digests = interface_digests(connection, request.agent, nodes)
+            self._interfaces.update(
+                read_interfaces(connection, sorted(digests - self._interfaces.keys()))
+            )
+            survey.actions[asked] = [self._interfaces[name] for name in sorted(digests)]
+        return [interface.action(request.action) for interface in survey.actions[asked]]
 
 
-def check_org(request: Request, org: str) -> None:
+def check_org(request: Request | PlanRequest, org: str) -> None:
     """Let a request pass that stays in its org. Raises Denied."""
-    if request.org != org or request.target.org not in {None, org}:
+    target = request.target if isinstance(request, Request) else request.plan.target
+    if request.org != org or target.org not in {None, org}:
         raise Denied(f"{request.caller} acts in the org {org} alone")
 
 
-def meaning_of(request: Request) -> str:
+def meaning_of(request: Request | PlanRequest) -> str:
     """What is asked, in one word: the same for a request that is sent, and sealed, again later."""
     timeless = msgspec.structs.replace(request, created_at=datetime.min.replace(tzinfo=UTC))
     return digest(msgspec.json.encode(timeless, order="deterministic"))
@@ -94,22 +123,26 @@ class _Times:
     start_before: datetime | None
 
 
-def _times(request: Request, now: datetime) -> _Times:
-    """From when until when the job may start, in UTC. Raises InvalidTime."""
-    for name in ("not_before", "start_before"):
-        value = getattr(request, name)
+def check_times(begin: datetime | None, end: datetime | None, now: datetime) -> None:
+    """Let times pass at which something can begin, from one until the other. Raises InvalidTime."""
+    for name, value in (("not_before", begin), ("start_before", end)):
         if value is not None and abs(value - now) > FORESEEABLE:
             raise InvalidTime(f"{name} {value} lies more than ten years from now")
-    begin = request.not_before and request.not_before.astimezone(UTC)
-    end = request.start_before and request.start_before.astimezone(UTC)
     earliest = max(now, begin or now)
     if end is not None and end <= earliest:
         raise InvalidTime(f"start_before {end} leaves no time to start after {earliest}")
+
+
+def _times(request: Request, now: datetime) -> _Times:
+    """From when until when the job may start, in UTC. Raises InvalidTime."""
+    check_times(request.not_before, request.start_before, now)
+    begin = request.not_before and request.not_before.astimezone(UTC)
+    end = request.start_before and request.start_before.astimezone(UTC)
     if request.keep:
         if end is not None:
             raise InvalidTime(f"start_before {end} and keep exclude each other")
         return _Times(begin, None)
-    return _Times(begin, end or earliest + START_WITHIN)
+    return _Times(begin, end or max(now, begin or now) + START_WITHIN)
 
 
 def _job(
@@ -150,13 +183,13 @@ def _job(
         retry_delay_s=max(action.retry_delay.total_seconds() for action in actions),
         lost_after_s=max(action.lost_after.total_seconds() for action in actions),
         retry_lost=all(action.retry_lost for action in actions),
-        give_up_s=_give_up_s(request, actions),
+        give_up_s=None if request.keep else patience_s(actions),
     )
 
 
-def _give_up_s(request: Request, actions: Sequence[Action]) -> float | None:
-    """How long a lost node is waited for; whoever is never too late waits for ever."""
+def patience_s(actions: Sequence[Action]) -> float | None:
+    """How long a lost node is waited for, in seconds; None: for ever."""
     spans = [action.give_up for action in actions if action.give_up is not None]
-    if request.keep or len(spans) < len(actions):
+    if len(spans) < len(actions):
         return None
     return max(span.total_seconds() for span in spans)

@@ -12,7 +12,7 @@ from fleetjobs.jobs import Job, JobId, NodeId, Pending
 from fleetjobs.messages import Request, decode
 from fleetjobs.nodes import SILENT_AFTER
 from fleetjobs.signing import account_key_id, peek
-from fleetjobs.states import Reason, State
+from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
@@ -132,8 +132,11 @@ class _Change:
         state = State.WAITING if self.blocked else self.weighed.job.state
         job = dataclasses.replace(self.weighed.job, state=state, tally=Counter())
         due = None if self.blocked else due_at(job.not_before, self.ledger.now)
+        if self.blocked:
+            job = dataclasses.replace(job, wait_reason=WaitReason.DEPENDENCY)
         insert_runs(self.ledger.connection, job, nodes, due)
         entry.tally[state] += len(nodes)
+        entry.blocked += len(nodes) if self.blocked else 0
 
     def _change(self, run: RunEntry) -> None:
         held = run.state is State.PAUSED and run.reason is Reason.HOLD

@@ -9,12 +9,14 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection
 
-from fleetjobs.control.acceptance import Acceptance, Weighed, check_org, has_to_wait, meaning_of
+from fleetjobs.control.acceptance import Acceptance, Weighed, has_to_wait, meaning_of
 from fleetjobs.control.edits import Edits, signed_request
 from fleetjobs.control.limits import NO_MORE, Limits
 from fleetjobs.control.nodes import Nodes
+from fleetjobs.control.plans import Plans
 from fleetjobs.control.questions import Questions
 from fleetjobs.control.relay import Relay
+from fleetjobs.control.submissions import Submission, find_earlier
 from fleetjobs.control.verbs import Verbs
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import Conflict, NotFound
@@ -24,19 +26,11 @@ from fleetjobs.states import State, WaitReason
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.dependencies import set_dependencies, settle, skip_in_vain
-from fleetjobs.store.jobs import get_job, insert_job, job_meaning
+from fleetjobs.store.jobs import get_job, insert_job
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.runs import nodes_without_success
 from fleetjobs.store.standing import due_at
 from fleetjobs.targets import Target
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """The job that stands for a request."""
-
-    job: Job
-    created: bool  # False: the same request was accepted before
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +51,11 @@ class Control:
     def edits(self) -> Edits:
         """Where accepted jobs are changed."""
         return Edits(self.database, self.clock, self._acceptance)
+
+    @property
+    def plans(self) -> Plans:
+        """Where plans are handed in."""
+        return Plans(self.database, self.clock, self._acceptance)
 
     @property
     def questions(self) -> Questions:
@@ -84,15 +83,15 @@ class Control:
         """
         now = self.clock()
         with self.database.reading() as connection:
-            earlier = _earlier(connection, request, org)
+            earlier = find_earlier(connection, request, org)
             if earlier is not None:
                 return Submission(earlier, created=False)
             weighed = self._acceptance.weigh(connection, sealed, request, org=org, now=now)
             self.limits.check(connection, org, weighed.nodes)
         job = dataclasses.replace(weighed.job, rerun_of=rerun_of)
         with self.database.transaction() as connection:
-            kept = _keep(connection, request, Weighed(job, weighed.nodes), now)
-            earlier = None if kept else _earlier(connection, request, org)
+            kept = _keep(connection, request, dataclasses.replace(weighed, job=job), now)
+            earlier = None if kept else find_earlier(connection, request, org)
             crash_point("control_before_commit")
         crash_point("control_after_commit")
         if kept is not None:
@@ -137,17 +136,6 @@ class Control:
         return self.submit(seal(request), request, org=org, rerun_of=job)
 
 
-def _earlier(connection: Connection, request: Request, org: str) -> Job | None:
-    """The job this request became before. Raises Conflict if its id became another."""
-    check_org(request, org)
-    taken = job_meaning(connection, JobId(request.id))
-    if taken is None:
-        return None
-    if taken != (org, meaning_of(request)):
-        raise Conflict(f"the id {request.id} was used before, for something else")
-    return get_job(connection, JobId(request.id), org=org)
-
-
 def _keep(connection: Connection, request: Request, weighed: Weighed, now: datetime) -> Job | None:
     """Keep the job, its runs, and what it waits for; None if its id is taken."""
     job, nodes = weighed.job, weighed.nodes
@@ -175,4 +163,5 @@ def _blocked(job: Job) -> Job:
         state=State.WAITING,
         wait_reason=WaitReason.DEPENDENCY,
         tally=Counter({State.WAITING: job.tally.total()}),
+        blocked=job.tally.total(),
     )

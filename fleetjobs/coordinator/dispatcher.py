@@ -15,6 +15,7 @@ from fleetjobs.signing import SigningKey, digest
 from fleetjobs.store.agenda import look_for_errands
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
+from fleetjobs.store.fills import Unfilled, fail_unfilled, fill_in
 from fleetjobs.store.handovers import Handover, mark_queued, postpone, runs_to_dispatch
 from fleetjobs.store.orders import Instruction, mark_ordered, orders_to_send, postpone_orders
 from fleetjobs.store.questions import mark_asked, questions_to_send
@@ -70,7 +71,7 @@ class Dispatcher:
 
     def _deliver(self, now: datetime) -> int:
         with self.database.reading() as connection:
-            due = runs_to_dispatch(connection, now, BATCH)
+            due, broken = fill_in(connection, runs_to_dispatch(connection, now, BATCH))
         self.expected.add(due)  # now: a reply may be faster than the broker's confirmation
         try:
             sick = self._publish(self._deliveries(due, now))
@@ -79,11 +80,18 @@ class Dispatcher:
             raise
         crash_point("dispatcher_after_publish")
         held = [item for item in due if node_queue_name(item.node) in sick]
-        if held:
-            self.expected.drop(held)
-            with self.database.transaction() as connection:
-                postpone(connection, held, self.clock() + SICK_PAUSE)
-        return len(due)
+        self.expected.drop(held)
+        if held or broken:
+            self._put_off(held, broken)
+        return len(due) + len(broken)
+
+    def _put_off(self, held: Sequence[Handover], broken: Sequence[Unfilled]) -> None:
+        """What could not be handed over goes later, or never."""
+        with self.database.transaction() as connection:
+            postpone(connection, held, self.clock() + SICK_PAUSE)
+            moved = fail_unfilled(connection, broken, self.clock())
+            if moved:
+                ring(connection, CHANGES, ",".join(sorted(moved)))
 
     def _order(self, now: datetime) -> int:
         with self.database.reading() as connection:
@@ -129,6 +137,7 @@ class Dispatcher:
             issued_at=now,
             not_before=item.not_before,
             start_before=item.start_before,
+            fills=item.fills,
         )
         return make_parcel(
             delivery=delivery,

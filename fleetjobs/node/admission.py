@@ -14,6 +14,7 @@ from fleetjobs.interfaces import Action
 from fleetjobs.jobs import NodeId
 from fleetjobs.layouts import Agent
 from fleetjobs.messages import Delivery, Order, Question, Request, decode
+from fleetjobs.node.documents import as_meant
 from fleetjobs.policy import Policy
 from fleetjobs.registry import Registry
 from fleetjobs.signing import (
@@ -93,10 +94,10 @@ class Admission:
     def allow(self, letter: Letter) -> tuple[Agent, Action]:
         """The agent and the action that are asked for.
 
-        Raises UnknownAgent, UnknownAction, MissingInput, InvalidInput or Denied: then the run ends
-        with a reply that says so.
+        Raises UnknownAgent, UnknownAction, InvalidReference, MissingInput, InvalidInput or Denied:
+        then the run ends with a reply that says so.
         """
-        request = letter.request
+        request = as_meant(letter.request, letter.delivery)
         agent = self.registry.agent(request.agent)
         action = agent.interface.action(request.action)
         action.check(request.data)

@@ -2,9 +2,22 @@
 
 from datetime import datetime
 
+import msgspec
+
 from fleetjobs.contract import RequestDocument
 from fleetjobs.interfaces import Action
-from fleetjobs.messages import Request
+from fleetjobs.messages import Delivery, Request
+from fleetjobs.plans.references import fill
+
+
+def as_meant(request: Request, delivery: Delivery) -> Request:
+    """The request with the coordinator's values in the place of the caller's references.
+
+    Nothing else of it can be changed that way. Raises InvalidReference.
+    """
+    if delivery.fills is None:
+        return request
+    return msgspec.structs.replace(request, data=fill(request.data, delivery.fills))
 
 
 def request_document(

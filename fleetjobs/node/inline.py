@@ -17,7 +17,7 @@ from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.layouts import Agent
 from fleetjobs.messages import Reply
 from fleetjobs.node.admission import Letter
-from fleetjobs.node.documents import request_document
+from fleetjobs.node.documents import as_meant, request_document
 from fleetjobs.node.replies import ended
 from fleetjobs.node.verdict import ReplyDocument, fail, judge_reply
 from fleetjobs.node.watched import Watched
@@ -39,7 +39,7 @@ class InlineActor:
         started_at = self._clock()
         delivery = letter.delivery
         request = request_document(
-            letter.request,
+            as_meant(letter.request, delivery),
             node=self._node,
             attempt=delivery.attempt,
             action=action,

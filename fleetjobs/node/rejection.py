@@ -4,7 +4,14 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from fleetjobs.errors import Denied, MissingInput, Refused, UnknownAction, UnknownAgent
+from fleetjobs.errors import (
+    Denied,
+    InvalidReference,
+    MissingInput,
+    Refused,
+    UnknownAction,
+    UnknownAgent,
+)
 from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Reply
 from fleetjobs.node.replies import ended
@@ -34,7 +41,7 @@ def _judge(refused: Refused) -> tuple[Status, Reason, State]:
             return Status.ABORTED, Reason.START_BEFORE, State.EXPIRED
         case UnknownAgent() | UnknownAction():
             return Status.UNKNOWN_ACTION, Reason.UNKNOWN_ACTION, State.FAILED
-        case MissingInput():
+        case MissingInput() | InvalidReference():
             return Status.MISSING_DATA, Reason.INVALID, State.FAILED
         case Denied():
             return Status.ABORTED, Reason.DENIED, State.FAILED

@@ -12,8 +12,9 @@ import msgspec
 
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import BrokenRun, Fault, UnknownAction, UnknownAgent
-from fleetjobs.messages import Output, Request, Stage, decode, encode
+from fleetjobs.messages import Delivery, Output, Request, Stage, decode, encode
 from fleetjobs.node.attendance import Attendance, Attended, Child, Cut, Orphan
+from fleetjobs.node.documents import as_meant
 from fleetjobs.node.process import holder, is_alive
 from fleetjobs.node.program import Begun, begin
 from fleetjobs.node.protocols.choice import protocol_of
@@ -115,7 +116,7 @@ class Runner:
         task = Task(
             agent=agent,
             action=agent.interface.action(request.action),
-            request=request,
+            request=as_meant(request, decode(Delivery, peek(run.delivery()))),
             run=run.path,
             attempt=run.key.attempt,
             begins_at=self.clock(),

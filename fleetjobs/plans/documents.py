@@ -5,7 +5,7 @@ bottom. A group collects legs that others wait for together, as the header of a 
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
@@ -122,3 +122,4 @@ class PlanRequest(Document, frozen=True, kw_only=True, tag="plan_request"):
     created_at: Moment
     not_before: Moment | None = None
     start_before: Moment | None = None
+    is_plain: ClassVar[bool] = True

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, literal, select, update
 from fleetjobs.jobs import Attempt, JobId, NodeId
 from fleetjobs.states import Reason, State, Status, WaitReason
 from fleetjobs.store import dialect
-from fleetjobs.store.entries import JobEntry, RunEntry
+from fleetjobs.store.entries import JobEntry, RunEntry, start_limit
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import attempts, runs
 from fleetjobs.store.standing import attempt_limit, path
@@ -69,7 +69,7 @@ def begin_attempt(
         dispatch_at=at,
     )
     job = ledger.job_of(run)
-    run.change(expire_at=attempt_limit(job.start_before, job.give_up_s, run.attempt, at))
+    run.change(expire_at=attempt_limit(start_limit(job, run), job.give_up_s, run.attempt, at))
 
 
 _KEPT = tuple(column.name for column in attempts.columns)

@@ -14,7 +14,7 @@ from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.messages import Stage
 from fleetjobs.states import Reason, State
 from fleetjobs.store.dependencies import settle
-from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName
+from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName, start_limit
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.outbox import confirm, recall
 from fleetjobs.store.schema import nodes, runs
@@ -92,7 +92,7 @@ class _Judge:
         if job.give_up_s is None:
             run.change(expire_at=None)
             return
-        again = self._not_before(run, timedelta(seconds=job.give_up_s), job.start_before)
+        again = self._not_before(run, timedelta(seconds=job.give_up_s), start_limit(job, run))
         if again > self.ledger.now:
             run.change(expire_at=again)
         else:

@@ -1,12 +1,15 @@
 """Dependencies: which job waits for which, judged when the other one ends."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    Executable,
     Select,
     bindparam,
     delete,
@@ -19,13 +22,14 @@ from sqlalchemy import (
 from fleetjobs.jobs import Dependency, JobId, NodeId
 from fleetjobs.messages import After
 from fleetjobs.states import Reason, StartIf, State
-from fleetjobs.store.entries import COORDINATOR, RunEntry
-from fleetjobs.store.ledger import Ledger
+from fleetjobs.store import dialect
+from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName
+from fleetjobs.store.ledger import Ended, Ledger
 from fleetjobs.store.outbox import line_up
 from fleetjobs.store.schema import dependencies, jobs, runs
 from fleetjobs.store.standing import path
 
-_WHOLE = ""  #: in place of a node: the whole job
+_WHOLE = NodeId("")  #: in place of a node: the whole job
 
 
 def judge(state: State, when: StartIf) -> bool | None:
@@ -41,99 +45,152 @@ def judge(state: State, when: StartIf) -> bool | None:
 
 
 def settle(ledger: Ledger) -> set[JobId]:
-    """Write what changed, then judge who waited for what ended, and so on; gives what changed.
+    """Judge who waited for what ended, and so on, then write what changed; gives what changed.
 
-    Round by round rather than by recursion: a chain may have a thousand links.
+    Round by round rather than by recursion: a chain may have ten thousand links.
     """
-    moved = set(ledger.write())
-    while ledger.ended:
-        open_ones = _waiting_for(ledger)
-        if not open_ones:
-            break
-        ledger = _judged(ledger, open_ones)
-        moved |= ledger.write()
-    return moved
+    ended = ledger.advance()
+    while ended:
+        items = _waiting_for(ledger, ended)
+        if items:
+            _judge(ledger, items)
+        ended = ledger.advance()
+    return ledger.write()
 
 
-def _waiting_for(ledger: Ledger) -> list[Dependency]:
-    """The open dependencies on what the ledger has ended."""
-    ended = {job for job, _ in ledger.ended}
-    found = _read(ledger.connection, _OPEN_ON, ids=sorted(ended))
-    return [item for item in found if _named(item) in _over(ledger)]
+def _waiting_for(ledger: Ledger, ended: Sequence[Ended]) -> list[Dependency]:
+    """The open dependencies on these."""
+    connection = ledger.connection
+    names = [(job, node or _WHOLE) for job, node in ended]
+    query = _open_on(sqlite=dialect.is_sqlite(connection))
+    return _read(connection, query, **dialect.pair_values(connection, names))
 
 
-def _over(ledger: Ledger) -> set[tuple[JobId, NodeId | None]]:
-    return {*ledger.ended, *((job, None) for job in ledger.ended_jobs)}
-
-
-def _named(item: Dependency) -> tuple[JobId, NodeId | None]:
-    return item.on_job, item.on_node
-
-
-def _judged(over: Ledger, items: Sequence[Dependency]) -> Ledger:
-    """A ledger of the jobs that waited, in which they go on, go on waiting, or are skipped."""
-    ledger = Ledger.of_jobs(over.connection, {item.job for item in items}, over.now)
+def _judge(ledger: Ledger, items: Sequence[Dependency]) -> None:
+    """Let those that waited go on, go on waiting, or be skipped."""
+    met: list[Dependency] = []
+    unmet: list[Dependency] = []
     for item in items:
-        state = _state(over, item)
-        if judge(state, item.when):
-            _note_met(over.connection, item)
-        else:
-            skip(ledger, item, state)
-    for job in sorted({item.job for item in items}):
-        if not is_blocked(over.connection, job):
-            release(ledger, job)
-    return ledger
+        (met if judge(_state(ledger, item), item.when) else unmet).append(item)
+    _note_met(ledger.connection, met)
+    names = {(item.job, item.node or _WHOLE) for item in met}
+    blocked = _blocked(ledger.connection, names)
+    free = [item for item in met if not blocked & {(item.job, item.node or _WHOLE)}]
+    ledger.include_jobs({item.job for item in (*free, *unmet) if item.node is None})
+    ledger.include((item.job, item.node) for item in (*free, *unmet) if item.node is not None)
+    for item in unmet:
+        skip(ledger, item, _state(ledger, item))
+    for item in free:
+        for run in _runs(ledger, item):
+            if (run.job, run.node) not in blocked:
+                release(ledger, run)
 
 
-def _state(over: Ledger, item: Dependency) -> State:
-    entry = over.job(item.on_job) if item.on_node is None else over.run(item.on_job, item.on_node)
+def _state(ledger: Ledger, item: Dependency) -> State:
+    named = item.on_job, item.on_node
+    entry = ledger.job(named[0]) if named[1] is None else ledger.run(named[0], named[1])
     if entry is None:
         raise LookupError(f"{item.on_job} is not in the ledger that ended it")
     return entry.state
+
+
+def _runs(ledger: Ledger, item: Dependency) -> list[RunEntry]:
+    """Those that wait for it."""
+    if item.node is None:
+        return ledger.runs_of(item.job)
+    run = ledger.run(item.job, item.node)
+    return [] if run is None else [run]
 
 
 def skip(ledger: Ledger, item: Dependency, state: State) -> None:
     """End what waited for another end than this one."""
     name = item.on_job if item.on_node is None else f"{item.on_job}@{item.on_node}"
     why = f"it was to start if {name} {item.when}, which is {state}"
-    for run in ledger.runs_of(item.job):
+    in_reserve = item.when is StartIf.FAILED and state is State.SUCCEEDED
+    for run in _runs(ledger, item):
         if run.state in {State.WAITING, State.SCHEDULED, State.PAUSED} and run.queued_at is None:
             ledger.move(
                 run,
                 path(run.state, State.SKIPPED),
                 actor=COORDINATOR,
-                reason=Reason.DEPENDENCY_FAILED,
+                reason=Reason.START_IF if in_reserve else Reason.DEPENDENCY_FAILED,
                 detail={"job": item.on_job, "node": item.on_node, "state": state},
             )
             run.change(statusmsg=why, ended_at=ledger.now, dispatch_at=None, expire_at=None)
 
 
-def release(ledger: Ledger, job: JobId) -> None:
-    """Let the job's runs go on that no person holds."""
-    for run in ledger.runs_of(job):
-        if run.state is State.WAITING and run.dispatch_at is None:
-            line_up(ledger, run, actor=COORDINATOR)
+def release(ledger: Ledger, run: RunEntry) -> None:
+    """Let the run go on, unless a person holds it."""
+    if run.is_blocked and run.dispatch_at is None:
+        line_up(ledger, run, actor=COORDINATOR)
 
 
-def _note_met(connection: Connection, item: Dependency) -> None:
+def _note_met(connection: Connection, items: Sequence[Dependency]) -> None:
     same = (
-        dependencies.c.job == item.job,
-        dependencies.c.on_job == item.on_job,
-        dependencies.c.on_node == (item.on_node or _WHOLE),
+        dependencies.c.job == bindparam("_job"),
+        dependencies.c.node == bindparam("_node"),
+        dependencies.c.on_job == bindparam("_on_job"),
+        dependencies.c.on_node == bindparam("_on_node"),
     )
-    connection.execute(update(dependencies).where(*same).values(met=True))
+    rows = [
+        {
+            "_job": item.job,
+            "_node": item.node or _WHOLE,
+            "_on_job": item.on_job,
+            "_on_node": item.on_node or _WHOLE,
+        }
+        for item in items
+    ]
+    if rows:
+        connection.execute(update(dependencies).where(*same).values(met=True), rows)
 
 
-def is_blocked(connection: Connection, job: JobId) -> bool:
-    """Whether the job waits for another one."""
-    query = select(exists().where(dependencies.c.job == job, ~dependencies.c.met))
+def _blocked(connection: Connection, names: AbstractSet[tuple[JobId, str]]) -> set[RunName]:
+    """Which of these runs, and of the runs of whole jobs among these, wait for something else.
+
+    A whole job is named without a node, here and there; it is blocked if all its runs are.
+    """
+    if not names:
+        return set()
+    sqlite = dialect.is_sqlite(connection)
+    asked = sorted(names | {(job, _WHOLE) for job, _ in names})
+    rows = connection.execute(_open_of_runs(sqlite=sqlite), dialect.pair_values(connection, asked))
+    found: set[RunName] = {(row.job, row.node) for row in rows}
+    whole = sorted({job for job, node in names if node == _WHOLE})
+    if whole:
+        values = dialect.name_values(connection, whole)
+        rows = connection.execute(_open_of_jobs(sqlite=sqlite), values)
+        found |= {(row.job, row.node) for row in rows}
+    return found | {(job, NodeId(node)) for job, node in names if (job, _WHOLE) in found}
+
+
+_OPEN = select(dependencies.c.job, dependencies.c.node).where(~dependencies.c.met)
+
+
+@cache
+def _open_of_runs(*, sqlite: bool) -> Executable:
+    asked = dialect.pairs(sqlite=sqlite)
+    same = (dependencies.c.job == asked.c.job) & (dependencies.c.node == asked.c.node)
+    return _OPEN.join_from(asked, dependencies, same)
+
+
+@cache
+def _open_of_jobs(*, sqlite: bool) -> Executable:
+    asked = dialect.names(sqlite=sqlite)
+    return _OPEN.join_from(asked, dependencies, dependencies.c.job == asked.c.name)
+
+
+def is_blocked(connection: Connection, job: JobId, node: NodeId) -> bool:
+    """Whether the job's run there waits for something to end."""
+    same = dependencies.c.job == job, dependencies.c.node.in_([_WHOLE, node])
+    query = select(exists().where(*same, ~dependencies.c.met))
     return bool(connection.execute(query).scalar_one())
 
 
 def set_dependencies(connection: Connection, job: JobId, after: Sequence[After]) -> None:
     """Have the job wait for these and no others; what ended as wished already is met.
 
-    What ended otherwise stays open; `find_unmet` finds it.
+    What ended otherwise stays open; `skip_in_vain` finds it.
     """
     connection.execute(delete(dependencies).where(dependencies.c.job == job))
     rows = [
@@ -150,27 +207,20 @@ def set_dependencies(connection: Connection, job: JobId, after: Sequence[After])
         connection.execute(insert(dependencies), rows)
 
 
-def find_unmet(connection: Connection, job: JobId) -> tuple[Dependency, State] | None:
-    """What the job waits for in vain, and how that ended; None while there is hope."""
-    for item in list_dependencies(connection, job):
-        if not item.met:
-            after = After(job=item.on_job, node=item.on_node, when=item.when)
-            ((_, state),) = named_states(connection, [after])
-            if state is not None and judge(state, item.when) is False:
-                return item, state
-    return None
-
-
 def skip_in_vain(ledger: Ledger, job: JobId) -> None:
-    """End the job's unstarted runs if what it waits for has ended otherwise already."""
-    found = find_unmet(ledger.connection, job)
-    if found is not None:
-        skip(ledger, *found)
+    """End the job's unstarted runs if what they wait for has ended otherwise already."""
+    query = _DEPENDENCIES.where(dependencies.c.job == job, ~dependencies.c.met)
+    items = _read(ledger.connection, query)
+    after = [After(job=item.on_job, node=item.on_node, when=item.when) for item in items]
+    states = named_states(ledger.connection, after)
+    for item, (_, state) in zip(items, states, strict=True):
+        if state is not None and judge(state, item.when) is False:
+            skip(ledger, item, state)
 
 
 def block(ledger: Ledger, run: RunEntry) -> bool:
-    """Whether a run that is about to go on has to wait for another job."""
-    return run.attempt == 1 and is_blocked(ledger.connection, run.job)
+    """Whether a run that is about to go on has to wait for something to end."""
+    return run.attempt == 1 and is_blocked(ledger.connection, run.job, run.node)
 
 
 def named_states(
@@ -205,14 +255,14 @@ def _node(item: After) -> NodeId | None:
 
 
 def list_dependencies(connection: Connection, job: JobId) -> list[Dependency]:
-    """What the job waits for, or waited for."""
+    """What the job, or single runs of it, waits or waited for."""
     return _read(connection, _DEPENDENCIES.where(dependencies.c.job == job))
 
 
 def dependencies_of(
     connection: Connection, names: Sequence[JobId]
 ) -> dict[JobId, list[Dependency]]:
-    """What each of the jobs waits for, or waited for; those that never did are left out."""
+    """What each of the jobs waits or waited for as a whole; those that never did are left out."""
     found: dict[JobId, list[Dependency]] = {}
     for item in _read(connection, _OF_JOBS, ids=list(names)):
         found.setdefault(item.job, []).append(item)
@@ -225,30 +275,35 @@ def list_dependants(connection: Connection, job: JobId) -> list[Dependency]:
 
 
 _DEPENDENCIES = select(dependencies).order_by(
-    dependencies.c.job, dependencies.c.on_job, dependencies.c.on_node
+    dependencies.c.job, dependencies.c.node, dependencies.c.on_job, dependencies.c.on_node
 )
 
 
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)
-_OPEN_ON = _DEPENDENCIES.where(dependencies.c.on_job.in_(_IDS), ~dependencies.c.met)
-_OF_JOBS = _DEPENDENCIES.where(dependencies.c.job.in_(_IDS))
+_OF_JOBS = _DEPENDENCIES.where(dependencies.c.job.in_(_IDS), dependencies.c.node == _WHOLE)
+
+
+@cache
+def _open_on(*, sqlite: bool) -> Select[Any]:
+    over = dialect.pairs(sqlite=sqlite)
+    named = (dependencies.c.on_job == over.c.job) & (dependencies.c.on_node == over.c.node)
+    return _DEPENDENCIES.join_from(over, dependencies, named).where(~dependencies.c.met)
 
 
 def _read(connection: Connection, query: Select[Any], **values: Any) -> list[Dependency]:
     return [
-        Dependency(**{**row, "on_node": row["on_node"] or None})
+        Dependency(**{**row, "node": row["node"] or None, "on_node": row["on_node"] or None})
         for row in connection.execute(query, values).mappings()
     ]
 
 
 def is_named_by_live() -> ColumnElement[bool]:
-    """Of `jobs`: whether a live job waits for it, or did."""
-    waiting = jobs.alias()
-    return exists().where(
-        dependencies.c.on_job == jobs.c.id,
-        dependencies.c.job == waiting.c.id,
-        waiting.c.ended_at.is_(None),
-    )
+    """Of `jobs`: whether a live job waits for it, or for a leg of it, or did."""
+    waiting, part = jobs.alias(), jobs.alias()
+    by_live = (dependencies.c.job == waiting.c.id, waiting.c.ended_at.is_(None))
+    itself = exists().where(dependencies.c.on_job == jobs.c.id, *by_live)
+    of_it = (part.c.plan == jobs.c.id, dependencies.c.on_job == part.c.id)
+    return itself | exists().where(*of_it, *by_live)
 
 
 def leads_to(connection: Connection, after: Sequence[After], job: JobId) -> bool:

@@ -1,7 +1,7 @@
 """Entries: jobs and runs while they are moved, read under a lock and written at once."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Table, bindparam, select, update
 
 from fleetjobs.errors import InvalidTransition
-from fleetjobs.jobs import JobId, NodeId, Pending
+from fleetjobs.jobs import JobId, Kind, NodeId, Pending
 from fleetjobs.messages import Stage
-from fleetjobs.states import Reason, State, Tally, WaitReason
+from fleetjobs.plans.progress import done
+from fleetjobs.states import Reason, State, Tally, Terms, WaitReason
 from fleetjobs.store import dialect
 from fleetjobs.store.jobs import read_tally
 from fleetjobs.store.schema import jobs, runs
@@ -41,13 +42,22 @@ class RunEntry:
     queued_at: datetime | None
     dispatch_at: datetime | None
     expire_at: datetime | None
+    not_before: datetime | None
+    start_before: datetime | None
     found: State = field(init=False)  # as it was read
-    needed: bool = field(init=False)
+    counted: bool = field(init=False)  # whether its job knows that it is blocked
+    ended: bool = field(init=False)  # whether its end was judged
     changes: dict[str, Any] = field(default_factory=dict)  # column -> new value
 
     def __post_init__(self) -> None:
         self.found = self.state
-        self.needed = self.attention
+        self.counted = self.is_blocked
+        self.ended = self.state.is_terminal
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether something else has to end first."""
+        return self.state is State.WAITING and self.wait_reason is WaitReason.DEPENDENCY
 
     def is_due(self, now: datetime) -> bool:
         """Whether the dispatcher has something new to do for it."""
@@ -61,9 +71,19 @@ class RunEntry:
         self.changes.update(values)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """How a leg stands, as far as its parent knows."""
+
+    state: State
+    blocked: bool
+    needing: int
+    done: float  # from 0 to 1
+
+
 @dataclass(slots=True, kw_only=True)
 class JobEntry:
-    """A job while its runs are being moved."""
+    """A job while its runs, or its legs, are being moved."""
 
     id: JobId
     org: str
@@ -83,39 +103,111 @@ class JobEntry:
     retry_lost: bool
     give_up_s: float | None
     edit: dict[str, Any] | None
+    kind: Kind
+    plan: JobId | None
+    parent: JobId | None
+    on_failure: str | None
+    max_failures: int
+    delay_s: float
+    weight: float
+    weights: float
+    progress: float
+    percent: float | None
+    blocked: int
+    forgiven: int
+    called_off: bool
+    found: State = field(init=False)  # as it was read
+    told: Told = field(init=False)  # what its parent knows
     began_at: datetime | None = None  # the earliest start seen now
     last: Reason | None = None  # of the run that was moved last
     actor: str = COORDINATOR  # or the account that moved its runs
     waits: WaitReason | None = None  # of the run that was made to wait last
     changes: dict[str, Any] = field(default_factory=dict)  # column -> new value
 
+    def __post_init__(self) -> None:
+        self.found = self.state
+        self.told = self.tell()
+
+    @property
+    def root(self) -> JobId | None:
+        """The plan that it is, or is a part of."""
+        return self.id if self.kind is Kind.PLAN else self.plan
+
+    def tell(self) -> Told:
+        """How it stands."""
+        return Told(
+            state=self.state,
+            blocked=self.state is State.WAITING and self.wait_reason is WaitReason.DEPENDENCY,
+            needing=self.needing,
+            done=self.done,
+        )
+
+    @property
+    def done(self) -> float:
+        """How much of it is done, from 0 to 1."""
+        if self.kind is Kind.ACTION or self.state in {State.SUCCEEDED, State.SKIPPED}:
+            return done(self.state, self.tally)
+        return self.progress / self.weights if self.weights else 0.0
+
+    @property
+    def terms(self) -> Terms:
+        """What else says how it stands, beside its tally."""
+        return Terms(
+            tolerated=self.max_failures,
+            forgiven=self.forgiven,
+            blocked=self.blocked,
+            called_off=self.called_off,
+            begun=bool(self.started_at or self.began_at),
+        )
+
 
 JOB_COLUMNS = (
     *("id", "org", "state", "wait_reason", "reason", "tally", "needing"),
     *("not_before", "start_before", "started_at", "ended_at", "version"),
     *("max_attempts", "retry_delay_s", "lost_after_s", "retry_lost", "give_up_s", "edit"),
+    *("kind", "plan", "parent", "on_failure", "max_failures", "delay_s"),
+    *("weight", "weights", "progress", "percent", "blocked", "forgiven", "called_off"),
 )
 
 
-def lock_jobs(connection: Connection, ids: set[JobId]) -> dict[JobId, JobEntry]:
+def start_limit(job: JobEntry, run: RunEntry) -> datetime | None:
+    """Until when the run may start; of a leg that was let go on, counted from then on."""
+    return job.start_before or run.start_before
+
+
+def plans_of(connection: Connection, ids: Collection[JobId]) -> set[JobId]:
+    """The plans that these jobs are parts of."""
+    values = dialect.name_values(connection, ids)
+    return set(connection.execute(_plans(sqlite=dialect.is_sqlite(connection)), values).scalars())
+
+
+@cache
+def _plans(*, sqlite: bool) -> Executable:
+    table = dialect.names(sqlite=sqlite)
+    query = select(jobs.c.plan).join_from(table, jobs, table.c.name == jobs.c.id)
+    return query.where(jobs.c.plan.is_not(None)).distinct()
+
+
+def lock_jobs(connection: Connection, ids: Collection[JobId]) -> dict[JobId, JobEntry]:
     """The jobs, locked until the transaction ends; always in the same order."""
     if not ids:
         return {}
-    found = connection.execute(_LOCKING, {"ids": sorted(ids)}).mappings()
+    locking = _locking(sqlite=dialect.is_sqlite(connection))
+    found = connection.execute(locking, dialect.name_values(connection, sorted(ids))).mappings()
     return {row["id"]: JobEntry(**{**row, "tally": read_tally(row["tally"])}) for row in found}
 
 
-_LOCKING = (  # built once, as the others here: to build it costs more than to execute it
-    select(*(jobs.c[name] for name in JOB_COLUMNS))
-    .where(jobs.c.id.in_(bindparam("ids", expanding=True)))
-    .order_by(jobs.c.id)
-    .with_for_update()  # SQLite needs none: its writers come one at a time
-)
+@cache  # as the others here: to build it costs more than to execute it
+def _locking(*, sqlite: bool) -> Executable:
+    names = select(dialect.names(sqlite=sqlite).c.name)
+    query = select(*(jobs.c[name] for name in JOB_COLUMNS)).where(jobs.c.id.in_(names))
+    return query.order_by(jobs.c.id).with_for_update()  # SQLite needs none: its writers queue
 
 
 _COLUMNS = (
     *("job", "node", "org", "state", "wait_reason", "reason", "attempt", "tries", "generation"),
     *("pending", "pending_at", "attention", "stage", "queued_at", "dispatch_at", "expire_at"),
+    *("not_before", "start_before"),
 )
 _NAMES = frozenset(_COLUMNS)
 

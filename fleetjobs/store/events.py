@@ -51,8 +51,9 @@ def event_row(
     new: State | None = None,
     reason: str | None = None,
     detail: dict[str, Any] | None = None,
+    plan: JobId | None = None,
 ) -> dict[str, Any]:
-    """An event before it has its number."""
+    """An event before it has its number; `plan` is what the job is, or is a part of."""
     return {
         "at": at,
         "org": org,
@@ -64,6 +65,7 @@ def event_row(
         "new": new,
         "reason": reason,
         "detail": detail or {},
+        "plan": plan,
     }
 
 
@@ -72,26 +74,29 @@ def list_events(
     *,
     org: str | None,
     job: JobId | None = None,
+    plan: JobId | None = None,
     after: int = 0,
     limit: int,
     kinds: Sequence[str] = (),
 ) -> list[Event]:
     """Events numbered above `after`, in order; `org` None means every org's and nobody's.
 
-    `kinds` are whole (`run.failed`) or, ending in a dot, beginnings (`run.`).
+    `plan`: of it and of all its parts. `kinds` are whole (`run.failed`) or, ending in a dot,
+    beginnings (`run.`).
     """
-    query = _listing(job is not None, org is not None, tuple(kinds))
-    values = {"after": after, "limit": limit, "job": job, "org": org}
+    of = "job" if job is not None else "plan" if plan is not None else None
+    query = _listing(of, org is not None, tuple(kinds))
+    values = {"after": after, "limit": limit, "job": job, "plan": plan, "org": org}
     return [_event(row) for row in connection.execute(query, values).mappings()]
 
 
 @lru_cache(maxsize=100)
-def _listing(of_job: bool, of_org: bool, kinds: tuple[str, ...]) -> Executable:  # noqa: FBT001  a cache's key
+def _listing(of: str | None, of_org: bool, kinds: tuple[str, ...]) -> Executable:  # noqa: FBT001  a cache's key
     query = select(events).where(events.c.seq > bindparam("after")).order_by(events.c.seq)
     query = query.limit(bindparam("limit"))
-    if of_job:
-        query = query.where(events.c.job == bindparam("job"))
-    if of_org and not of_job:
+    if of is not None:
+        query = query.where(events.c[of] == bindparam(of))
+    if of_org and of is None:
         query = query.where(events.c.org == bindparam("org"))
     elif of_org:  # coalesce keeps SQLite from searching all of the org for the job's
         query = query.where(func.coalesce(events.c.org, "") == bindparam("org"))
@@ -105,4 +110,4 @@ def _listing(of_job: bool, of_org: bool, kinds: tuple[str, ...]) -> Executable: 
 
 
 def _event(row: RowMapping) -> Event:
-    return Event(**row)
+    return Event(**{name: row[name] for name in Event.__slots__})

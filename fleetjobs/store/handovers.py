@@ -1,6 +1,6 @@
 """Handovers: which runs are to be given to the broker, or asked after."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from fleetjobs.store.dependencies import settle
 from fleetjobs.store.entries import COORDINATOR, RunName
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import jobs, nodes, runs
-from fleetjobs.store.standing import ANSWER_TIME
+from fleetjobs.store.standing import ANSWER_TIME, latest
 
 ASK_AT_MOST = timedelta(hours=1)  #: a long run is asked after ever more rarely, at last every hour
 
@@ -32,6 +32,8 @@ class Handover:
     sealed: str  # the request
     not_before: datetime | None
     start_before: datetime | None
+    references: Mapping[str, JobId] | None = None  # in its data, and the legs that they mean
+    fills: dict[str, Any] | None = None  # what they come to
 
 
 def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[Handover]:
@@ -44,23 +46,29 @@ def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[
         return []
     ids = {"ids": sorted({row.job for row in due})}
     asked = {row.id: row for row in connection.execute(_REQUESTS, ids)}
-    return [
-        Handover(
-            job=row.job,
-            node=row.node,
-            attempt=row.attempt,
-            generation=row.generation,
-            known=row.stage in {Stage.ACCEPTED, Stage.STARTED},
-            task=f"{asked[row.job].agent}.{asked[row.job].action}",
-            sealed=asked[row.job].sealed,
-            not_before=asked[row.job].not_before if row.attempt == 1 else None,
-            start_before=_start_before(row, asked[row.job].start_before),
-        )
-        for row in due
-    ]
+    return [_handover(row, asked[row.job]) for row in due]
 
 
-_NAMED = ("job", "node", "attempt", "generation", "stage", "queued_at", "expire_at")
+_OF_RUN = (
+    *("job", "node", "attempt", "generation", "stage", "queued_at", "expire_at"),
+    *("not_before", "start_before"),
+)
+_OF_JOB = ("id", "agent", "action", "sealed", "not_before", "start_before", "fills")
+
+
+def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]]) -> Handover:
+    return Handover(
+        job=run.job,
+        node=run.node,
+        attempt=run.attempt,
+        generation=run.generation,
+        known=run.stage in {Stage.ACCEPTED, Stage.STARTED},
+        task=f"{job.agent}.{job.action}",
+        sealed=job.sealed,
+        not_before=latest(job.not_before, run.not_before) if run.attempt == 1 else None,
+        start_before=_start_before(run, job.start_before or run.start_before),
+        references=job.fills,
+    )
 
 
 def _start_before(run: Row[Any], of_job: datetime | None) -> datetime | None:
@@ -72,15 +80,14 @@ def _start_before(run: Row[Any], of_job: datetime | None) -> datetime | None:
 
 
 _DUE = (
-    select(*(runs.c[name] for name in _NAMED))
+    select(*(runs.c[name] for name in _OF_RUN))
     .where(runs.c.dispatch_at <= bindparam("now"))
     .order_by(runs.c.dispatch_at, runs.c.job, runs.c.node)
     .limit(bindparam("limit"))
 )
-_REQUESTS = select(
-    *(jobs.c.id, jobs.c.agent, jobs.c.action, jobs.c.sealed),
-    *(jobs.c.not_before, jobs.c.start_before),
-).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+_REQUESTS = select(*(jobs.c[name] for name in _OF_JOB)).where(
+    jobs.c.id.in_(bindparam("ids", expanding=True))
+)
 
 
 def mark_queued(

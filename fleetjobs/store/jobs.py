@@ -14,21 +14,23 @@ from sqlalchemy import (
     Executable,
     RowMapping,
     Select,
+    and_,
     bindparam,
     exists,
     insert,
     literal,
     select,
+    text,
     tuple_,
 )
 
-from fleetjobs.jobs import Job, JobId, NodeId
+from fleetjobs.jobs import Job, JobId, Kind, Link, NodeId
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import Reason, State, Tally
 from fleetjobs.store import dialect
 from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.pages import Page, read_time_cursor, time_cursor
-from fleetjobs.store.schema import jobs, runs
+from fleetjobs.store.schema import TOP, jobs, runs
 from fleetjobs.targets import Target
 
 
@@ -48,6 +50,10 @@ class JobFilter:
     attention: bool | None = None
     rerun_of: JobId | None = None
     reason: Reason | None = None
+    parent: JobId | None = None  # it is a leg or group directly in there
+    plan: JobId | None = None  # it is a leg or group somewhere in there
+    kinds: Sequence[Kind] = ()
+    top: bool = False  # no leg and no group
 
 
 def insert_job(
@@ -62,12 +68,7 @@ def insert_job(
 
     The runs stand as the job does, and are due for hand-over at `dispatch_at`; None: not yet.
     """
-    row = {name: getattr(job, name) for name in _COLUMNS if hasattr(job, name)}
-    row |= {
-        "meaning": meaning,
-        "target": msgspec.to_builtins(job.target),
-        "tally": dump_tally(job.tally),
-    }
+    row = job_columns(job, meaning)
     statement = _keeping(frozenset(row), sqlite=dialect.is_sqlite(connection))
     if connection.execute(statement, row).first() is None:
         return False
@@ -95,11 +96,29 @@ def _keeping(columns: frozenset[str], *, sqlite: bool) -> Executable:
     return statement.returning(jobs.c.id)
 
 
+def job_columns(job: Job, meaning: str) -> dict[str, Any]:
+    """The job as its row."""
+    row = {name: getattr(job, name) for name in _COLUMNS if hasattr(job, name)}
+    return row | {
+        "meaning": meaning,
+        "target": msgspec.to_builtins(job.target),
+        "tally": dump_tally(job.tally),
+        "needs": msgspec.to_builtins(job.needs) if job.needs else None,
+    }
+
+
 def insert_runs(
     connection: Connection, job: Job, nodes: Sequence[NodeId], dispatch_at: datetime | None
 ) -> None:
     """Runs that stand as the job does: by one statement, for they differ in the node alone."""
-    alike: dict[str, Any] = {
+    alike = run_columns(job, dispatch_at)
+    statement = _spreading(tuple(alike), sqlite=dialect.is_sqlite(connection))
+    connection.execute(statement, alike | dialect.name_values(connection, nodes))
+
+
+def run_columns(job: Job, dispatch_at: datetime | None) -> dict[str, Any]:
+    """A run that stands as the job does, but for its node."""
+    return {
         "job": job.id,
         "org": job.org,
         "state": job.state,
@@ -112,8 +131,6 @@ def insert_runs(
         "dispatch_at": dispatch_at,
         "expire_at": job.start_before,
     }
-    statement = _spreading(tuple(alike), sqlite=dialect.is_sqlite(connection))
-    connection.execute(statement, alike | dialect.name_values(connection, nodes))
 
 
 @cache
@@ -126,7 +143,7 @@ def _spreading(columns: tuple[str, ...], *, sqlite: bool) -> Executable:
 def get_job(connection: Connection, job: JobId, *, org: str | None) -> Job | None:
     """The job; None if there is none, or it is not that org's. `org` None: whosever it is."""
     row = connection.execute(_GETTING, {"id": job}).mappings().one_or_none()
-    return None if row is None or org not in {None, row["org"]} else _job(row)
+    return None if row is None or org not in {None, row["org"]} else read_job(row)
 
 
 _GETTING = select(jobs).where(jobs.c.id == bindparam("id"))
@@ -163,7 +180,7 @@ def list_jobs(
     queries = [query.where(jobs.c.state == state) for state in states] if states else [query]
     rows = [row for each in queries for row in connection.execute(each).mappings()]
     rows.sort(key=lambda row: (row["created_at"], row["id"]), reverse=descending)
-    items = [_job(row) for row in rows[:limit]]
+    items = [read_job(row) for row in rows[:limit]]
     more = len(rows) > limit
     return Page(items, time_cursor(items[-1].created_at, items[-1].id) if more else None)
 
@@ -184,8 +201,14 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
         jobs.c.attention: wanted.attention,
         jobs.c.rerun_of: wanted.rerun_of,
         jobs.c.reason: wanted.reason,
+        jobs.c.parent: wanted.parent,
+        jobs.c.plan: wanted.plan,
     }
     conditions = [column == value for column, value in equal.items() if value is not None]
+    if wanted.top:
+        conditions.append(and_(text(f"jobs.{TOP}")))
+    if wanted.kinds:
+        conditions.append(jobs.c.kind.in_(wanted.kinds))
     if wanted.ids:
         conditions.append(jobs.c.id.in_(wanted.ids))
     if wanted.since is not None:
@@ -197,10 +220,12 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _job(row: RowMapping) -> Job:
+def read_job(row: RowMapping) -> Job:
+    """The job of a row."""
     fields = {name: row[name] for name in Job.__slots__}
     fields["target"] = msgspec.convert(row["target"], Target)
     fields["tally"] = read_tally(row["tally"])
+    fields["needs"] = msgspec.convert(row["needs"] or (), tuple[Link, ...])
     return Job(**fields)
 
 

@@ -1,17 +1,21 @@
 """Ledger: the jobs and runs that one transaction moves: locked, changed in memory, written at once.
 
 Whoever moves a run does it here, so tallies, states of jobs and events cannot disagree. Cost per
-run is the same whether its job has one or ten thousand: the tally moves by what changed.
+run is the same whether its job has one or ten thousand: the tally moves by what changed, and so
+do those of the group and the plan above it.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Executable, select
 
 from fleetjobs.jobs import JobId, NodeId
-from fleetjobs.states import Reason, State, WaitReason, check_move, completion
+from fleetjobs.states import Reason, State, WaitReason, check_move
+from fleetjobs.store import dialect
 from fleetjobs.store.bells import DISPATCH
 from fleetjobs.store.database import ring
 from fleetjobs.store.entries import (
@@ -20,40 +24,68 @@ from fleetjobs.store.entries import (
     RunEntry,
     RunName,
     lock_jobs,
+    plans_of,
     read_runs,
     update_alike,
     write_runs,
 )
 from fleetjobs.store.events import add_events, event_row
-from fleetjobs.store.jobs import dump_tally
+from fleetjobs.store.lineage import derive_job, job_row, tell_parent
 from fleetjobs.store.schema import jobs, runs
-from fleetjobs.store.standing import job_path
 
 ACCOUNT = "account:"  #: how the actor begins that is a person or a robot
+Ended = tuple[JobId, NodeId | None]  #: names what has ended: a run, or without a node a job
 
 
 class Ledger:
-    """Locks the jobs of the runs it is opened for, until the transaction ends."""
+    """Locks the jobs of the runs it is opened for, until the transaction ends.
+
+    The plan first, then its legs: whoever moves one leg of a plan has all of it to themselves.
+    """
 
     def __init__(self, connection: Connection, names: Iterable[RunName], now: datetime) -> None:
         """Lock the jobs, always in the same order, and read the runs."""
         self.connection = connection
         self.now = now
-        self.ended: set[RunName] = set()  # by what was written
-        self.ended_jobs: set[JobId] = set()
         self._events: list[dict[str, Any]] = []
-        names = sorted(set(names))
-        self._jobs = lock_jobs(connection, {job for job, _ in names})
-        self._runs = read_runs(connection, names)
+        self._jobs: dict[JobId, JobEntry] = {}
+        self._runs: dict[RunName, RunEntry] = {}
+        self._nodes: dict[JobId, set[NodeId]] = defaultdict(set)
         self._moved: set[JobId] = set()
+        self._stirred: set[JobId] = set()  # moved, and not derived since
+        self._touched: set[RunName] = set()
+        self.include(names)
 
     @classmethod
     def of_jobs(cls, connection: Connection, ids: Iterable[JobId], now: datetime) -> "Ledger":
         """Of whole jobs: locked first, so that no run of theirs is missed."""
-        wanted = set(ids)
-        lock_jobs(connection, wanted)
-        query = select(runs.c.job, runs.c.node).where(runs.c.job.in_(sorted(wanted)))
-        return cls(connection, [(row.job, row.node) for row in connection.execute(query)], now)
+        ledger = cls(connection, (), now)
+        ledger.include_jobs(set(ids))
+        return ledger
+
+    def include(self, names: Iterable[RunName]) -> None:
+        """Also these runs, and their jobs."""
+        wanted = sorted(set(names) - self._runs.keys())
+        self._lock({job for job, _ in wanted})
+        for name, run in read_runs(self.connection, wanted).items():
+            self._runs[name] = run
+            self._nodes[run.job].add(run.node)
+
+    def include_jobs(self, ids: Collection[JobId]) -> None:
+        """Also these jobs, with all their runs."""
+        self._lock(ids)
+        if ids:
+            query = _runs_of(sqlite=dialect.is_sqlite(self.connection))
+            found = self.connection.execute(query, dialect.name_values(self.connection, ids))
+            self.include([(row.job, row.node) for row in found])
+
+    def _lock(self, ids: Collection[JobId]) -> None:
+        new = set(ids) - self._jobs.keys()
+        if new:
+            self._jobs |= lock_jobs(
+                self.connection, plans_of(self.connection, new) - self._jobs.keys()
+            )
+            self._jobs |= lock_jobs(self.connection, new - self._jobs.keys())
 
     def job(self, job: JobId) -> JobEntry | None:
         """The job, if there is one."""
@@ -69,7 +101,7 @@ class Ledger:
 
     def runs_of(self, job: JobId) -> list[RunEntry]:
         """The runs of the job, of those the ledger was opened for, by node."""
-        return [run for name, run in sorted(self._runs.items()) if name[0] == job]
+        return [self._runs[job, node] for node in sorted(self._nodes[job])]
 
     def touch(self, job: JobEntry, **columns: Any) -> None:
         """Give the job's columns other values."""
@@ -77,7 +109,7 @@ class Ledger:
             if name in JOB_COLUMNS:
                 setattr(job, name, value)
         job.changes |= columns
-        self._moved.add(job.id)
+        self._stirred.add(job.id)
 
     def run(self, job: JobId, node: NodeId) -> RunEntry | None:
         """The run, if there is one."""
@@ -128,104 +160,92 @@ class Ledger:
             job.waits = wait or job.waits
             run.change(state=run.state, wait_reason=wait, reason=reason)
             self.need(run, run.state is State.PAUSED and reason is not Reason.HOLD)
-            self._moved.add(run.job)
+            self._stir(run)
+
+    def _stir(self, run: RunEntry) -> None:
+        self._touched.add((run.job, run.node))
+        self._stirred.add(run.job)
 
     def need(self, run: RunEntry, needed: bool) -> None:  # noqa: FBT001  it is what is said
         """Say whether a person has to decide about the run."""
         if run.attention != needed:
             self._jobs[run.job].needing += 1 if needed else -1
             run.change(attention=needed)
-            self._moved.add(run.job)
+            self._stir(run)
 
     def wait_for(self, run: RunEntry, reason: WaitReason) -> None:
         """A waiting run now waits for something else."""
         if run.wait_reason is not reason:
             run.change(wait_reason=reason)
             self._jobs[run.job].waits = reason
-            self._moved.add(run.job)
+            self._stir(run)
 
     def note_job(self, job: JobEntry, kind: str, **event: Any) -> None:
         """Log something about the job; the rest as `event_row` takes it."""
-        self._events.append(event_row(at=self.now, org=job.org, job=job.id, kind=kind, **event))
+        row = event_row(at=self.now, org=job.org, job=job.id, plan=job.root, kind=kind, **event)
+        self._events.append(row)
 
     def note(self, run: RunEntry, kind: str, **event: Any) -> None:
         """Log something about the run; the rest as `event_row` takes it."""
-        self._events.append(
-            event_row(at=self.now, org=run.org, job=run.job, node=run.node, kind=kind, **event)
-        )
+        self.note_job(self._jobs[run.job], kind, node=run.node, **event)
+
+    def advance(self) -> list[Ended]:
+        """Derive the jobs whose runs have moved, and what they are parts of; gives what ended.
+
+        Raises InvalidTransition.
+        """
+        ended: list[Ended] = []
+        for name in sorted(self._touched):
+            run = self._runs[name]
+            self._jobs[run.job].blocked += run.is_blocked - run.counted
+            run.counted = run.is_blocked
+            if run.state.is_terminal and not run.ended:
+                run.ended = True
+                ended.append(name)
+        self._touched.clear()
+        for level in self._levels():
+            for job in sorted(level & self._stirred):
+                entry = self._jobs[job]
+                if derive_job(entry, self.now, self.note_job):
+                    ended.append((job, None))
+                if entry.parent is not None:
+                    tell_parent(entry, self._jobs[entry.parent])
+                    self._stirred.add(entry.parent)
+        self._moved |= self._stirred
+        self._stirred.clear()
+        return ended
+
+    def _levels(self) -> list[set[JobId]]:
+        """What has moved and what that is a part of, the innermost level first."""
+        levels: list[set[JobId]] = []
+        front = set(self._stirred)
+        while front:
+            levels.append(front)
+            above = {self._jobs[job].parent for job in front} - {None}
+            front = {job for job in above if job is not None}
+            self._lock(front)
+        seen: set[JobId] = set()
+        for level in reversed(levels):  # a plan stands above its deepest leg
+            level.difference_update(seen)
+            seen.update(level)
+        return levels
 
     def write(self) -> set[JobId]:
         """Write what changed; gives the jobs that did. Raises InvalidTransition.
 
-        `dependencies.settle` calls it, and then judges who waited for what ended.
+        `dependencies.settle` calls it, once it has judged who waited for what ended.
         """
+        self.advance()
         write_runs(self.connection, self._runs.values())
-        self.ended = {
-            name
-            for name, run in self._runs.items()
-            if run.state.is_terminal and not run.found.is_terminal
-        }
-        changed = [self._derive(self._jobs[job]) for job in sorted(self._moved)]
+        rows = [job_row(self._jobs[job]) for job in sorted(self._moved)]
         if any(run.is_due(self.now) for run in self._runs.values()):
             ring(self.connection, DISPATCH)
-        update_alike(self.connection, jobs, changed, ("id",))
+        update_alike(self.connection, jobs, rows, ("id",))
         add_events(self.connection, self._events)
         return self._moved
 
-    def _derive(self, job: JobEntry) -> dict[str, Any]:
-        """The job's columns, now that its runs have moved; logs its own moves."""
-        begun = bool(job.started_at or job.began_at)
-        found = job.state
-        way = job_path(found, job.tally, begun=begun, begins=job.began_at is not None)
-        for new in way:
-            check_move(job.state, new)
-            reason = _job_reason(job, new)
-            self._events.append(
-                event_row(
-                    at=self.now,
-                    org=job.org,
-                    job=job.id,
-                    kind=f"job.{new}",
-                    actor=job.actor,
-                    old=job.state,
-                    new=new,
-                    reason=reason,
-                )
-            )
-            job.state = new
-        ended = job.state.is_terminal
-        if ended and not found.is_terminal:
-            self.ended_jobs.add(job.id)
-            job.ended_at = self.now
-        return {
-            **job.changes,
-            "_id": job.id,
-            "_state": found,
-            "state": job.state,
-            "wait_reason": _job_wait(job),
-            "reason": _job_reason(job, job.state) if way else job.reason,
-            "tally": dump_tally(job.tally),
-            "completion": completion(job.tally) if ended else None,
-            "needing": job.needing,
-            "attention": job.needing > 0,
-            "started_at": min(filter(None, (job.started_at, job.began_at)), default=None),
-            "ended_at": job.ended_at,
-        }
 
-
-def _job_wait(job: JobEntry) -> WaitReason | None:
-    """What a waiting job waits for: as the run that was made to wait last."""
-    if job.state is not State.WAITING:
-        return None
-    return job.waits or job.wait_reason or WaitReason.OUTBOX
-
-
-def _job_reason(job: JobEntry, state: State) -> Reason | None:
-    """Why a job ended or stands so: with one run the run's own reason."""
-    if state is State.PAUSED:
-        return job.last
-    if not state.is_terminal:
-        return None
-    if job.tally.total() == 1 or state is State.SKIPPED:
-        return job.last
-    return {State.FAILED: Reason.RUNS_FAILED, State.EXPIRED: Reason.START_BEFORE}.get(state)
+@cache
+def _runs_of(*, sqlite: bool) -> Executable:
+    table = dialect.names(sqlite=sqlite)
+    return select(runs.c.job, runs.c.node).join_from(table, runs, table.c.name == runs.c.job)

@@ -10,13 +10,14 @@ from sqlalchemy import Connection, select
 
 from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.states import Reason, State, WaitReason
-from fleetjobs.store.entries import RunEntry
+from fleetjobs.store.entries import JobEntry, RunEntry, start_limit
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.pages import Page
 from fleetjobs.store.runs import behind_run, run_page
 from fleetjobs.store.schema import jobs, runs
-from fleetjobs.store.standing import attempt_limit, due_at, path
+from fleetjobs.store.standing import attempt_limit, due_at, latest, path
 
+START_WITHIN = timedelta(hours=24)  #: if nobody says until when, nor that it is never too late
 SKEW = timedelta(minutes=1)  #: what is due by another machine's clock may be under way already
 
 
@@ -46,23 +47,33 @@ def confirm(run: RunEntry) -> None:
 
 
 def line_up(ledger: Ledger, run: RunEntry, *, actor: str, blocked: bool = False) -> None:
-    """Put an unstarted run in line for hand-over, or behind what its job depends on."""
+    """Put an unstarted run in line for hand-over, or behind what it depends on."""
     job = ledger.job_of(run)
     first = run.attempt == 1
-    later = first and not blocked and job.not_before is not None and job.not_before > ledger.now
+    if job.plan is not None and first and not blocked and run.start_before is None:
+        _begin_to_count(ledger, job, run)
+    not_before = latest(job.not_before, run.not_before) if first else None
+    later = not blocked and not_before is not None and not_before > ledger.now
     place = State.SCHEDULED if later else State.WAITING
     wait = WaitReason.DEPENDENCY if blocked else WaitReason.OUTBOX
     if run.state is not place:
         ledger.move(run, path(run.state, place), actor=actor, wait=wait)
     elif place is State.WAITING:
         ledger.wait_for(run, wait)
-    due = due_at(job.not_before if first else None, ledger.now)
     run.change(
-        dispatch_at=None if blocked else due,
-        expire_at=attempt_limit(job.start_before, job.give_up_s, run.attempt, ledger.now),
+        dispatch_at=None if blocked else due_at(not_before, ledger.now),
+        expire_at=attempt_limit(start_limit(job, run), job.give_up_s, run.attempt, ledger.now),
         ask_at=None,
         next_attempt_at=None,
     )
+
+
+def _begin_to_count(ledger: Ledger, job: JobEntry, run: RunEntry) -> None:
+    """What a leg is given in seconds counts from now on: its delay, and its time to start."""
+    begin = ledger.now + timedelta(seconds=job.delay_s)
+    if job.delay_s and run.not_before is None:
+        run.change(not_before=begin)
+    run.change(start_before=max(begin, job.not_before or begin) + START_WITHIN)
 
 
 def hold_back(ledger: Ledger, run: RunEntry, *, actor: str) -> None:

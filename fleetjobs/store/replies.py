@@ -24,8 +24,9 @@ from fleetjobs.store.attempts import (
 from fleetjobs.store.columns import printable
 from fleetjobs.store.dependencies import block, settle, skip_in_vain
 from fleetjobs.store.edits import apply_edit, drop_edit_if_too_late
-from fleetjobs.store.entries import JobEntry, RunEntry
+from fleetjobs.store.entries import JobEntry, RunEntry, start_limit
 from fleetjobs.store.events import add_event
+from fleetjobs.store.failures import fail
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.logs import Stream, log_row, save_logs
 from fleetjobs.store.outbox import confirm, give_back, hold_back, line_up
@@ -96,7 +97,7 @@ def _next_look(ledger: Ledger, run: RunEntry) -> datetime | None:
     job = ledger.job_of(run)
     if job.give_up_s is None:
         return None
-    return max(ledger.now, job.start_before or ledger.now) + timedelta(seconds=job.give_up_s)
+    return max(ledger.now, start_limit(job, run) or ledger.now) + timedelta(seconds=job.give_up_s)
 
 
 def _finish(
@@ -125,7 +126,11 @@ def _finish(
     used_up = 1 < job.max_attempts <= run.tries and is_worth_retrying(reason, reply.statuscode)
     if way[-1] is State.FAILED and used_up:
         detail["reason"], reason = reason, Reason.ATTEMPTS_EXHAUSTED
-    ledger.move(run, way, actor=actor, reason=reason, began_at=reply.started_at, detail=detail)
+    told: dict[str, Any] = {"reason": reason, "began_at": reply.started_at, "detail": detail}
+    if way[-1] is State.FAILED:
+        fail(ledger, run, way, actor=actor, **told)
+    else:
+        ledger.move(run, way, actor=actor, **told)
     if way[-1] is State.SUCCEEDED and run.tries > 1:
         ledger.note(run, "run.recovered", actor=actor, detail={"failed": run.tries - 1})
 
@@ -162,7 +167,7 @@ def _take_back(ledger: Ledger, run: RunEntry, reply: Reply) -> None:
     give_back(run)
     if wanted is Pending.HOLD and run.state is State.QUEUED:
         hold_back(ledger, run, actor=actor)
-        limit = attempt_limit(job.start_before, job.give_up_s, run.attempt, ledger.now)
+        limit = attempt_limit(start_limit(job, run), job.give_up_s, run.attempt, ledger.now)
         run.change(expire_at=limit)
     elif wanted is Pending.EDIT and run.state in UNSTARTED:
         line_up(ledger, run, actor=actor, blocked=block(ledger, run))

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-from fleetjobs.jobs import Pending
+from fleetjobs.jobs import Kind, Pending
 from fleetjobs.messages import Stage
 from fleetjobs.states import Completion, Reason, StartIf, State, WaitReason
 from fleetjobs.store.columns import Moment, Word
@@ -149,11 +149,36 @@ jobs = Table(
     Column("give_up_s", Float, server_default="86400"),  # after a run was lost; null: never
     Column("needing", Integer, nullable=False, server_default="0"),  # runs that need a person
     Column("edit", JSON(none_as_null=True)),  # columns as they are to be, once a node agrees
+    Column("kind", Word(Kind), nullable=False, server_default=Kind.ACTION),
+    Column("plan", String),  # that it is a part of, at whatever depth
+    Column("parent", String),  # the plan or group that it is a part of
+    Column("leg", String),  # its key in the plan
+    Column("position", Integer, nullable=False, server_default="0"),  # in the plan
+    Column("needs", JSON(none_as_null=True)),  # what it waits for, by leg; see `jobs.Link`
+    Column("fills", JSON(none_as_null=True)),  # reference -> the leg whose answer it means
+    Column("on_failure", String),
+    Column("max_failures", Integer, nullable=False, server_default="0"),
+    Column("delay_s", Float, nullable=False, server_default="0"),
+    Column("weight", Float, nullable=False, server_default="1"),  # in its parent's percentage
+    Column("weights", Float, nullable=False, server_default="0"),  # of all its legs
+    Column("progress", Float, nullable=False, server_default="0"),  # how much of that is done
+    Column("percent", Float),
+    Column("blocked", Integer, nullable=False, server_default="0"),  # runs or legs that wait
+    Column("forgiven", Integer, nullable=False, server_default="0"),  # failures that do not count
+    Column("called_off", Boolean, nullable=False, server_default=false()),
+    Column("undoes", String),  # the leg that it takes back
     _one_of("state", State),
-    Index(None, "org", "created_at", "id"),  # newest first
-    Index(None, "org", "state", "created_at", "id"),
-    Index(None, "created_at", "id"),
 )
+
+TOP = text("parent IS NULL")  #: literally: so SQLite sees that the index fits
+for _place in (
+    (jobs.c.org, jobs.c.created_at, jobs.c.id),  # newest first
+    (jobs.c.org, jobs.c.state, jobs.c.created_at, jobs.c.id),
+    (jobs.c.created_at, jobs.c.id),
+):
+    Index(None, *_place, **_where(TOP))
+Index(None, jobs.c.parent, jobs.c.position, **_where(jobs.c.parent.is_not(None)))
+Index(None, jobs.c.plan, jobs.c.position, **_where(jobs.c.plan.is_not(None)))
 
 runs = Table(
     "runs",
@@ -183,6 +208,8 @@ runs = Table(
     Column("next_attempt_at", Moment),
     Column("attention", Boolean, nullable=False, server_default=false()),
     Column("blocked_by", String),
+    Column("not_before", Moment),  # of a leg, counted from when it was let go on
+    Column("start_before", Moment),
     # Four alarms; each is null when it is not set, so that a quiet index is an empty one.
     Column("dispatch_at", Moment),  # to be given to the broker from then on
     Column("order_at", Moment),  # an order is to be given to the broker from then on
@@ -229,11 +256,12 @@ dependencies = Table(
     "dependencies",
     metadata,
     Column("job", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("node", String, primary_key=True, server_default=""),  # empty: all its runs wait
     Column("on_job", String, primary_key=True),
-    Column("on_node", String, primary_key=True),  # empty: the whole job
+    Column("on_node", String, primary_key=True),  # empty: for the whole job
     Column("when", Word(StartIf), nullable=False),
     Column("met", Boolean, nullable=False),
-    Index(None, "on_job", "met"),
+    Index(None, "on_job", "on_node"),
 )
 
 questions = Table(
@@ -294,7 +322,9 @@ events = Table(
     Column("new", Word(State)),
     Column("reason", String),
     Column("detail", JSON, nullable=False),
+    Column("plan", String),  # that the job is, or is a part of
     Index(None, "job", "seq"),
     Index(None, "org", "seq"),
     sqlite_autoincrement=True,  # a number is never used again, so a reader's place stays its place
 )
+Index(None, events.c.plan, events.c.seq, **_where(events.c.plan.is_not(None)))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from fleetjobs.messages import Reply, Stage
-from fleetjobs.states import LIVE, MOVES, TERMINAL, State, Tally, derive
+from fleetjobs.states import LIVE, MOVES, TERMINAL, State, Tally, Terms, derive
 
 UNSTARTED = frozenset({State.SCHEDULED, State.WAITING, State.QUEUED})
 _ENDS = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED})
@@ -32,6 +32,11 @@ def attempt_limit(
     if attempt == 1 or start_before is None or give_up_s is None:
         return start_before if attempt == 1 else None
     return begins_at + timedelta(seconds=give_up_s)
+
+
+def latest(*moments: datetime | None) -> datetime | None:
+    """The latest of those that are given."""
+    return max(filter(None, moments), default=None)
 
 
 def is_news(told: Stage | None, stage: Stage) -> bool:
@@ -69,17 +74,17 @@ def final_state(state: State, reply: Reply) -> State:
     return reply.state
 
 
-def job_path(state: State, tally: Tally, *, begun: bool, begins: bool) -> tuple[State, ...]:
-    """The states a job passes through, now that its runs stand so; its own not included.
+def job_path(state: State, tally: Tally, terms: Terms, *, begins: bool) -> tuple[State, ...]:
+    """The states a job passes through, now that its runs or legs stand so; its own not included.
 
     A job of several runs that has begun goes on running until all of them ended: derived from the
     live runs alone it would fall back to `queued` whenever none happens to be at work. It is
     cancelling when all that is live of it is. `begins`: one of its runs started just now.
     """
-    new = derive(tally)
+    new = derive(tally, terms)
     if new is State.CANCELLING and any(tally[one] for one in LIVE - {new}):
-        new = derive(Tally({one: count for one, count in tally.items() if one is not new}))
-    if begun and new in UNSTARTED and tally.total() > 1:
+        new = derive(Tally({one: count for one, count in tally.items() if one is not new}), terms)
+    if terms.begun and new in UNSTARTED and tally.total() > 1:
         new = State.RUNNING
     if new is state or (new not in TERMINAL and not _reaches(state, new)):
         return ()

@@ -131,7 +131,7 @@ def test_a_rerun_is_a_new_job_that_names_the_old_one(
     assert (first.json()["rerun_of"], first.json()["nodes"]) == (job["id"], 2)
     assert first.headers["location"] == f"/api/v1/jobs/{name['id']}"
     assert ann.get(path(job)).json() == old
-    found = ann.get("/api/v1/jobs", params={"parent": job["id"]}).json()["items"]
+    found = ann.get("/api/v1/jobs", params={"rerun_of": job["id"]}).json()["items"]
     assert [item["id"] for item in found] == [name["id"]]
 
 

@@ -1,0 +1,304 @@
+"""Drafts: a plan weighed against the fleet, and all the jobs that it would be."""
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from fleetjobs.control.acceptance import (
+    Acceptance,
+    Survey,
+    Weighed,
+    check_org,
+    check_times,
+    meaning_of,
+    patience_s,
+)
+from fleetjobs.control.wiring import wire
+from fleetjobs.errors import InvalidPlan, Refused
+from fleetjobs.interfaces import Action
+from fleetjobs.jobs import Dependency, Job, JobId, Kind, Link
+from fleetjobs.messages import Request
+from fleetjobs.plans.documents import Leg, Need, OnFailure, Pace, PlanRequest
+from fleetjobs.plans.references import DATA, Reference, find_references, is_plain
+from fleetjobs.plans.shapes import Placed, Shape, arrange, leg_id
+from fleetjobs.plans.shares import share_of
+from fleetjobs.states import StartIf, State, Tally, Terms, WaitReason, derive
+from fleetjobs.store.plans import Part
+from fleetjobs.store.standing import due_at, latest
+
+Seal = Callable[[Request], str]  #: signs in the caller's stead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A plan as it would be kept."""
+
+    shape: Shape
+    parts: Sequence[Part]  # the plan first; then each group before what is in it
+    links: Sequence[Dependency]
+
+
+@dataclass(slots=True, kw_only=True)
+class Drawing:
+    """Draws one plan up; used once."""
+
+    acceptance: Acceptance
+    connection: Connection
+    sealed: str
+    request: PlanRequest
+    org: str
+    seal: Seal
+    now: datetime
+    survey: Survey = field(default_factory=Survey)
+    weighed: dict[str, Weighed] = field(default_factory=dict)  # by the leg's key
+
+    def draw(self) -> Draft:
+        """The plan and all its parts. Raises Refused naming the leg: InvalidPlan and others."""
+        check_org(self.request, self.org)
+        check_times(self.request.not_before, self.request.start_before, self.now)
+        shape = arrange(self.request.plan)
+        for placed in shape.legs:
+            try:
+                self._weigh(placed)
+            except Refused as refused:
+                if isinstance(refused, InvalidPlan):
+                    raise
+                raise type(refused)(f"leg {placed.leg.key}: {refused}") from None
+        legs = [self._leg(placed) for placed in shape.legs]
+        return Draft(
+            shape=shape,
+            parts=_gather(self._whole(), self._groups(shape), legs),
+            links=[link for placed in shape.legs for link in self._links(placed)],
+        )
+
+    def _weigh(self, placed: Placed) -> None:
+        leg = placed.leg
+        _check_possible(leg, leg.on_failure or self.request.plan.on_failure)
+        request = self._request(placed)
+        later = [name for name, value in leg.data.items() if not is_plain(value)]
+        self.weighed[leg.key] = self.acceptance.weigh(
+            self.connection,
+            self.seal(request),
+            request,
+            org=self.org,
+            now=self.now,
+            survey=self.survey,
+            later=later,
+        )
+        for reference in placed.references:
+            self._check_reference(leg, reference)
+
+    def _request(self, placed: Placed) -> Request:
+        """What the nodes are to be asked, in the caller's name."""
+        leg, plan = placed.leg, self.request
+        not_before, start_before = leg.not_before, leg.start_before
+        if not placed.needs:
+            start = self.now + timedelta(seconds=leg.delay_s) if leg.delay_s else None
+            not_before = latest(leg.not_before, plan.not_before, start)
+            start_before = start_before or plan.start_before
+        return Request(
+            id=leg_id(plan.id, leg.key),
+            org=plan.org,
+            caller=plan.caller,
+            agent=leg.agent,
+            action=leg.action,
+            data=leg.data,
+            target=leg.target or plan.plan.target,
+            created_at=plan.created_at,
+            not_before=not_before,
+            start_before=start_before,
+            keep=bool(placed.needs) and start_before is None,
+            retries=leg.retries,
+        )
+
+    def _check_reference(self, leg: Leg, reference: Reference) -> None:
+        """What is referred to can be there, as far as anybody can tell beforehand."""
+        named = self.weighed[reference.leg or ""]
+        here = self.weighed[leg.key].nodes
+        lone = [node for node in here if node not in set(named.nodes)]
+        if lone and len(named.nodes) > 1:
+            raise InvalidPlan(
+                f"{leg.key}: {reference} means what {reference.leg} answers on the same node, "
+                f"and it is not on {lone[0]}; to be meant from elsewhere it has to have one node"
+            )
+        if reference.source == DATA and reference.path:
+            for action in named.actions:
+                _check_output(leg, reference, action)
+
+    def _leg(self, placed: Placed) -> Part:
+        leg, weighed = placed.leg, self.weighed[placed.leg.key]
+        job, free = weighed.job, not placed.needs
+        count = len(weighed.nodes)
+        if not free:
+            job = dataclasses.replace(
+                job,
+                state=State.WAITING,
+                wait_reason=WaitReason.DEPENDENCY,
+                tally=Counter({State.WAITING: count}),
+                blocked=count,
+            )
+        job = dataclasses.replace(
+            job,
+            **self._place(leg.key, leg.group),
+            needs=tuple(self._link(need) for need in placed.needs),
+            fills=None if is_plain(leg.data) else self._fills(placed),
+            on_failure=leg.on_failure or self.request.plan.on_failure,
+            max_failures=share_of(count, leg.max_failures),
+            delay_s=0.0 if free else leg.delay_s,
+            weight=leg.weight,
+            give_up_s=patience_s(weighed.actions),
+        )
+        due = due_at(job.not_before, self.now) if free else None
+        request = self._request(placed)
+        return Part(job=job, meaning=meaning_of(request), nodes=weighed.nodes, dispatch_at=due)
+
+    def _fills(self, placed: Placed) -> dict[str, JobId]:
+        found = find_references(placed.leg.data)
+        return {one.text: leg_id(self.request.id, one.leg or "") for one in found}
+
+    def _link(self, need: Need) -> Link:
+        barrier = need.pace is Pace.BARRIER or need.leg not in self.weighed
+        job = leg_id(self.request.id, need.leg)
+        return Link(job=job, leg=need.leg, when=need.when, barrier=barrier)
+
+    def _links(self, placed: Placed) -> Iterator[Dependency]:
+        """What the leg waits for: what it needs, and the end of what it refers to besides."""
+        key = placed.leg.key
+        job, nodes = leg_id(self.request.id, key), self.weighed[key].nodes
+        needed = {need.leg for need in placed.needs}
+        referred = {one.leg for one in placed.references if one.leg} - needed
+        extra = [Need(leg=leg, when=StartIf.COMPLETED) for leg in sorted(referred)]
+        for need in (*placed.needs, *extra):
+            on_nodes = self.weighed[need.leg].nodes if need.leg in self.weighed else ()
+            yield from wire(job, nodes, self._link(need), on_nodes)
+
+    def _place(self, key: str, group: str | None) -> dict[str, Any]:
+        plan = JobId(self.request.id)
+        parent = plan if group is None else leg_id(plan, group)
+        return {"plan": plan, "parent": parent, "leg": key}
+
+    def _whole(self) -> Part:
+        plan = self.request.plan
+        names = [part.key for part in (*plan.groups, *plan.legs) if part.group is None]
+        job = self._above(Kind.PLAN, plan.name, share_of(len(names), plan.max_failures))
+        job = dataclasses.replace(
+            job,
+            id=JobId(self.request.id),
+            sealed=self.sealed,
+            target=plan.target,
+            not_before=self.request.not_before,
+            start_before=self.request.start_before,
+        )
+        return Part(job=job, meaning=meaning_of(self.request))
+
+    def _groups(self, shape: Shape) -> Iterator[Part]:
+        for group in shape.groups:
+            allowed = share_of(len(shape.members[group.key]), group.max_failures)
+            job = self._above(Kind.GROUP, group.key, allowed)
+            needs = tuple(self._link(need) for need in group.needs)
+            place = self._place(group.key, group.group)
+            job = dataclasses.replace(
+                job, id=leg_id(self.request.id, group.key), needs=needs, **place
+            )
+            yield Part(job=job, meaning="")
+
+    def _above(self, kind: Kind, name: str, max_failures: int) -> Job:
+        """A plan or a group before it knows its legs."""
+        return Job(
+            id=JobId(""),
+            org=self.org,
+            caller=self.request.caller,
+            agent=kind,
+            action=name,
+            data={},
+            target=self.request.plan.target,
+            sealed="",
+            state=State.WAITING,
+            wait_reason=None,
+            reason=None,
+            tally=Counter(),
+            completion=None,
+            attention=False,
+            created_at=self.now,
+            not_before=None,
+            start_before=None,
+            started_at=None,
+            ended_at=None,
+            kind=kind,
+            max_failures=max_failures,
+        )
+
+
+def _check_possible(leg: Leg, on_failure: OnFailure) -> None:
+    """Refuse by name what cannot be honoured. Raises InvalidPlan."""
+    wished = {
+        "on_failure: rollback": on_failure is OnFailure.ROLLBACK,
+        f"retry_mode: {leg.retry_mode}": leg.retry_mode != "as_is",
+        "rollout": leg.rollout is not None,
+    }
+    for name, asked in wished.items():
+        if asked:
+            raise InvalidPlan(f"{leg.key}: {name} is not possible yet")
+
+
+def _check_output(leg: Leg, reference: Reference, action: Action) -> None:
+    name = reference.path[0]
+    if action.outputs and name not in action.outputs:
+        known = ", ".join(action.outputs)
+        raise InvalidPlan(
+            f"{leg.key}: {reference}: {action} answers no {name!r}; its outputs are: {known}"
+        )
+
+
+def _gather(plan: Part, groups: Iterator[Part], legs: Sequence[Part]) -> list[Part]:
+    """All parts in the order they are shown, each knowing what is in it."""
+    above = {part.job.id: part for part in (plan, *groups)}
+    inside: dict[JobId, list[JobId]] = defaultdict(list)
+    found = above | {part.job.id: part for part in legs}
+    for part in found.values():
+        if part.job.parent is not None:
+            inside[part.job.parent].append(part.job.id)
+    for name in reversed(above):  # the innermost first
+        job = _filled(above[name].job, [found[one].job for one in inside[name]])
+        found[name] = dataclasses.replace(above[name], job=job)
+    ordered = _in_order(found, plan.job.id, legs)
+    return [
+        dataclasses.replace(part, job=dataclasses.replace(part.job, position=place))
+        for place, part in enumerate(ordered)
+    ]
+
+
+def _in_order(found: Mapping[JobId, Part], plan: JobId, legs: Sequence[Part]) -> list[Part]:
+    """The legs as they come; a group before the first that is in it."""
+    order = dict.fromkeys([plan])
+    for part in legs:
+        way = [part.job.id]
+        while (parent := found[way[-1]].job.parent) is not None and parent not in order:
+            way.append(parent)
+        order |= dict.fromkeys(reversed(way))
+    return [found[name] for name in order]
+
+
+def _filled(job: Job, members: Sequence[Job]) -> Job:
+    """A plan or a group as it stands by its legs, none of which has begun."""
+    tally: Tally = Counter(member.state for member in members)
+    blocked = sum(member.wait_reason is WaitReason.DEPENDENCY for member in members)
+    weights = sum(member.weight for member in members)
+    state = derive(tally, Terms(blocked=blocked))
+    wait = None
+    if state is State.WAITING:
+        wait = WaitReason.DEPENDENCY if blocked == len(members) else WaitReason.OUTBOX
+    return dataclasses.replace(
+        job,
+        state=state,
+        wait_reason=wait,
+        tally=tally,
+        blocked=blocked,
+        weights=weights,
+        weight=weights,
+    )

@@ -1,0 +1,106 @@
+"""Lineage: jobs derived from their runs, and plans from their legs, level by level upward.
+
+Decided in memory: the ledger reads what is needed before and writes what came of it after.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from fleetjobs.jobs import Kind
+from fleetjobs.plans.documents import OnFailure
+from fleetjobs.plans.progress import Part, percent
+from fleetjobs.states import Reason, State, WaitReason, check_move, completion
+from fleetjobs.store.entries import JobEntry
+from fleetjobs.store.jobs import dump_tally
+from fleetjobs.store.standing import job_path
+
+_BAD = frozenset({State.FAILED, State.EXPIRED, State.CANCELLED})
+Note = Callable[..., None]  #: logs a move of a job
+
+
+def derive_job(job: JobEntry, now: datetime, note: Note) -> bool:
+    """Let the job stand as its runs or legs do; whether it ended just now. `note` logs its moves.
+
+    Raises InvalidTransition.
+    """
+    found = job.state
+    way = job_path(found, job.tally, job.terms, begins=job.began_at is not None)
+    for new in way:
+        check_move(job.state, new)
+        note(job, f"job.{new}", actor=job.actor, old=job.state, new=new, reason=_reason(job, new))
+        job.state = new
+    if way:
+        job.reason = _reason(job, job.state)
+    job.wait_reason = _wait(job)
+    ends = job.state.is_terminal and not found.is_terminal
+    if ends:
+        job.ended_at = now
+    job.started_at = min(filter(None, (job.started_at, job.began_at)), default=None)
+    if job.started_at is not None or job.state.is_terminal:
+        job.percent = percent([Part(weight=1, done=job.done)], job.state, job.percent)
+    return ends
+
+
+def tell_parent(job: JobEntry, parent: JobEntry) -> None:
+    """Let the plan or group know how its leg stands now."""
+    old, new = job.told, job.tell()
+    if new.state is not old.state:
+        parent.tally[old.state] -= 1
+        parent.tally[new.state] += 1
+        parent.last = job.reason
+        if job.on_failure == OnFailure.CONTINUE and new.state in _BAD:
+            parent.forgiven += 1
+    parent.blocked += new.blocked - old.blocked
+    parent.needing += new.needing - old.needing
+    parent.progress += job.weight * (new.done - old.done)
+    parent.actor = job.actor
+    if new.state is State.WAITING and not new.blocked:
+        parent.waits = job.wait_reason
+    if job.began_at is not None:
+        parent.began_at = min(filter(None, (parent.began_at, job.began_at)))
+    job.told = new
+
+
+def job_row(job: JobEntry) -> dict[str, Any]:
+    """The job's columns as they are to be, and those that name the row as it was."""
+    return {
+        **job.changes,
+        "_id": job.id,
+        "_state": job.found,
+        "state": job.state,
+        "wait_reason": job.wait_reason,
+        "reason": job.reason,
+        "tally": dump_tally(job.tally),
+        "completion": completion(job.tally) if job.state.is_terminal else None,
+        "needing": job.needing,
+        "attention": job.needing > 0,
+        "started_at": job.started_at,
+        "ended_at": job.ended_at,
+        "progress": job.progress,
+        "percent": job.percent,
+        "blocked": job.blocked,
+        "forgiven": job.forgiven,
+    }
+
+
+def _wait(job: JobEntry) -> WaitReason | None:
+    """What a waiting job waits for: as the run that was made to wait last, if any can go on."""
+    if job.state is not State.WAITING:
+        return None
+    if job.blocked and job.blocked >= job.tally[State.WAITING]:
+        return WaitReason.DEPENDENCY
+    kept = None if job.wait_reason is WaitReason.DEPENDENCY else job.wait_reason
+    return job.waits or kept or WaitReason.OUTBOX
+
+
+def _reason(job: JobEntry, state: State) -> Reason | None:
+    """Why a job ended or stands so: with one run the run's own reason."""
+    if state is State.PAUSED:
+        return job.last
+    if not state.is_terminal:
+        return None
+    if state is State.SKIPPED or (job.tally.total() == 1 and job.kind is Kind.ACTION):
+        return job.last
+    failed = Reason.RUNS_FAILED if job.kind is Kind.ACTION else Reason.LEGS_FAILED
+    return {State.FAILED: failed, State.EXPIRED: Reason.START_BEFORE}.get(state)
