@@ -14,7 +14,7 @@ from fleetjobs.api.documents import EventDocument, Page
 from fleetjobs.api.faults import InvalidParameter
 from fleetjobs.api.parameters import PAGE, PAGE_MAX, SEQ_MAX, InJob, Parameters, Words
 from fleetjobs.api.problems import RESPONSES
-from fleetjobs.api.streams import EVENT_STREAM, Only, Stream, stream_of, with_runs
+from fleetjobs.api.streams import EVENT_STREAM, Only, Stream, of_job_or_plan, stream_of, with_runs
 from fleetjobs.jobs import JobId
 from fleetjobs.store.events import list_events
 
@@ -83,7 +83,9 @@ async def of_job(
     query: Annotated[StreamQuery, Query()],
     following: Annotated[Following, Depends(_following)],
 ) -> Page[EventDocument] | Response:
-    """What happened to the job and its runs; an event that ended a run brings the run.
+    """What happened to the job and its runs, and of a plan to its legs and theirs.
+
+    An event that ended a run brings the run.
 
     As a stream, `id` is the event's seq and `event` its kind; the last message is `end` with the
     job. A stream that stops without it is resumed by Last-Event-ID.
@@ -101,10 +103,9 @@ def _page(
 ) -> Page[EventDocument]:
     limit = min(query.limit, PAGE_MAX)
     with desk.database.reading() as connection:
-        if job is not None:
-            find_job(connection, job, org=org)
+        of = {} if job is None else of_job_or_plan(find_job(connection, job, org=org))
         events = list_events(
-            connection, org=org, job=job, after=query.after, limit=limit, kinds=query.kind
+            connection, org=org, after=query.after, limit=limit, kinds=query.kind, **of
         )
         items = with_runs(connection, events)
     return Page(items=items, next=str(events[-1].seq) if len(events) == limit else None)

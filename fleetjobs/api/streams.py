@@ -19,7 +19,7 @@ from starlette.responses import StreamingResponse
 from fleetjobs.api.describing import describe
 from fleetjobs.api.desk import Desk, find_job
 from fleetjobs.api.documents import EventDocument, JobDocument
-from fleetjobs.jobs import Event, JobId, NodeId, Run
+from fleetjobs.jobs import Event, Job, JobId, Kind, NodeId, Run
 from fleetjobs.states import TERMINAL
 from fleetjobs.store.events import list_events
 from fleetjobs.store.runs import get_runs
@@ -117,10 +117,10 @@ class Stream:
             page = list_events(
                 connection,
                 org=self.org,
-                job=self.job,
                 after=after,
                 limit=PIECE,
                 kinds=_KINDS[self.only],
+                **of_job_or_plan(job),
             )
             documents = with_runs(connection, page)
             end = describe(connection, [job])[0].model_dump_json() if job.ended_at else ""
@@ -140,6 +140,11 @@ class Stream:
             more=more,
             over=over,
         )
+
+
+def of_job_or_plan(job: Job) -> dict[str, JobId]:
+    """What to ask for the job's events by: those of a plan are also those of its legs."""
+    return {"plan" if job.kind is Kind.PLAN else "job": job.id}
 
 
 def with_runs(connection: Connection, events: Sequence[Event]) -> list[EventDocument]:

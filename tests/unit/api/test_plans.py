@@ -1,0 +1,211 @@
+"""Plans over HTTP: handed in, tried out, looked at leg by leg."""
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from uuid_utils import uuid7
+
+from fleetjobs.messages import encode
+from fleetjobs.plans.documents import Leg, Plan, PlanRequest
+from tests.api_house import House
+
+
+def leg(key: str, *nodes: str, **more: Any) -> dict[str, Any]:
+    """A leg of rpcutil.ping."""
+    target = {"target": {"identities": nodes}} if nodes else {}
+    return {"key": key, "agent": "rpcutil", "action": "ping", **target, **more}
+
+
+CHAIN = [leg("first", "web1"), leg("second", "web1", needs=[{"leg": "first"}])]
+
+
+def hand_in(client: TestClient, *legs: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The plan of these legs."""
+    answer = client.post("/api/v1/plans", json={"plan": {"legs": legs}, **more})
+    assert answer.status_code == 202, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def legs_of(client: TestClient, plan: dict[str, Any], **query: Any) -> list[dict[str, Any]]:
+    """Its legs, a page of them."""
+    found: list[dict[str, Any]] = client.get(
+        f"/api/v1/jobs/{plan['id']}/legs", params=query
+    ).json()["items"]
+    return found
+
+
+def test_a_plan_is_a_job_and_so_are_its_legs(ann: TestClient) -> None:
+    answer = ann.post("/api/v1/plans", json={"plan": {"name": "two", "legs": CHAIN}})
+
+    plan = answer.json()
+    assert answer.headers["Location"] == f"/api/v1/jobs/{plan['id']}"
+    assert (plan["kind"], plan["action"], plan["parts"], plan["nodes"]) == ("plan", "two", 2, 0)
+    assert (plan["percent_complete"], plan["elaborated"]) == (None, False)
+    first, second = legs_of(ann, plan)
+    assert (first["key"], first["state"], first["wait_reason"]) == ("first", "waiting", "outbox")
+    assert (second["wait_reason"], second["group"], second["kind"]) == (
+        "dependency",
+        None,
+        "action",
+    )
+    assert second["needs"] == [
+        {"leg": "first", "job": first["id"], "when": "succeeded", "pace": "node"}
+    ]
+    found = ann.get(f"/api/v1/jobs/{second['id']}").json()
+    assert (found["plan"], found["parent"], found["leg"]) == (plan["id"], plan["id"], "second")
+
+
+def test_lists_show_plans_and_not_their_legs_unless_asked(ann: TestClient) -> None:
+    plan = hand_in(ann, *CHAIN)
+
+    everything = ann.get("/api/v1/jobs").json()["items"]
+    inside = ann.get("/api/v1/jobs", params={"parent": plan["id"]}).json()["items"]
+    plans = ann.get("/api/v1/jobs", params={"kind": "plan"}).json()["items"]
+
+    assert [job["id"] for job in everything] == [plan["id"]]
+    assert {job["leg"] for job in inside} == {"first", "second"}
+    assert [job["id"] for job in plans] == [plan["id"]]
+
+
+def test_legs_come_page_by_page_with_their_groups_before_them(ann: TestClient) -> None:
+    plan = {
+        "groups": [{"key": "heads"}],
+        "legs": [
+            leg("a", "web1", group="heads"),
+            leg("b", "web2", group="heads"),
+            leg("body", "web3", needs=[{"leg": "heads"}]),
+        ],
+    }
+    made = ann.post("/api/v1/plans", json={"plan": plan}).json()
+
+    where = f"/api/v1/jobs/{made['id']}/legs"
+    page = ann.get(where, params={"limit": 3}).json()
+    rest = ann.get(where, params={"limit": 3, "cursor": page["next"]}).json()
+
+    items = [*page["items"], *rest["items"]]
+    assert [(item["key"], item["group"]) for item in items] == [
+        ("heads", None),
+        ("a", "heads"),
+        ("b", "heads"),
+        ("body", None),
+    ]
+    assert [len(page["items"]), rest["next"]] == [3, None]
+    assert [item["key"] for item in legs_of(ann, items[0])] == ["a", "b"]
+    assert items[-1]["needs"][0]["pace"] == "barrier"
+
+
+def test_a_plan_can_be_signed_by_its_caller(house: House, ann: TestClient) -> None:
+    request = PlanRequest(
+        id=str(uuid7()),
+        org="acme",
+        caller="ann",
+        plan=Plan(legs=(Leg(key="only", agent="rpcutil", action="ping"),)),
+        created_at=datetime.now(UTC),
+    )
+    body = house.key.seal(encode(request))
+    jose = {"Content-Type": "application/jose"}
+
+    first = ann.post("/api/v1/plans", content=body, headers=jose)
+    again = ann.post("/api/v1/plans", content=body, headers=jose)
+
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert first.json()["id"] == again.json()["id"] == request.id
+
+
+def test_the_same_key_is_the_same_plan_and_another_wish_is_a_conflict(ann: TestClient) -> None:
+    key = {"Idempotency-Key": "monday"}
+
+    first = ann.post("/api/v1/plans", json={"plan": {"legs": CHAIN}}, headers=key)
+    again = ann.post("/api/v1/plans", json={"plan": {"legs": CHAIN}}, headers=key)
+    other = ann.post("/api/v1/plans", json={"plan": {"legs": CHAIN[:1]}}, headers=key)
+
+    assert (first.json()["id"], again.status_code) == (again.json()["id"], 200)
+    assert (other.status_code, other.json()["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize(
+    ("legs", "code", "words"),
+    [
+        ([leg("a", needs=[{"leg": "b"}])], "invalid_plan", "'b', which does not exist"),
+        ([leg("a", "web1"), leg("a", "web2")], "invalid_plan", "a is there twice"),
+        ([leg("a", data={"x": 1})], "invalid_input", "leg a: rpcutil.ping has no input 'x'"),
+        ([leg("a", "nobody")], "no_nodes", "leg a:"),
+        ([leg("a") | {"action": "pong"}], "unknown_action", "leg a:"),
+        ([leg("a", on_failure="rollback")], "invalid_plan", "on_failure: rollback"),
+        ([leg("a", rollout={"batch": "1"})], "invalid_plan", "rollout is not possible yet"),
+    ],
+)
+def test_a_plan_is_refused_whole_and_the_leg_is_named(
+    ann: TestClient, legs: list[dict[str, Any]], code: str, words: str
+) -> None:
+    for where in ("/api/v1/plans", "/api/v1/plans/check"):
+        answer = ann.post(where, json={"plan": {"legs": [*legs, leg("fine", "web1")]}})
+
+        assert answer.json()["code"] == code
+        assert words in answer.json()["detail"]
+    assert ann.get("/api/v1/jobs").json()["items"] == []
+
+
+def test_a_plan_can_be_tried_out_and_nothing_is_kept(ann: TestClient) -> None:
+    answer = ann.post("/api/v1/plans/check", json={"plan": {"legs": CHAIN}})
+
+    legs = answer.json()["legs"]
+    assert [(one["key"], one["nodes"]) for one in legs] == [
+        ("first", ["web1"]),
+        ("second", ["web1"]),
+    ]
+    assert ann.get("/api/v1/jobs").json()["items"] == []
+
+
+def test_a_viewer_may_try_a_plan_out_and_not_hand_it_in(house: House) -> None:
+    with house.client("vera") as vera:
+        assert vera.post("/api/v1/plans/check", json={"plan": {"legs": CHAIN}}).status_code == 200
+        assert vera.post("/api/v1/plans", json={"plan": {"legs": CHAIN}}).status_code == 403
+
+
+def test_nobody_of_another_org_sees_a_leg(house: House, ann: TestClient) -> None:
+    plan = hand_in(ann, *CHAIN)
+    (first, _) = legs_of(ann, plan)
+
+    with house.client("eve") as eve:
+        for path in (f"{plan['id']}/legs", plan["id"], first["id"]):
+            assert eve.get(f"/api/v1/jobs/{path}").status_code == 404
+
+
+def test_a_job_that_is_no_plan_has_no_legs(ann: TestClient) -> None:
+    plan = hand_in(ann, *CHAIN)
+    (first, _) = legs_of(ann, plan)
+
+    assert ann.get(f"/api/v1/jobs/{first['id']}/legs").status_code == 404
+
+
+def test_a_plan_is_waited_for_and_its_stream_tells_of_its_legs(
+    house: House, ann: TestClient
+) -> None:
+    plan = hand_in(ann, *CHAIN)
+    first, second = legs_of(ann, plan)
+    house.reply(first["id"], "web1")
+    house.reply(second["id"], "web1")
+
+    found = ann.get(f"/api/v1/jobs/{plan['id']}/wait").json()
+    stream = ann.get(
+        f"/api/v1/jobs/{plan['id']}/events", headers={"Accept": "text/event-stream"}
+    ).text
+    page = ann.get(f"/api/v1/jobs/{plan['id']}/events").json()["items"]
+
+    assert (found["state"], found["percent_complete"]) == ("succeeded", 100.0)
+    said = [json.loads(text) for text in re.findall(r"^data: (\{\"seq.*)$", stream, re.MULTILINE)]
+    ends = [(event["job"], event["kind"]) for event in said if event["new"] == "succeeded"]
+    assert [event["seq"] for event in said] == [event["seq"] for event in page]
+    assert ends == [
+        (first["id"], "run.succeeded"),
+        (first["id"], "job.succeeded"),
+        (second["id"], "run.succeeded"),
+        (second["id"], "job.succeeded"),
+        (plan["id"], "job.succeeded"),
+    ]
