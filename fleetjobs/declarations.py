@@ -4,7 +4,7 @@ It is Choria's schema for agents (mcorpc/ddl/v1), read strictly: a misspelt `val
 passed unnoticed would let everything through. One key is ours, `fleetjobs`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -144,7 +144,7 @@ def read_declaration(document: object) -> InterfaceDocument:
     try:
         return msgspec.convert(document, InterfaceDocument)
     except (msgspec.ValidationError, RecursionError, UnicodeEncodeError) as error:
-        raise InvalidInterface(_place(document) or str(error)) from None
+        raise InvalidInterface(_place(document) or _in_words(str(error))) from None
 
 
 def _place(document: object) -> str | None:
@@ -158,5 +158,33 @@ def _place(document: object) -> str | None:
                 try:
                     msgspec.convert({name: declared}, dict[FieldName, kind])  # type: ignore[valid-type]
                 except (msgspec.ValidationError, RecursionError, UnicodeEncodeError) as error:
-                    return f"{action.get('action')!r:.70}, {key} {name!r:.70}: {error}"
+                    where = f"{action.get('action')!r:.70}, {key} {name!r:.70}"
+                    return f"{where}: {_in_words(str(error).partition(' - at ')[0], kind)}"
     return None
+
+
+#: what a pattern asks for, told to people
+_WORDS = {
+    r"\A([0-9]+\.)?([0-9]+\.)?(\*|[0-9]+)\Z": "a version such as 1.0.0",
+    r"\A[a-z][a-z0-9_]{0,63}\Z": "a name of small letters, digits and _, a letter first",
+    r"\A[A-Za-z0-9_]{1,64}\Z": "a name of letters, digits and _",
+}
+_KINDS: tuple[tuple[str, type[Struct]], ...] = (
+    ("`$.metadata`", Metadata),
+    ("`$.fleetjobs.actions[", ActionTraits),
+    ("`$.actions[", ActionDeclaration),
+    ("`$.fleetjobs`", Traits),
+)
+
+
+def _in_words(text: str, kind: type[Struct] | None = None) -> str:
+    """What msgspec complains of, with what would be right."""
+    for pattern, words in _WORDS.items():
+        text = text.replace(f"`str` matching regex {pattern!r}", words)
+    if "unknown field" in text:
+        kinds = (found for place, found in _KINDS if place in text)
+        known = msgspec.structs.fields(kind or next(kinds, InterfaceDocument))
+        text = f"{text}; known are {', '.join(each.encode_name for each in known)}"
+    if "enum value" in text and kind is not None:
+        text = f"{text}; types are {', '.join(get_args(TypeName))}"
+    return text

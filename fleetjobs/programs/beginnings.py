@@ -47,7 +47,7 @@ def begin_agent(name: str, language: str, directory: Path) -> tuple[Path, list[s
 def _copy(path: Path, copy: Path, example: str, name: str) -> None:
     text = path.read_text(encoding="utf-8").replace(example, name)
     copy.write_text(text, encoding="utf-8")
-    shutil.copymode(path, copy)
+    copy.chmod(0o755 if path.name == example else 0o644)
 
 
 def _finish(place: Path, name: str, language: str) -> list[str]:

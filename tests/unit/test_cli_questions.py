@@ -232,3 +232,13 @@ def test_nodes_are_taken_off_and_what_they_left_is_told(fj: Fj) -> None:
     assert code == 1
     assert "web1 lives" in err
     assert fj("node", "remove", "web1", "--force")[0] == 0
+
+
+@pytest.mark.spec("S2-02")
+def test_every_action_of_every_agent_is_listed(fj: Fj) -> None:
+    code, out, _ = fj("action", "list")
+
+    assert code == 0
+    assert "rpcutil.get_fact" in out
+    _, out, _ = fj("action", "list", "--json")
+    assert "rpcutil.ping" in [item["action"] for item in json.loads(out)["items"]]

@@ -97,9 +97,17 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "no JSON": (lambda at: write(at / "fresh.json", "{"), "not JSON"),
     "a list": (lambda at: write(at / "fresh.json", "[]"), "object"),
     "another name": (lambda at: change(at, "metadata.name", "other"), "'other'"),
-    "no version": (lambda at: change(at, "metadata.version", "new"), "version"),
+    "no version": (lambda at: change(at, "metadata.version", "new"), "such as 1.0.0"),
     "unknown provider": (lambda at: change(at, "metadata.provider", "fleet"), "fleet"),
-    "misspelt key": (lambda at: change(at, "actions.0.input.name.validate", "x"), "validate"),
+    "misspelt key": (
+        lambda at: change(at, "actions.0.input.name.validate", "x"),
+        "default, validation, maxlength",
+    ),
+    "misspelt trait": (
+        lambda at: change(at, "fleetjobs.actions.greet.timeout", 1),
+        "known are inline, idempotent, timeout_s",
+    ),
+    "misspelt metadata": (lambda at: change(at, "metadata.title", "x"), "known are name, version"),
     "unknown type": (lambda at: change(at, "actions.0.input.name.type", "text"), "text"),
     "list of nothing": (lambda at: change(at, "actions.0.input.name.type", "list"), "list"),
     "broken pattern": (
