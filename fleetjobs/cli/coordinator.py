@@ -8,7 +8,7 @@ from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.options import json_option
-from fleetjobs.cli.programs import ProgramGroup
+from fleetjobs.cli.programs import ProgramGroup, passed_on
 from fleetjobs.cli.screen import line, stderr, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import local
@@ -24,6 +24,7 @@ Tell the coordinator something; without a command: run one.
   fj coordinator resume
   fj coordinator outbox list       what waits to be handed over
   fj coordinator check             for monitoring: 0 works, 1 paused, 2 away
+  fj coordinator prune --dry-run   what is old; needs its settings: --config FILE
   fj coordinator --help-program    what the program takes
 """
 WORKING, PAUSED = "working", "paused"
@@ -71,6 +72,15 @@ def check(*, as_json: bool) -> int:
     if state == WORKING:
         return Exit.OK
     return Exit.ERROR if state == PAUSED else Exit.FAILED
+
+
+coordinator.add_command(
+    passed_on(
+        "coordinator",
+        "prune",
+        "Forget what is old, now; with --dry-run name the jobs only. Needs its settings: --config.",
+    )
+)
 
 
 @coordinator.group(cls=click.RichGroup, epilog=EPILOG)

@@ -169,9 +169,12 @@ def prune(settings: CoordinatorSettings, *, dry_run: bool) -> None:
     with closing(Database.open(settings.database)) as database:
         pruner = Pruner(database, now, _retention(settings))
         if dry_run:
-            sys.stdout.writelines(f"{job}\n" for job in pruner.foretell(FORETOLD))
+            old = pruner.foretell(FORETOLD)
+            sys.stdout.writelines(f"{job}\n" for job in old)
+            sys.stderr.write(f"{len(old) or 'no'} jobs are old enough to be forgotten\n")
         else:
             _Pruning(pruner).step()
+            sys.stderr.write("what was old is forgotten\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
