@@ -199,6 +199,7 @@ class Beat(Document, frozen=True, kw_only=True, tag="beat"):
     software: str  # fleetjobs' version
     running: int = 0
     waiting: int = 0  # accepted and not yet started
+    slots: int = 0  # runs at once; 0: it does not say
     inventory: "Inventory | None" = None  # at start, on change, and every so often
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from fleetjobs.jobs import NodeId
 
+TWIN_SHOWN = timedelta(minutes=10)  #: so long after its last sign a node counts as doubled
+UNANSWERED_AFTER = timedelta(minutes=5)  #: a node that beats and leaves things lie for longer
 SILENT_AFTER = timedelta(seconds=60)  #: without a beat for longer, a node counts as away
 
 
@@ -24,8 +26,15 @@ class Node:
     running: int  # runs at work
     waiting: int  # runs accepted and not yet started
     refused: dict[str, str] = field(default_factory=dict)  # agents it does not take, and why
+    slots: int = 0  # runs at once; 0: it did not say
+    twin_at: datetime | None = None  # when another machine last spoke under its identity
 
 
 def is_alive(node: Node, now: datetime) -> bool:
     """Whether the node was heard of within SILENT_AFTER."""
     return node.seen_at is not None and now - node.seen_at <= SILENT_AFTER
+
+
+def has_twin(node: Node, now: datetime) -> bool:
+    """Whether two machines speak under its identity."""
+    return node.twin_at is not None and now - node.twin_at <= TWIN_SHOWN

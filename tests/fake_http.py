@@ -240,6 +240,8 @@ class Handler(BaseHTTPRequestHandler):
             "software": node.software,
             "seen_at": stamp(node.seen_at),
             "started_at": stamp(node.started_at),
+            "slots": 8,
+            "warnings": [item for item in self.server.fake.warnings if item["node"] == fake.name],
             "running": 0,
             "waiting": 0,
             "refused": node.refused,

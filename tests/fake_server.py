@@ -39,6 +39,7 @@ class FakeServer:
         self.break_after: int | None = None  # a stream is cut after so many messages
         self.told: list[tuple[str, Json]] = []  # what was asked to be done, and how
         self.attention: list[Json] = []
+        self.warnings: list[Json] = []
         self.outbox: list[Json] = []
         self.coordinator: Json = {"state": "working", "holder": "host:1", "switches": []}
         self.sealed: dict[str, bytes] = {}
@@ -131,6 +132,7 @@ class FakeServer:
             "pid": 42,
             "jobs": {state.value: 0 for state in State} | {"succeeded": len(self.jobs)},
             "attention": 0,
+            "warnings": self.warnings,
             "nodes": {
                 "alive": alive,
                 "silent": len(self.nodes) - alive,

@@ -1,10 +1,12 @@
 """Node documents: what the interface tells of nodes and of the agents they have."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
 
+from fleetjobs.api.warnings import WarningDocument
 from fleetjobs.nodes import Node
 
 
@@ -23,9 +25,13 @@ class NodeDocument(BaseModel):
     running: int = Field(description="runs at work")
     waiting: int = Field(description="runs accepted and not yet started")
     refused: dict[str, str] = Field(description="agents that it does not take: name to reason")
+    slots: int = Field(description="how many runs may be at work at once; 0: it did not say")
+    warnings: list[WarningDocument] = Field(description="what is wrong though it lives")
 
     @classmethod
-    def of(cls, node: Node, *, alive: bool) -> "NodeDocument":
+    def of(
+        cls, node: Node, *, alive: bool, warnings: Sequence[WarningDocument] = ()
+    ) -> "NodeDocument":
         """The node as a document."""
         return cls.model_construct(
             identity=node.identity,
@@ -40,6 +46,8 @@ class NodeDocument(BaseModel):
             running=node.running,
             waiting=node.waiting,
             refused=node.refused,
+            slots=node.slots,
+            warnings=list(warnings),
         )
 
 

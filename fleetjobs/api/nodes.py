@@ -15,6 +15,7 @@ from fleetjobs.api.documents import Page
 from fleetjobs.api.node_documents import NodeAgent, NodeAgents, NodeDocument, RefusedAgent
 from fleetjobs.api.parameters import SEQ_MAX, OnNode, Parameters
 from fleetjobs.api.problems import CHANGES, RESPONSES
+from fleetjobs.api.warnings import find_warnings
 from fleetjobs.errors import NoNodes, NotFound
 from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Identity
@@ -87,11 +88,17 @@ def index(desk: AtDesk, caller: Caller, query: Annotated[NodeQuery, Query()]) ->
     now = desk.clock()
     with desk.database.reading() as connection:
         nodes = {node.identity: node for node in list_nodes(connection, caller.org)}
+        warnings = find_warnings(connection, list(nodes.values()), caller.org, now)
     try:
         picked = pick(target, nodes.values())
     except NoNodes:
         picked = []
-    items = [NodeDocument.of(nodes[name], alive=is_alive(nodes[name], now)) for name in picked]
+    items = [
+        NodeDocument.of(
+            nodes[name], alive=is_alive(nodes[name], now), warnings=warnings.get(name, ())
+        )
+        for name in picked
+    ]
     return Page(items=items, next=None)
 
 
@@ -165,6 +172,8 @@ def remove(
 def _document(desk: Desk, node: NodeId, org: str) -> NodeDocument:
     with desk.database.reading() as connection:
         found = get_node(connection, node, org=org)
-    if found is None:
-        raise NotFound(f"there is no node {node}")
-    return NodeDocument.of(found, alive=is_alive(found, desk.clock()))
+        if found is None:
+            raise NotFound(f"there is no node {node}")
+        warnings = find_warnings(connection, [found], org, desk.clock())
+    alive = is_alive(found, desk.clock())
+    return NodeDocument.of(found, alive=alive, warnings=warnings.get(node, ()))

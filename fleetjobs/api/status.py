@@ -15,6 +15,7 @@ from fleetjobs.api.access import Caller, clean_query
 from fleetjobs.api.coordinator import CoordinatorDocument, Works
 from fleetjobs.api.desk import AtDesk
 from fleetjobs.api.problems import RESPONSES
+from fleetjobs.api.warnings import WarningDocument, find_warnings
 from fleetjobs.errors import DatabaseAway
 from fleetjobs.nodes import is_alive
 from fleetjobs.states import State
@@ -67,6 +68,7 @@ class StatusDocument(BaseModel):
         description="on how many machines each fleetjobs version is, the server's own counted"
     )
     coordinator: CoordinatorDocument
+    warnings: list[WarningDocument] = Field(description="what is wrong with nodes that live")
 
 
 class Probe(BaseModel):
@@ -83,6 +85,7 @@ def status(desk: AtDesk, caller: Caller) -> StatusDocument:
         counts = count_jobs(connection, caller.org)
         undelivered = count_undelivered(connection, caller.org, now - LATE)
         nodes = list_nodes(connection, caller.org, with_facts=False)
+        warnings = find_warnings(connection, nodes, caller.org, now)
     alive = sum(is_alive(node, now) for node in nodes)
     versions = Counter(node.software for node in nodes if node.software is not None)
     coordinator = CoordinatorDocument.of(desk.control.relay.standing())
@@ -105,6 +108,7 @@ def status(desk: AtDesk, caller: Caller) -> StatusDocument:
         nodes=NodeCounts(alive=alive, silent=len(nodes) - alive, versions=dict(versions)),
         versions=dict(versions + Counter([__version__])),
         coordinator=coordinator,
+        warnings=[warning for theirs in warnings.values() for warning in theirs],
     )
 
 

@@ -7,10 +7,12 @@ import rich_click as click
 from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.node_warnings import tell_warnings
 from fleetjobs.cli.options import json_option
 from fleetjobs.cli.screen import Screen, stderr, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import ago, local
+from fleetjobs.client.replies import Document
 
 WHAT = {
     "lost": "the node fell silent at work",
@@ -27,20 +29,28 @@ def attention() -> None:
 @attention.command("list", epilog=EPILOG)
 @json_option
 def list_(*, as_json: bool) -> int:
-    """List the runs that wait for a person, and why.
+    """List the runs that wait for a person, and why; and nodes with which something is wrong.
 
     [bold]Examples[/]
 
     fj attention list
     """
-    items = list(fleet().attention())
-    screen = stdout()
+    asked, screen = fleet(), stdout()
+    items = list(asked.attention())
     if as_json:
         screen.write(in_json({"items": items}))
         return Exit.OK
-    if not items:
+    warnings = asked.status().get("warnings", ())
+    if not items and not warnings:
         stderr().write("Nothing waits for a person.")
-        return Exit.OK
+    if items:
+        _table(screen, items)
+        _say_what_to_do(screen)
+    tell_warnings(screen, warnings)
+    return Exit.OK
+
+
+def _table(screen: Screen, items: list[Document]) -> None:
     now = datetime.now(UTC)
     columns = [
         Column("job", "bold"),
@@ -64,8 +74,6 @@ def list_(*, as_json: bool) -> int:
         for item in items
     ]
     draw(screen, columns, rows)
-    _say_what_to_do(screen)
-    return Exit.OK
 
 
 def _say_what_to_do(screen: Screen) -> None:

@@ -12,6 +12,7 @@ from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.enrolling import enroll, remove
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.node_agents import agents
+from fleetjobs.cli.node_warnings import tell_warnings
 from fleetjobs.cli.programs import ProgramGroup, passed_on
 from fleetjobs.cli.screen import Screen, clean, line, stderr, stdout
 from fleetjobs.cli.session import fleet
@@ -79,7 +80,7 @@ def _table(screen: Screen, nodes: list[Document]) -> None:
     rows = [
         [
             found["identity"],
-            "alive" if found["alive"] else "silent",
+            _state(found),
             ago(found["seen_at"], now),
             found["running"],
             found["waiting"],
@@ -90,6 +91,14 @@ def _table(screen: Screen, nodes: list[Document]) -> None:
         for found in nodes
     ]
     draw(screen, columns, rows)
+    tell_warnings(screen, [item for found in nodes for item in found["warnings"]])
+
+
+def _state(node: Document) -> str:
+    """In a word; what is wrong with a living node is told below."""
+    if not node["alive"]:
+        return "silent"
+    return "doubtful" if node["warnings"] else "alive"
 
 
 @click.command("show", epilog=EPILOG)
@@ -111,17 +120,22 @@ def show(node: str, *, as_json: bool) -> int:
         ("seen", f"{ago(found['seen_at'], now)}  {local(found['seen_at'])}".strip()),
         ("started", f"{ago(found['started_at'], now)}  {local(found['started_at'])}".strip()),
         ("version", found["software"] or "unknown"),
-        ("runs", f"{found['running']} running, {found['waiting']} waiting"),
+        ("runs", f"{found['running']} running, {found['waiting']} waiting{_slots(found)}"),
         ("classes", " ".join(found["classes"]) or "none"),
         ("agents", ", ".join(f"{k} {v}" for k, v in sorted(found["agents"].items())) or "none"),
     ):
         screen.write(f"   {title:>7}: {line(value)}")
+    tell_warnings(screen, found["warnings"])
     screen.write()
     screen.write(screen.paint("Facts", "bold"))
     screen.write()
     for text in _facts(found["facts"]):
         screen.write(f"   {text}")
     return Exit.OK
+
+
+def _slots(node: Document) -> str:
+    return f", {node['slots']} at once" if node["slots"] else ""
 
 
 node.add_command(show)

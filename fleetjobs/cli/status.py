@@ -4,6 +4,7 @@ import rich_click as click
 
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.node_warnings import tell_warnings
 from fleetjobs.cli.screen import Screen, line, stdout
 from fleetjobs.cli.session import fleet
 from fleetjobs.client.replies import Document
@@ -21,6 +22,7 @@ def status(*, as_json: bool) -> int:
         return Exit.OK
     for title, text in _rows(screen, found, asked.transport.profile.url):
         screen.write(f"{screen.paint(f'{title:>9}', 'bold')}  {text}")
+    tell_warnings(screen, found.get("warnings", ()))
     return Exit.OK
 
 

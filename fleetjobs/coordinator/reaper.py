@@ -14,6 +14,7 @@ from fleetjobs.store.handovers import ask_again, runs_to_ask
 from fleetjobs.store.losses import lose_runs, runs_lost
 from fleetjobs.store.questions import forget_questions
 from fleetjobs.store.replies import no_jitter
+from fleetjobs.store.twins import tell_twins
 
 BATCH = 500
 
@@ -46,6 +47,9 @@ class Reaper:
         if due.outdated:
             with self.database.transaction() as connection:
                 forget_questions(connection, now)
+        if due.twins:
+            with self.database.transaction() as connection:
+                tell_twins(connection, now)
         return done
 
     def _expire(self, now: datetime) -> int:

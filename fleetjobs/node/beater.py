@@ -26,6 +26,7 @@ class Load:
 
     running: int
     waiting: int
+    slots: int  # how many may run at once
 
 
 class Beater:
@@ -83,6 +84,7 @@ class Beater:
             software=self._software,
             running=load.running,
             waiting=load.waiting,
+            slots=load.slots,
             inventory=self._inventory if full else None,
         )
         self._send(self._signer.seal(encode(beat)))

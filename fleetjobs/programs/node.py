@@ -138,7 +138,7 @@ def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: Runner
         fact_directories=settings.facts,
         classes_file=settings.classes,
         node_file=workplace.node_file,
-        load=lambda: Load(running=launcher.running, waiting=launcher.waiting),
+        load=lambda: Load(running=launcher.running, waiting=launcher.waiting, slots=settings.slots),
         send=sender.send,
         clock=now,
     )

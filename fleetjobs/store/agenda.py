@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import BindParameter, Connection, Executable, bindparam, exists, select
 
+from fleetjobs.nodes import TWIN_SHOWN
 from fleetjobs.store.leases import RELAY
 from fleetjobs.store.losses import SILENCE_LEAST, is_at_work
 from fleetjobs.store.questions import KEEP_QUESTIONS
@@ -28,6 +29,7 @@ class Chores:
     silent: bool  # runs to be asked after
     lost: bool
     outdated: bool  # questions nobody waits for
+    twins: bool  # nodes of which it is not logged yet that they have, or had, a twin
 
 
 def look_for_errands(connection: Connection, now: datetime) -> Errands:
@@ -48,6 +50,7 @@ _ERRANDS = select(
 def look_for_chores(connection: Connection, now: datetime) -> Chores:
     """What there is for the reaper."""
     times = {"now": now, "silent_since": now - SILENCE_LEAST, "old": now - KEEP_QUESTIONS}
+    times["twin_gone"] = now - TWIN_SHOWN
     return Chores(**_flags(connection, _CHORES, **times))
 
 
@@ -61,6 +64,10 @@ _CHORES = select(
     .where(is_at_work(), _OF_NODE, nodes.c.seen_at < bindparam("silent_since"))
     .label("lost"),
     exists().where(questions.c.expires_at <= bindparam("old")).label("outdated"),
+    exists()
+    .where(nodes.c.twin_at.is_not(None))
+    .where(nodes.c.twin_told_at.is_(None) | (nodes.c.twin_at < bindparam("twin_gone")))
+    .label("twins"),
 )
 
 

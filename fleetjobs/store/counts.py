@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, select, text
 from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.states import LIVE, State
 from fleetjobs.store import dialect
+from fleetjobs.store.columns import Moment
 from fleetjobs.store.schema import IS_LIVE, jobs, runs
 
 
@@ -79,3 +80,16 @@ def has_live_jobs(connection: Connection, org: str, number: int) -> bool:
     """Whether so many of the org's jobs, or more, have not ended."""
     last = select(jobs.c.id).where(jobs.c.org == org, jobs.c.state.in_(sorted(LIVE)))
     return connection.execute(last.offset(number - 1).limit(1)).first() is not None
+
+
+def unanswered_since(connection: Connection, org: str, before: datetime) -> dict[NodeId, datetime]:
+    """Since when nodes leave deliveries or orders lie that they were given before that time."""
+    untold = (runs.c.state == State.QUEUED) & runs.c.stage.is_(None) & (runs.c.queued_at < before)
+    unasked = runs.c.pending.is_not(None) & (runs.c.pending_at < before)
+    since = func.min(func.coalesce(runs.c.pending_at, runs.c.queued_at), type_=Moment())
+    query = (
+        select(runs.c.node, since.label("since"))
+        .where(runs.c.ask_at.is_not(None), runs.c.org == org, untold | unasked)
+        .group_by(runs.c.node)
+    )
+    return {row.node: row.since for row in connection.execute(query)}

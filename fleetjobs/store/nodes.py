@@ -27,6 +27,7 @@ from fleetjobs.nodes import Node
 from fleetjobs.signing import VerifyKey, digest
 from fleetjobs.store import dialect
 from fleetjobs.store.schema import interfaces, node_agents, nodes
+from fleetjobs.store.twins import twin_column, twin_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,16 +135,20 @@ def save_beat(connection: Connection, beat: Beat, now: datetime) -> None:
 
 def save_beats(connection: Connection, beats: Sequence[Beat], now: datetime) -> None:
     """Note the last word of each node; its last inventory stays until it sends another."""
-    latest = {beat.node: beat for beat in sorted(beats, key=lambda beat: beat.at)}
-    if not latest:
+    by_node: dict[str, list[Beat]] = {}
+    for beat in sorted(beats, key=lambda beat: beat.at):
+        by_node.setdefault(beat.node, []).append(beat)
+    if not by_node:
         return
-    columns = ("started_at", "software", "running", "waiting")
+    columns = ("started_at", "software", "running", "waiting", "slots")
+    values: dict[str, Any] = {name: bindparam(name) for name in columns}
     statement = update(nodes).where(nodes.c.identity == bindparam("_node"))
     connection.execute(
-        statement.values(seen_at=now, **{name: bindparam(name) for name in columns}),
+        statement.values(seen_at=now, twin_at=twin_column(now), **values),
         [
-            {"_node": node} | {name: getattr(latest[node], name) for name in columns}
-            for node in sorted(latest)  # one order for all writers, or two of them deadlock
+            {"_node": node, **twin_values(theirs)}
+            | {name: getattr(theirs[-1], name) for name in columns}
+            for node, theirs in sorted(by_node.items())  # one order for all writers: no deadlock
         ],
     )
     inventories = {beat.node: beat.inventory for beat in beats if beat.inventory is not None}

@@ -95,7 +95,11 @@ nodes = Table(
     Column("classes", JSON, nullable=False),
     Column("agents", JSON, nullable=False),  # name -> version
     Column("refused", JSON, nullable=False),  # agent name -> why it was not loaded
+    Column("slots", Integer, nullable=False, server_default="0"),
+    Column("twin_at", Moment),  # when another machine last spoke under its identity, by our clock
+    Column("twin_told_at", Moment),  # when that was logged
     Column("inventory", String),  # SHA-256 of the last inventory: most say nothing new
+    Index(None, "twin_at", **_where(text("twin_at IS NOT NULL"))),
 )
 
 interfaces = Table(
@@ -220,14 +224,10 @@ runs = Table(
 
 for _alarm in (runs.c.dispatch_at, runs.c.order_at, runs.c.ask_at, runs.c.expire_at):
     Index(None, _alarm, runs.c.job, runs.c.node, **_where(_alarm.is_not(None)))
-
 AT_WORK = text("state IN ('running', 'cancelling')")  #: literally: so SQLite sees the index fits
 Index("ix_runs_at_work", runs.c.node, **_where(AT_WORK))
-
-#: literally, too: what a node has yet to do, or has at work
 IS_LIVE = text("state NOT IN ('succeeded', 'failed', 'cancelled', 'skipped', 'expired')")
 Index("ix_runs_live", runs.c.node, **_where(IS_LIVE))
-
 ASKS_ATTENTION = text("attention")
 Index("ix_runs_attention", runs.c.org, runs.c.job, runs.c.node, **_where(ASKS_ATTENTION))
 

@@ -242,3 +242,25 @@ def test_every_action_of_every_agent_is_listed(fj: Fj) -> None:
     assert "rpcutil.get_fact" in out
     _, out, _ = fj("action", "list", "--json")
     assert "rpcutil.ping" in [item["action"] for item in json.loads(out)["items"]]
+
+
+@pytest.mark.parametrize("words", [("node", "list"), ("node", "show", "web1"), ("status",)])
+def test_what_is_wrong_with_a_living_node_is_told(
+    fj: Fj, server: FakeServer, words: tuple[str, ...]
+) -> None:
+    assert "two machines" not in fj(*words)[1]
+    server.warnings.append({"node": "web1", "code": "twin", "text": "two machines use it"})
+
+    code, out, _ = fj(*words)
+
+    assert code == 0
+    assert "web1: two machines use it" in out
+
+
+def test_a_warning_waits_for_a_person_too(fj: Fj, server: FakeServer) -> None:
+    server.warnings.append({"node": "web1", "code": "twin", "text": "two machines use it"})
+
+    code, out, err = fj("attention", "list")
+
+    assert (code, err) == (0, "")
+    assert out.strip() == "web1: two machines use it"

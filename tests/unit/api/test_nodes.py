@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from fleetjobs.messages import Beat
 from fleetjobs.signing import SigningKey, node_key_id
+from fleetjobs.store.handovers import mark_queued, runs_to_dispatch
 from fleetjobs.store.nodes import save_beat
 from tests.api_house import NODES, House, beat
 from tests.unit.api.conftest import Submit
@@ -155,3 +157,51 @@ def test_an_admin_takes_a_node_off(house: House, ann: TestClient, submit: Submit
     assert (found["state"], found["reason"]) == ("failed", "node_removed")
     kinds = [event["kind"] for event in ann.get("/api/v1/events").json()["items"]]
     assert "node.removed" in kinds
+
+
+def test_a_node_that_beats_and_answers_nothing_is_warned_of(
+    house: House, ann: TestClient, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its own document, in the list, and in the status; and no longer once it answers."""
+    job = submit(["web1"])
+    with house.database.transaction() as connection:
+        now = datetime.now(UTC)
+        due = runs_to_dispatch(connection, now, 10)
+        mark_queued(connection, due, now, timedelta(minutes=1))
+    assert ann.get("/api/v1/nodes/web1").json()["warnings"] == []
+
+    monkeypatch.setattr("fleetjobs.api.warnings.UNANSWERED_AFTER", timedelta(0))
+
+    (warning,) = ann.get("/api/v1/nodes/web1").json()["warnings"]
+    assert (warning["node"], warning["code"]) == ("web1", "unanswered")
+    assert ann.get("/api/v1/status").json()["warnings"] == [warning]
+    listed = {node["identity"]: node for node in ann.get("/api/v1/nodes").json()["items"]}
+    assert (listed["web1"]["warnings"], listed["web2"]["warnings"]) == ([warning], [])
+    assert house.client("eve").get("/api/v1/status").json()["warnings"] == []
+    house.begin(job["id"], "web1")
+    assert ann.get("/api/v1/status").json()["warnings"] == []
+
+
+def test_a_node_that_is_two_machines_is_warned_of(house: House, ann: TestClient) -> None:
+    now = datetime.now(UTC)
+    with house.database.transaction() as connection:
+        for age, at in ((1, 0), (60, 30), (1, 60)):
+            started_at, said_at = now - timedelta(minutes=age), now + timedelta(seconds=at)
+            said = Beat(node="web1", at=said_at, started_at=started_at, software="0.1.0", slots=8)
+            save_beat(connection, said, now)
+
+    node = ann.get("/api/v1/nodes/web1").json()
+
+    assert [warning["code"] for warning in node["warnings"]] == ["twin"]
+
+
+@pytest.mark.spec("S1-06")
+def test_a_node_says_how_many_runs_it_takes_at_once(house: House, ann: TestClient) -> None:
+    with house.database.transaction() as connection:
+        now = datetime.now(UTC)
+        said = Beat(node="web1", at=now, started_at=now, software="0.1.0", running=3, slots=8)
+        save_beat(connection, said, now)
+
+    node = ann.get("/api/v1/nodes/web1").json()
+
+    assert (node["running"], node["slots"]) == (3, 8)

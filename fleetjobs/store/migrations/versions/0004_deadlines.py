@@ -1,4 +1,4 @@
-"""Let runs end whose nodes never come back, and count what each node has."""
+"""Let runs end whose nodes never come back; know more of nodes."""
 
 from datetime import UTC, datetime
 
@@ -10,6 +10,7 @@ down_revision = "0003"
 
 MOMENT = sa.DateTime(timezone=True)
 IS_LIVE = sa.text("state NOT IN ('succeeded', 'failed', 'cancelled', 'skipped', 'expired')")
+TWIN = sa.text("twin_at IS NOT NULL")
 JOBS = sa.table("jobs", sa.column("give_up_s", sa.Float()), sa.column("start_before", MOMENT))
 RUNS = sa.table(
     "runs",
@@ -29,6 +30,12 @@ def upgrade() -> None:
     away = accepted | lost | (RUNS.c.state == "cancelling")
     now = datetime.now(UTC)
     op.execute(RUNS.update().where(away, RUNS.c.expire_at.is_(None)).values(expire_at=now))
+    op.add_column("nodes", sa.Column("slots", sa.Integer(), server_default="0", nullable=False))
+    op.add_column("nodes", sa.Column("twin_at", MOMENT, nullable=True))
+    op.add_column("nodes", sa.Column("twin_told_at", MOMENT, nullable=True))
+    op.create_index(
+        "ix_nodes_twin_at", "nodes", ["twin_at"], sqlite_where=TWIN, postgresql_where=TWIN
+    )
     op.create_index(
         "ix_runs_live", "runs", ["node"], sqlite_where=IS_LIVE, postgresql_where=IS_LIVE
     )
