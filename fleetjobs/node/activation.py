@@ -75,17 +75,21 @@ class Activator:
 
     def ask(self, agent: Agent) -> str:
         """Why the agent does not want to be here; nothing if it does."""
-        with tempfile.TemporaryDirectory(prefix="fleetjobs-activation-") as place:
-            try:
-                call = self._call(agent, Path(place))
-                exit_code = run_shortly(call, self.limit_s, agent.name)
-            except OSError as error:
-                return f"asked whether it wants to be here, it could not begin: {error.strerror}"
-            if exit_code is None:
-                return f"asked whether it wants to be here, it took longer than {self.limit_s:g} s"
-            if exit_code:
-                return f"asked whether it wants to be here, it ended with status {exit_code}"
-            return _refusal(read_raw(Path(place) / "reply.json"))
+        try:
+            with tempfile.TemporaryDirectory(
+                prefix="fleetjobs-activation-", ignore_cleanup_errors=True
+            ) as place:
+                return self._ask(agent, Path(place))
+        except OSError as error:  # no room on the disk is no reason for a node not to start
+            return f"asked whether it wants to be here, it could not begin: {error.strerror}"
+
+    def _ask(self, agent: Agent, place: Path) -> str:
+        exit_code = run_shortly(self._call(agent, place), self.limit_s, agent.name)
+        if exit_code is None:
+            return f"asked whether it wants to be here, it took longer than {self.limit_s:g} s"
+        if exit_code:
+            return f"asked whether it wants to be here, it ended with status {exit_code}"
+        return _refusal(read_raw(place / "reply.json"))
 
     def _call(self, agent: Agent, place: Path) -> Call:
         if agent.module is not None:

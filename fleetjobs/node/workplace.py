@@ -47,13 +47,17 @@ class Workplace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "PATH": PATH,
             "LANG": "C.UTF-8",
             "HOME": os.environ.get("HOME", "/"),
-            **(read_environment(self.environments / agent) if self.environments else {}),
+            **self.additions(agent),
             "FLEETJOBS_REQUEST": str(directory / "request.json"),
             "FLEETJOBS_REPLY": str(directory / "reply.json"),
             "FLEETJOBS_PROGRESS": str(directory / "progress"),
             "FLEETJOBS_NODE": str(self.node_file),
             **self.variables,
         }
+
+    def additions(self, agent: str) -> dict[str, str]:
+        """What the node's owner adds to the environment of an agent. Raises InvalidSetting."""
+        return read_environment(self.environments / agent) if self.environments else {}
 
 
 def read_environment(path: Path) -> dict[str, str]:

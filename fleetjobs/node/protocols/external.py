@@ -7,9 +7,11 @@ a reply, the caller gets one here. docs/external-agents.md names the differences
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
@@ -57,6 +59,7 @@ class ExternalProtocol:
             request_of(task),
             plugins=self._workplace.plugin_d,
             facts=facts,
+            more={**self._workplace.additions(task.agent.name), **self._workplace.variables},
         )
 
     def read(self, run: Path) -> ExternalReply | str:
@@ -142,8 +145,12 @@ def prepare_call(
     *,
     plugins: Path,
     facts: bytes = b"",
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> Call:
-    """Write what a program reads into the place; how to call it. Raises OSError."""
+    """Write what a program reads into the place; how to call it. Raises OSError.
+
+    `more` is added to its environment: what the owner of the node wants there.
+    """
     request, reply, known = (place / name for name in ("request.json", "reply.json", "facts.json"))
     write_new(request, json.dumps(document, ensure_ascii=False).encode())
     write_new(reply)
@@ -153,6 +160,7 @@ def prepare_call(
         argv=(str(agent.program), str(request), str(reply), f"{PROTOCOL}.{REQUEST}"),
         environment={
             "PATH": os.environ.get("PATH", PATH),
+            **more,
             "CHORIA_EXTERNAL_PROTOCOL": f"{PROTOCOL}.{kind}",
             "CHORIA_EXTERNAL_REQUEST": str(request),
             "CHORIA_EXTERNAL_REPLY": str(reply),

@@ -23,7 +23,7 @@ class ScriptProtocol:
     """Calls scripts as MCollective's daemon does."""
 
     def __init__(self, workplace: Workplace) -> None:
-        del workplace  # scripts know nothing of it
+        self._workplace = workplace
 
     def mark(self, run: Path) -> str:
         """See AgentProtocol."""
@@ -40,6 +40,8 @@ class ScriptProtocol:
             argv=(str(script), str(request), str(reply)),
             environment={
                 **ours,
+                **self._workplace.additions(task.agent.name),
+                **self._workplace.variables,
                 "LC_ALL": "C",
                 "MCOLLECTIVE_REQUEST_FILE": str(request),
                 "MCOLLECTIVE_REPLY_FILE": str(reply),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fleetjobs.messages import Reply
 from fleetjobs.states import Reason, State
@@ -159,6 +160,24 @@ def test_a_program_that_cannot_be_executed_is_a_load_error(desk: Desk) -> None:
 
     assert (reply.reason, reply.statuscode) == (Reason.LOAD_ERROR, 1)
     assert "its interpreter /no/such/interpreter is not here" in reply.statusmsg
+
+
+@pytest.mark.parametrize("agent", ["wild", "lab"])
+def test_the_owner_of_a_node_may_add_to_the_environment(desk: Desk, agent: str) -> None:
+    program = "#!/bin/sh\necho $no_proxy\n"
+    external(desk, program)
+    put_script(desk.root / "libdir", "lab", program)
+    environments = desk.root / "environment"
+    environments.mkdir()
+    (environments / agent).write_text("no_proxy=localhost\n")
+    desk.close()
+    desk.workplace = replace(desk.workplace, environments=environments)
+    desk.open()
+
+    reply = desk.do(agent=agent, action="say")
+
+    assert reply.stdout is not None
+    assert reply.stdout.content == b"localhost\n"
 
 
 def script(desk: Desk, program: str) -> Reply:

@@ -133,6 +133,14 @@ def alive(pid: int) -> bool:
         return False
 
 
+def test_without_room_on_the_disk_an_agent_is_refused_and_the_node_goes_on(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+
+    assert "could not begin: No such file" in bench.why(YES)
+
+
 def test_a_daemon_that_it_leaves_holds_nobody_up(bench: Bench) -> None:
     assert bench.why(f"sleep 60 & {YES}") == ""
 
