@@ -29,7 +29,7 @@ from fleetjobs.store.dependencies import set_dependencies, settle, skip_in_vain
 from fleetjobs.store.jobs import get_job, insert_job
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.runs import nodes_without_success
-from fleetjobs.store.standing import due_at
+from fleetjobs.store.standing import SOON, due_at
 from fleetjobs.targets import Target
 
 
@@ -150,7 +150,7 @@ def _keep(connection: Connection, request: Request, weighed: Weighed, now: datet
         skip_in_vain(ledger, job.id)
         settle(ledger)
         job = get_job(connection, job.id, org=None) or job
-    if due is not None and due <= now:
+    if due is not None and due <= now + SOON:
         ring(connection, DISPATCH)
     ring(connection, CHANGES, job.id)
     return job

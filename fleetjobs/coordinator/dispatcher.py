@@ -27,6 +27,19 @@ SICK_PAUSE = timedelta(minutes=1)  #: a queue that does not confirm must not hol
 ASK_AFTER = timedelta(minutes=1)  #: a node that told nothing of a run for that long is asked
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What a pass came to."""
+
+    number: int
+    next_at: datetime | None  # when more will be due, as far as was known
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there may be more at once."""
+        return self.number >= BATCH
+
+
 @dataclass(frozen=True, slots=True)
 class Dispatcher:
     """A pass over what nodes are to be sent: orders and questions first, they are urgent."""
@@ -44,11 +57,11 @@ class Dispatcher:
         Published first, noted afterwards: killed in between, it publishes them again, and the
         nodes take each once. Raises BrokerAway, DatabaseAway; then nothing is noted.
         """
-        done = self.send()
+        sent = self.send()
         self.note()
-        return done
+        return sent.number
 
-    def send(self) -> int:
+    def send(self) -> "Sent":
         """Send one batch of each, and leave it to a later `note` to say what was handed over."""
         self.note()
         now = self.clock()
@@ -57,7 +70,7 @@ class Dispatcher:
         done = self._order(now) if due.orders else 0
         done += self._ask(now) if due.questions else 0
         done += self._deliver(now) if due.deliveries else 0
-        return done
+        return Sent(number=done, next_at=due.next_at)
 
     def note(self) -> None:
         """Note what was handed over and has not ended yet."""

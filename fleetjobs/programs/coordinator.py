@@ -25,7 +25,7 @@ from fleetjobs.broker.connections import REPLIES
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.subscribers import QueueSubscriber
 from fleetjobs.coordinator.collector import Collector
-from fleetjobs.coordinator.dispatcher import BATCH, Dispatcher
+from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.coordinator.lead import Lead
 from fleetjobs.coordinator.pruner import Pruner, Retention
 from fleetjobs.coordinator.reaper import Reaper
@@ -37,7 +37,7 @@ from fleetjobs.signing import COORDINATOR, SigningKey
 from fleetjobs.store.bells import DISPATCH, Listener
 from fleetjobs.store.database import Database
 
-LOOK_EVERY_S = 1.0  #: the database is looked at even if no bell rings
+LOOK_EVERY_S = 3.0  #: the database is looked at even if no bell rings; see `standing.SOON`
 NOTE_AFTER_S = 0.05  #: by then the ends of short runs have come, and are noted together
 REAP_EVERY_S = 3.0
 PRUNE_EVERY_S = 3600.0
@@ -156,12 +156,19 @@ class _Dispatching:
         """
         if self._listener is None:
             self._listener = self._database.listen(DISPATCH)
-        while self._lead.is_ours and self._dispatcher.send() >= BATCH:
+        sent = None
+        while self._lead.is_ours and (sent := self._dispatcher.send()).is_full:
             pass
         if self._dispatcher.expected and self._listener.wait(NOTE_AFTER_S) is not None:
             return
         self._dispatcher.note()
-        self._listener.wait(LOOK_EVERY_S)
+        self._listener.wait(_patience(sent.next_at if sent else None))
+
+
+def _patience(next_at: datetime | None) -> float:
+    """How long to wait for a bell: until something is due, or it is time to look in any case."""
+    left = (next_at - now()).total_seconds() if next_at else LOOK_EVERY_S
+    return min(max(left, 0.0), LOOK_EVERY_S)
 
 
 def prune(settings: CoordinatorSettings, *, dry_run: bool) -> None:

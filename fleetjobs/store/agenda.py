@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BindParameter, Connection, Executable, bindparam, exists, select
+from sqlalchemy import BindParameter, Connection, Executable, bindparam, exists, func, select
 
 from fleetjobs.nodes import TWIN_SHOWN
 from fleetjobs.store.leases import RELAY
@@ -19,6 +19,7 @@ class Errands:
     deliveries: bool  # never while the relay is paused
     orders: bool
     questions: bool
+    next_at: datetime | None  # when more will be due, as far as is known now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,14 @@ class Chores:
 
 def look_for_errands(connection: Connection, now: datetime) -> Errands:
     """What there is for the dispatcher."""
-    return Errands(**_flags(connection, _ERRANDS, now=now))
+    row = connection.execute(_ERRANDS, {"now": now}).one()
+    moments = [moment for moment in (row.delivery_at, row.order_at) if moment is not None]
+    return Errands(
+        deliveries=bool(row.deliveries),
+        orders=bool(row.orders),
+        questions=bool(row.questions),
+        next_at=min(moments, default=None),
+    )
 
 
 _NOW: BindParameter[datetime] = bindparam("now")
@@ -44,6 +52,14 @@ _ERRANDS = select(
     ),
     exists().where(runs.c.order_at <= _NOW).label("orders"),
     exists().where(questions.c.sent_at.is_(None), questions.c.expires_at > _NOW).label("questions"),
+    select(func.min(runs.c.dispatch_at))
+    .where(runs.c.dispatch_at > _NOW)
+    .scalar_subquery()
+    .label("delivery_at"),
+    select(func.min(runs.c.order_at))
+    .where(runs.c.order_at > _NOW)
+    .scalar_subquery()
+    .label("order_at"),
 )
 
 

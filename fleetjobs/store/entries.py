@@ -59,10 +59,10 @@ class RunEntry:
         """Whether something else has to end first."""
         return self.state is State.WAITING and self.wait_reason is WaitReason.DEPENDENCY
 
-    def is_due(self, now: datetime) -> bool:
-        """Whether the dispatcher has something new to do for it."""
+    def is_due(self, by: datetime) -> bool:
+        """Whether the dispatcher has something new to do for it until then."""
         delivery, order = self.changes.get("dispatch_at"), self.changes.get("order_at")
-        return bool((delivery and delivery <= now) or (order and order <= now))
+        return bool((delivery and delivery <= by) or (order and order <= by))
 
     def change(self, **values: Any) -> None:
         """Give its columns other values, and show them here at once."""

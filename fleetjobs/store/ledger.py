@@ -32,6 +32,7 @@ from fleetjobs.store.entries import (
 from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.lineage import derive_job, job_row, tell_parent
 from fleetjobs.store.schema import jobs, runs
+from fleetjobs.store.standing import SOON
 
 ACCOUNT = "account:"  #: how the actor begins that is a person or a robot
 Ended = tuple[JobId, NodeId | None]  #: names what has ended: a run, or without a node a job
@@ -238,7 +239,7 @@ class Ledger:
         self.advance()
         write_runs(self.connection, self._runs.values())
         rows = [job_row(self._jobs[job]) for job in sorted(self._moved)]
-        if any(run.is_due(self.now) for run in self._runs.values()):
+        if any(run.is_due(self.now + SOON) for run in self._runs.values()):
             ring(self.connection, DISPATCH)
         update_alike(self.connection, jobs, rows, ("id",))
         add_events(self.connection, self._events)

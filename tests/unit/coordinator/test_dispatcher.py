@@ -151,3 +151,16 @@ def test_what_is_not_committed_is_not_handed_over(
     assert dispatcher.step() == 1
     assert len(publisher.published) == 1
     listener.close()
+
+
+def test_a_pass_tells_when_more_will_be_due(dispatcher: Dispatcher, database: Database) -> None:
+    """So that nobody has to look every second whether a job of tomorrow is due."""
+    assert dispatcher.send().next_at is None
+    later, sooner = NOW + timedelta(hours=3), NOW + timedelta(seconds=2)
+    keep_job(database, "web1", not_before=later)
+    keep_job(database, "web2", not_before=sooner)
+    keep_job(database, "web3")
+
+    sent = dispatcher.send()
+
+    assert (sent.number, sent.next_at) == (1, sooner)

@@ -45,7 +45,7 @@ def test_a_run_that_has_ended_is_not_noted_as_handed_over(database: Database, cl
     moves = [event.kind for event in log if event.node == "web1"]
     assert moves == ["run.queued", "run.running", "run.succeeded"]
     clock.forward(timedelta(seconds=1))
-    assert dispatcher.send() == 0
+    assert dispatcher.send().number == 0
 
 
 def test_what_was_handed_over_is_not_sent_again_before_it_is_noted(
