@@ -21,7 +21,8 @@ VISIBILITY_S = 60
 #: RabbitMQ 4 drops a message of a quorum queue after 20 deliveries unless told otherwise.
 DELIVERY_LIMIT = 1_000_000
 
-_FAILURES = (AMQPError, KombuError, RedisError, OSError, EOFError)
+#: what the client libraries raise about a broker
+FAILURES = (AMQPError, KombuError, RedisError, OSError, EOFError)
 
 
 def is_amqp(url: str) -> bool:
@@ -90,7 +91,7 @@ def failures_as_away(url: str, *, closing: Callable[[], None] | None = None) -> 
     """
     try:
         yield
-    except (BrokerAway, *_FAILURES) as failure:
+    except (BrokerAway, *FAILURES) as failure:
         if closing:
             closing()
         if isinstance(failure, BrokerAway):

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from fleetjobs.broker.connections import REPLIES
 from fleetjobs.broker.publishers import open_publisher
-from fleetjobs.broker.subscribers import QueueSubscriber
+from fleetjobs.broker.subscribers import open_subscriber
 from fleetjobs.coordinator.collector import Collector
 from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.coordinator.lead import Lead
@@ -56,7 +56,7 @@ def coordinate(settings: CoordinatorSettings) -> None:
     with ExitStack() as stack:
         database = stack.enter_context(closing(Database.open(settings.database)))
         publisher = stack.enter_context(closing(open_publisher(settings.broker)))
-        subscriber = stack.enter_context(closing(QueueSubscriber(settings.broker, REPLIES)))
+        subscriber = stack.enter_context(closing(open_subscriber(settings.broker, REPLIES)))
         dispatcher = Dispatcher(
             database=database,
             publisher=publisher,

@@ -10,7 +10,7 @@ import pytest
 from fleetjobs.broker.connections import is_amqp
 from fleetjobs.broker.parcels import Arrival, Parcel, Publisher, Subscriber
 from fleetjobs.broker.publishers import open_publisher
-from fleetjobs.broker.subscribers import QueueSubscriber
+from fleetjobs.broker.subscribers import open_subscriber
 from fleetjobs.broker.tasks import make_parcel, read_task
 from fleetjobs.errors import BrokerAway, InvalidDocument, InvalidSetting
 from fleetjobs.messages import Delivery
@@ -30,7 +30,7 @@ def publisher(broker_url: str) -> Iterator[Publisher]:
 
 @pytest.fixture
 def subscriber(broker_url: str) -> Iterator[Subscriber]:
-    with closing(QueueSubscriber(broker_url, "replies")) as subscriber:
+    with closing(open_subscriber(broker_url, "replies")) as subscriber:
         yield subscriber
 
 
@@ -94,7 +94,7 @@ def test_what_is_acknowledged_does_not_come_again(
     subscriber.acknowledge(take_all(subscriber, 1))
     subscriber.close()
 
-    with closing(QueueSubscriber(broker_url, "replies")) as another:
+    with closing(open_subscriber(broker_url, "replies")) as another:
         assert another.take(limit=1, within=0.2) == []
 
 
@@ -105,7 +105,7 @@ def test_what_is_not_acknowledged_comes_again(
     take_all(subscriber, 2)
     subscriber.close()
 
-    with closing(QueueSubscriber(broker_url, "replies")) as another:
+    with closing(open_subscriber(broker_url, "replies")) as another:
         assert {arrival.body for arrival in take_all(another, 2)} == {b"kept", b"also kept"}
 
 
@@ -116,21 +116,21 @@ def test_many_queues_at_once(broker_url: str, publisher: Publisher) -> None:
     publisher.publish([parcels(name.encode(), queue=name)[0] for name in names])
 
     for name in names[::13]:
-        with closing(QueueSubscriber(broker_url, name)) as subscriber:
+        with closing(open_subscriber(broker_url, name)) as subscriber:
             assert [arrival.body for arrival in take_all(subscriber, 1)] == [name.encode()]
 
 
 def test_a_queue_that_vanished_is_made_anew(broker_url: str, publisher: Publisher) -> None:
     """The broker lost its disk while we were connected."""
     publisher.publish(parcels(b"one", queue="node.gone"))
-    with closing(QueueSubscriber(broker_url, "node.gone")) as subscriber:
+    with closing(open_subscriber(broker_url, "node.gone")) as subscriber:
         subscriber.acknowledge(take_all(subscriber, 1))
         if is_amqp(broker_url):
             subscriber._connection.default_channel.queue_delete("node.gone")
 
     publisher.publish(parcels(b"two", queue="node.gone"))
 
-    with closing(QueueSubscriber(broker_url, "node.gone")) as subscriber:
+    with closing(open_subscriber(broker_url, "node.gone")) as subscriber:
         assert [arrival.body for arrival in take_all(subscriber, 1)] == [b"two"]
 
 
@@ -159,7 +159,7 @@ def test_confirmed_parcels_survive_the_kill_of_the_broker(
     """What publish returned from is on the broker's disk; both sides find their way back."""
     with kind(tmp_path) as broker:
         publisher = open_publisher(broker.url)
-        subscriber = QueueSubscriber(broker.url, "replies")
+        subscriber = open_subscriber(broker.url, "replies")
         publisher.publish(parcels(b"first"))
         # RabbitMQ 3 forgets the Raft member of a quorum queue made in its last half second
         broker.stop()

@@ -16,7 +16,7 @@ from celery import Celery
 from fleetjobs.broker.connections import REPLIES
 from fleetjobs.broker.parcels import Parcel
 from fleetjobs.broker.publishers import open_publisher
-from fleetjobs.broker.subscribers import QueueSubscriber
+from fleetjobs.broker.subscribers import open_subscriber
 from fleetjobs.broker.tasks import make_order_parcel, make_parcel, make_question_parcel
 from fleetjobs.errors import BrokerAway
 from fleetjobs.messages import (
@@ -79,7 +79,7 @@ class House:
         )
         (root / "state").mkdir()
         self.shell(f"echo start >> {self.marks}; sleep 600")
-        self.replies = QueueSubscriber(url, REPLIES)
+        self.replies = open_subscriber(url, REPLIES)
         self.process: subprocess.Popen[bytes] | None = None
 
     def shell(self, script: str) -> None:
