@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import Connection, bindparam, func, select, text
+from sqlalchemy import Connection, Executable, bindparam, func, select, text
 
 from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.states import LIVE, State
@@ -62,24 +63,34 @@ def count_undelivered(connection: Connection, org: str, before: datetime) -> int
 
 def count_live_runs(connection: Connection, nodes: Sequence[NodeId]) -> dict[NodeId, int]:
     """How many runs each of these nodes has yet to do or has at work; none is left out."""
-    wanted = dialect.names(sqlite=dialect.is_sqlite(connection))
+    query = _counting(sqlite=dialect.is_sqlite(connection))
+    rows = connection.execute(query, dialect.name_values(connection, nodes))
+    return dict.fromkeys(nodes, 0) | {row.node: row.number for row in rows}
+
+
+@cache
+def _counting(*, sqlite: bool) -> Executable:
+    wanted = dialect.names(sqlite=sqlite)
     live = text(f"runs.{IS_LIVE}")
-    query = (
+    return (
         select(runs.c.node, func.count().label("number"))
         .join_from(wanted, runs, (runs.c.node == wanted.c.name) & live)
         .group_by(runs.c.node)
     )
-    found = {
-        row.node: row.number
-        for row in connection.execute(query, dialect.name_values(connection, nodes))
-    }
-    return dict.fromkeys(nodes, 0) | found
 
 
 def has_live_jobs(connection: Connection, org: str, number: int) -> bool:
     """Whether so many of the org's jobs, or more, have not ended."""
-    last = select(jobs.c.id).where(jobs.c.org == org, jobs.c.state.in_(sorted(LIVE)))
-    return connection.execute(last.offset(number - 1).limit(1)).first() is not None
+    values = {"org": org, "before": number - 1}
+    return connection.execute(_LIVE_BEHIND, values).first() is not None
+
+
+_LIVE_BEHIND = (
+    select(jobs.c.id)
+    .where(jobs.c.org == bindparam("org"), jobs.c.state.in_(sorted(LIVE)))
+    .offset(bindparam("before"))
+    .limit(1)
+)
 
 
 def unanswered_since(connection: Connection, org: str, before: datetime) -> dict[NodeId, datetime]:
