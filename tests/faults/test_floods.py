@@ -11,11 +11,13 @@ from tests.faults.caller import Call, Caller
 from tests.faults.checker import violations
 from tests.faults.fleet import RUNNER, Fleet, at_work
 from tests.faults.oracle import START, read_marks
+from tests.faults.shares import ONE_STACK
 from tests.processes import wait_for
 
 NODE = "node1"
 MB = 1024 * 1024
 MORE_MOST = 48 * MB  #: by which a program may grow on the way of an output
+pytestmark = ONE_STACK
 
 
 @pytest.mark.spec("F15", "I1", "I2")

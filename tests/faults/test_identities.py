@@ -19,10 +19,12 @@ from tests.faults.checker import Checker, violations
 from tests.faults.fleet import Fleet, at_work
 from tests.faults.oracle import END, START, counts, read_marks
 from tests.faults.parts import Part
+from tests.faults.shares import ONE_STACK
 from tests.processes import wait_for
 
 NODE, OTHER = "node1", "node2"
 KEPT = ("spool", "seen", "gone")  #: what a node has on its disk
+pytestmark = ONE_STACK
 
 
 @pytest.mark.spec("F4", "S1-31", "T5", "I1", "I3")

@@ -14,7 +14,7 @@ from tests.processes import wait_for
 NODE = "node1"
 
 
-@pytest.mark.spec("G2", "G4", "F8", "I1", "I2", "I3")
+@pytest.mark.spec("G1", "G2", "G4", "F8", "S1-01", "S4-03", "S4-29", "I1", "I2", "I3")
 def test_a_broker_that_is_killed_at_work_delays_and_loses_nothing(
     fleet: Fleet, caller: Caller
 ) -> None:
@@ -35,7 +35,7 @@ def test_a_broker_that_is_killed_at_work_delays_and_loses_nothing(
     assert violations(caller) == []
 
 
-@pytest.mark.spec("G2", "G4", "F8", "I1", "I2", "I3")
+@pytest.mark.spec("G2", "G4", "F8", "S4-25", "S4-29", "I1", "I2", "I3")
 def test_a_broker_that_loses_its_disk_loses_us_nothing(fleet: Fleet, caller: Caller) -> None:
     """Requests in the node's queue and replies in the coordinator's are gone: nodes are asked."""
     ended = caller.submit("node2", seconds=1.0)

@@ -14,9 +14,11 @@ from tests.faults.caller import Call, Caller
 from tests.faults.checker import violations
 from tests.faults.fleet import Fleet
 from tests.faults.oracle import END, START, Mark, read_marks
+from tests.faults.shares import ONE_STACK
 from tests.processes import wait_for
 
 NODE, OTHER = "node1", "node2"
+pytestmark = ONE_STACK
 
 
 @pytest.mark.spec("F16", "G7", "I1", "I3", "I9")

@@ -21,7 +21,7 @@ def test_each_of_many_jobs_has_one_outcome_whoever_is_killed_meanwhile(
 ) -> None:
     try:
         with raise_fleet(tmp_path, stack, NODES) as fleet:
-            account = endure(fleet, seed, jobs=JOBS, seconds=40, every_s=0.7)
+            account = endure(fleet, seed, jobs=JOBS, seconds=30, every_s=0.6)
     except ServerMissing as missing:
         refuse_or_skip(str(missing))
 

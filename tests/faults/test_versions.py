@@ -15,14 +15,16 @@ from tests.faults.fleet import Fleet
 from tests.faults.forger import Forger
 from tests.faults.oracle import END, START, read_marks
 from tests.faults.parts import Part
+from tests.faults.shares import ONE_STACK
 from tests.faults.versioned import PROGRAM, VERSION
 from tests.processes import wait_for
 
 NODE = "node1"
 NEXT = 2  #: the version of the protocol that we do not speak yet
+pytestmark = ONE_STACK
 
 
-@pytest.mark.spec("F14", "S0-10", "G4", "I1", "I2", "I3")
+@pytest.mark.spec("F14", "S0-10", "S4-26", "G4", "I1", "I2", "I3")
 def test_what_runs_goes_on_when_its_worker_is_restarted_into_another_version(
     fleet: Fleet, caller: Caller
 ) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -280,3 +281,30 @@ def test_after_a_reboot_everything_that_ran_is_interrupted(
     assert not waiting.is_settled
     assert desk.launcher.waiting == 1
     assert marks(desk) == ["start"]
+
+
+@pytest.mark.spec("F21", "I10", "T7", "T15")
+@pytest.mark.parametrize("cycles", [25, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.timeout(600)
+def test_a_slot_is_free_again_whoever_of_its_holders_was_killed(desk: Desk, cycles: int) -> None:
+    """The only one of the action: its runner, its program, its host, or both of the former."""
+    desk.limits["shell.do"] = 1
+    shell_that_waits(desk)
+    deaths: list[Callable[[RunDirectory], object]] = [
+        kill_program,
+        lambda run: (kill_runner(run), kill_program(run)),
+        lambda _run: kill_host(desk),
+        kill_runner,
+    ]
+    for number in range(cycles):
+        run, waiting = desk.accept(), desk.accept()
+        desk.drive(run.is_started)
+        assert not waiting.is_started()
+        deaths[number % 4](run)
+        release(desk)
+        desk.reply(run)
+        desk.reply(waiting)
+        (desk.root / "go").unlink()
+
+    desk.drive(lambda: desk.launcher.running == 0)
+    assert marks(desk).count("start") == 2 * cycles
