@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fleetjobs.jobs import JobId
-from fleetjobs.messages import Reply
+from fleetjobs.messages import Reply, Verb
 from fleetjobs.node.process import tree
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.states import Reason, State
@@ -79,6 +79,26 @@ def test_who_never_leaves_and_ignores_term_is_ended(desk: Desk, provider: str) -
 
     assert (reply.state, reply.reason, reply.statuscode) == (State.FAILED, Reason.TIMEOUT, 1)
     assert nothing_left(desk, provider)
+
+
+@pytest.mark.spec("EA-17", "S0-04")
+@pytest.mark.parametrize("agent", ["wild", "lab"])
+def test_a_foreign_program_that_is_cancelled_is_gone_with_all_it_started(
+    desk: Desk, tmp_path: Path, agent: str
+) -> None:
+    begun = tmp_path / "begun"
+    program = f"#!/bin/sh\ntrap '' TERM\nsetsid sleep 60 &\ntouch {begun}\nsleep 60\n"
+    libdir = desk.root / "libdir"
+    put_external(libdir / "mcollective" / "agent", "wild", program, ddl("wild"))
+    put_script(libdir, "lab", program)
+    run = desk.accept(agent=agent, action="say")
+    desk.drive(begun.exists)
+
+    desk.order(Verb.STOP, run.key)
+    reply = desk.reply(run)
+
+    assert (reply.state, reply.reason) == (State.CANCELLED, Reason.CANCELLED)
+    assert nothing_left(desk, "external" if agent == "wild" else "implemented_by")
 
 
 @pytest.mark.spec("EA-17")
