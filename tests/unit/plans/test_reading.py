@@ -17,7 +17,7 @@ from fleetjobs.plans.reading import WrittenPlan, read_plan
 from fleetjobs.states import StartIf
 from fleetjobs.targets import Target
 
-EXAMPLES = Path(__file__).parents[3] / "docs/examples/plans"
+EXAMPLES = Path(__file__).parents[3] / "docs/examples"
 
 
 def written(text: str) -> WrittenPlan:
@@ -335,7 +335,8 @@ def test_the_document_that_programs_exchange_can_be_read_back() -> None:
 def test_the_examples_are_plans(path: Path) -> None:
     example = read_plan(path.read_text("utf-8"), path.name)
 
-    made = example.fill(dict.fromkeys(["name"], "web1"))
+    needed = [one.name for one in example.parameters.values() if one.default is None]
+    made = example.fill(dict.fromkeys(needed, "web1"))
 
     assert made.legs
     assert example.description
