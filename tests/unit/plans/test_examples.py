@@ -11,6 +11,7 @@ from tests.plan_examples import EXAMPLES, example, own_interfaces, written
 
 PARAMS: dict[str, dict[str, Any]] = {
     "build-vm": {"name": "web7", "image": "/images/web.qcow2"},
+    "restart": {"name": "nginx"},
     "update-fleet": {},
 }
 

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetjobs.plans.progress import Part, done, gathered, percent, rollback_percent
@@ -65,6 +65,7 @@ def test_undoing_has_a_percentage_of_its_own() -> None:
     assert rollback_percent(parts(0, 0), before=40.0) == 40.0
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.floats(0.001, 1e6), st.lists(st.floats(0, 1), min_size=6, max_size=6)),

@@ -1,12 +1,11 @@
 """Plans as people write them: short forms, parameters, and errors that name line and leg."""
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetjobs.errors import InvalidInput, InvalidPlan, MissingInput
@@ -16,8 +15,6 @@ from fleetjobs.plans.markup import read_markup
 from fleetjobs.plans.reading import WrittenPlan, read_plan
 from fleetjobs.states import StartIf
 from fleetjobs.targets import Target
-
-EXAMPLES = Path(__file__).parents[3] / "docs/examples"
 
 
 def written(text: str) -> WrittenPlan:
@@ -331,17 +328,7 @@ def test_the_document_that_programs_exchange_can_be_read_back() -> None:
         plan('{"legs": [{"agent": "vm", "action": "a"}]}')
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
-def test_the_examples_are_plans(path: Path) -> None:
-    example = read_plan(path.read_text("utf-8"), path.name)
-
-    needed = [one.name for one in example.parameters.values() if one.default is None]
-    made = example.fill(dict.fromkeys(needed, "web1"))
-
-    assert made.legs
-    assert example.description
-
-
+@settings(deadline=None)
 @given(st.text(alphabet="legs:-{}[]ab.,&*!'\"#|>\n ${}paramsx0", max_size=200))
 def test_whatever_is_written_is_a_plan_or_refused(text: str) -> None:
     for tried in (text, f"legs:\n  - a: {{action: vm.a, data: {{x: {text}}}}}"):

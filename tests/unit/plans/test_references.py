@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetjobs.errors import InvalidReference
@@ -153,6 +153,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_nothing_but_references_is_ever_changed(data: object) -> None:
     if is_safe(data):
