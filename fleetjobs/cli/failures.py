@@ -26,7 +26,6 @@ HINTS = {
     "-S 'web and not db'",
     "queue_full": "ask again when some have ended; `{fj} job list` shows them, `{fj} job cancel` "
     "ends what is not needed",
-    "invalid_plan": "`{fj} plan check FILE` names every leg that is wrong",
     "not_found": "`{fj} job list` and `{fj} node list` show what there is",
 }
 

@@ -27,7 +27,7 @@ def follow_plan(
 
     Ctrl-C says how to go on and ends with 130.
     """
-    following = _Following(plan, quiet=quiet or as_json)
+    following = _Following(plan, quiet=quiet, silent=as_json)
     try:
         has_ended = following.follow(timeout)
     except KeyboardInterrupt:
@@ -52,10 +52,12 @@ def follow_plan(
 class _Following:
     """What was seen of a plan, and what is new."""
 
-    def __init__(self, plan: PlanJob, *, quiet: bool) -> None:
+    def __init__(self, plan: PlanJob, *, quiet: bool, silent: bool) -> None:
+        """Nothing was seen yet. `quiet`: only what went wrong is shown; `silent`: nothing."""
         self.legs: list[Document] = []
         self._plan = plan
-        self._quiet = quiet
+        self._quiet = quiet or silent
+        self._silent = silent
         self._screen = stdout()
         self._bar: Bar | None = None
         self._seen: dict[str, str] = {}
@@ -100,7 +102,7 @@ class _Following:
         if is_new and not self._quiet:
             self._print(_step(self._screen, leg))
         if bad > self._failed.get(leg["id"], 0):
-            if self._failed.get(leg["id"], 0) < FEW:
+            if self._failed.get(leg["id"], 0) < FEW and not self._silent:
                 self._show_failures(leg)
             self._failed[leg["id"]] = bad
 
@@ -125,7 +127,7 @@ class _Following:
         self._is_paused = is_paused
 
     def _print(self, text: str) -> None:
-        if self._bar is not None:
+        if self._bar is not None and not self._silent:
             self._bar.print(text)
 
 

@@ -64,9 +64,11 @@ def _branches(
     screen: Screen, legs: Sequence[Document], group: str | None, indent: str
 ) -> Iterator[str]:
     inside = [leg for leg in legs if leg["group"] == group]
+    told = [need for leg in legs if leg["key"] == group for need in leg["needs"]]
     for leg in inside:
         is_last = leg is inside[-1]
-        yield f"{indent}{'└─' if is_last else '├─'} {_leg(screen, leg)}"
+        own = {**leg, "needs": [need for need in leg["needs"] if need not in told]}
+        yield f"{indent}{'└─' if is_last else '├─'} {_leg(screen, own)}"
         if leg["kind"] == "group":
             below = indent + ("   " if is_last else "│  ")
             yield from _branches(screen, legs, leg["key"], below)

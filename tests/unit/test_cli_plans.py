@@ -100,11 +100,14 @@ def test_a_plan_for_later_says_when(fj: Fj, file: str, server: PlanServer) -> No
     assert server.posted[0][1]["not_before"] == "2030-12-01T04:00:00Z"
 
 
-def test_as_json_there_is_one_document(fj: Fj, file: str) -> None:
+def test_as_json_there_is_one_document(fj: Fj, file: str, server: PlanServer) -> None:
+    server.scenes, server.end = [[leg("make", "failed"), leg("start")]], "failed"
+    server.runs["id-make"] = [{"node": "web1", "statusmsg": "x", "reason": None, "state": "failed"}]
+
     code, out, _ = fj("plan", "run", file, "-p", "name=x", "--json")
 
     document = json.loads(out)
-    assert (code, document["state"], len(document["legs"])) == (0, "succeeded", 2)
+    assert (code, document["state"], len(document["legs"])) == (2, "failed", 2)
 
 
 def test_a_dry_run_shows_what_would_be_done_and_does_nothing(
@@ -218,7 +221,7 @@ def test_the_shape_of_a_plan_can_be_seen(fj: Fj, server: PlanServer) -> None:
         [
             leg("make", "succeeded"),
             leg("check", kind="group", needs=[need("make")]),
-            leg("start_1", "running", group="check"),
+            leg("start_1", "running", group="check", needs=[need("make")]),
             leg("start_2", "skipped", group="check", needs=[need("start_1", "failed")]),
             leg("tell", needs=[need("check", "completed", "barrier")]),
             leg("back", "running", undoes="id-make", action="remove"),
