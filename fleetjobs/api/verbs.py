@@ -192,6 +192,16 @@ async def resolve(
     return await deed.do(response, wish.target, desk.control.verbs.resolve, outcome=outcome)
 
 
+@router.post("/jobs/{job}/skip", summary="Leave a leg out", openapi_extra=_takes(Choice))
+async def skip(
+    request: Request, response: Response, desk: AtDesk, caller: Operator, job: InJob
+) -> JobDocument:
+    """Of a leg, the runs that wait for a person: its plan goes on without them."""
+    wish = await _wish(request, Choice)
+    deed = Deed(desk=desk, caller=caller, job=job)
+    return await deed.do(response, wish.target, desk.control.verbs.skip)
+
+
 @router.post(
     "/jobs/{job}/retry",
     summary="Try again what went wrong",

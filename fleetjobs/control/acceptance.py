@@ -1,9 +1,10 @@
 """Acceptance: a request weighed against the fleet, and the job it would become."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -33,6 +34,9 @@ class Weighed:
     actions: list[Action]  # as the nodes declare it
 
 
+Check = Callable[[Action, Mapping[str, Any]], None]  #: of data, as an action declares them
+
+
 @dataclass(frozen=True, slots=True)
 class Survey:
     """What was found out of the fleet for requests that are weighed together, once each."""
@@ -56,11 +60,11 @@ class Acceptance:
         org: str,
         now: datetime,
         survey: Survey | None = None,
-        later: Collection[str] = (),
+        check: Check = Action.check,
     ) -> Weighed:
         """The job that the request would be. Raises Refused; see `Control.submit`.
 
-        `later`: inputs whose values are known only when it starts.
+        `check` lets its data pass as the action declares them, or raises.
         """
         check_org(request, org)
         times = _times(request, now)
@@ -71,7 +75,7 @@ class Acceptance:
         nodes = survey.nodes[picked]
         actions = self._actions(connection, request, nodes, survey)
         for action in actions:
-            action.check(request.data, later=later)
+            check(action, request.data)
         return Weighed(_job(sealed, request, actions, times, now, len(nodes)), nodes, actions)
 
     def _actions(

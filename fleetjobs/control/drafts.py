@@ -1,7 +1,7 @@
 """Drafts: a plan weighed against the fleet, and all the jobs that it would be."""
 
 import dataclasses
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,17 +18,19 @@ from fleetjobs.control.acceptance import (
     meaning_of,
     patience_s,
 )
+from fleetjobs.control.gathering import gather, take_over
 from fleetjobs.control.wiring import wire
 from fleetjobs.errors import InvalidPlan, Refused
-from fleetjobs.interfaces import Action
+from fleetjobs.inputs import InputType
 from fleetjobs.jobs import Dependency, Job, JobId, Kind, Link
 from fleetjobs.messages import Request
+from fleetjobs.plans.checks import check_data, output_type
 from fleetjobs.plans.documents import Leg, Need, OnFailure, Pace, PlanRequest
-from fleetjobs.plans.references import DATA, Reference, find_references, is_plain
+from fleetjobs.plans.references import Reference, is_plain
 from fleetjobs.plans.shapes import Placed, Shape, arrange, leg_id
 from fleetjobs.plans.shares import share_of
-from fleetjobs.states import StartIf, State, Tally, Terms, WaitReason, derive
-from fleetjobs.store.plans import Part
+from fleetjobs.states import StartIf, State, WaitReason
+from fleetjobs.store.plans import Part, Successes
 from fleetjobs.store.standing import due_at, latest
 
 Seal = Callable[[Request], str]  #: signs in the caller's stead
@@ -54,6 +56,9 @@ class Drawing:
     org: str
     seal: Seal
     now: datetime
+    done: Mapping[str, Successes] = field(
+        default_factory=dict
+    )  # by leg: what succeeded before, and is taken over
     survey: Survey = field(default_factory=Survey)
     weighed: dict[str, Weighed] = field(default_factory=dict)  # by the leg's key
 
@@ -72,7 +77,7 @@ class Drawing:
         legs = [self._leg(placed) for placed in shape.legs]
         return Draft(
             shape=shape,
-            parts=_gather(self._whole(), self._groups(shape), legs),
+            parts=gather(self._whole(), self._groups(shape), legs),
             links=[link for placed in shape.legs for link in self._links(placed)],
         )
 
@@ -80,7 +85,6 @@ class Drawing:
         leg = placed.leg
         _check_possible(leg, leg.on_failure or self.request.plan.on_failure)
         request = self._request(placed)
-        later = [name for name, value in leg.data.items() if not is_plain(value)]
         self.weighed[leg.key] = self.acceptance.weigh(
             self.connection,
             self.seal(request),
@@ -88,7 +92,7 @@ class Drawing:
             org=self.org,
             now=self.now,
             survey=self.survey,
-            later=later,
+            check=lambda action, data: check_data(action, data, self._type),
         )
         for reference in placed.references:
             self._check_reference(leg, reference)
@@ -118,7 +122,7 @@ class Drawing:
 
     def _check_reference(self, leg: Leg, reference: Reference) -> None:
         """What is referred to can be there, as far as anybody can tell beforehand."""
-        named = self.weighed[reference.leg or ""]
+        named = self.weighed[reference.leg]
         here = self.weighed[leg.key].nodes
         lone = [node for node in here if node not in set(named.nodes)]
         if lone and len(named.nodes) > 1:
@@ -126,9 +130,12 @@ class Drawing:
                 f"{leg.key}: {reference} means what {reference.leg} answers on the same node, "
                 f"and it is not on {lone[0]}; to be meant from elsewhere it has to have one node"
             )
-        if reference.source == DATA and reference.path:
-            for action in named.actions:
-                _check_output(leg, reference, action)
+
+    def _type(self, reference: Reference) -> InputType | None:
+        """What an earlier leg answers there, as its nodes declare it. Raises InvalidPlan."""
+        actions = self.weighed[reference.leg].actions
+        kinds = [output_type(reference, action) for action in actions]
+        return kinds[0]
 
     def _leg(self, placed: Placed) -> Part:
         leg, weighed = placed.leg, self.weighed[placed.leg.key]
@@ -154,12 +161,16 @@ class Drawing:
             give_up_s=patience_s(weighed.actions),
         )
         due = due_at(job.not_before, self.now) if free else None
-        request = self._request(placed)
-        return Part(job=job, meaning=meaning_of(request), nodes=weighed.nodes, dispatch_at=due)
+        part = Part(
+            job=job,
+            meaning=meaning_of(self._request(placed)),
+            nodes=weighed.nodes,
+            dispatch_at=due,
+        )
+        return take_over(part, self.done.get(leg.key, {}), self.now)
 
     def _fills(self, placed: Placed) -> dict[str, JobId]:
-        found = find_references(placed.leg.data)
-        return {one.text: leg_id(self.request.id, one.leg or "") for one in found}
+        return {one.text: leg_id(self.request.id, one.leg) for one in placed.references}
 
     def _link(self, need: Need) -> Link:
         barrier = need.pace is Pace.BARRIER or need.leg not in self.weighed
@@ -171,7 +182,7 @@ class Drawing:
         key = placed.leg.key
         job, nodes = leg_id(self.request.id, key), self.weighed[key].nodes
         needed = {need.leg for need in placed.needs}
-        referred = {one.leg for one in placed.references if one.leg} - needed
+        referred = {one.leg for one in placed.references} - needed
         extra = [Need(leg=leg, when=StartIf.COMPLETED) for leg in sorted(referred)]
         for need in (*placed.needs, *extra):
             on_nodes = self.weighed[need.leg].nodes if need.leg in self.weighed else ()
@@ -244,61 +255,3 @@ def _check_possible(leg: Leg, on_failure: OnFailure) -> None:
     for name, asked in wished.items():
         if asked:
             raise InvalidPlan(f"{leg.key}: {name} is not possible yet")
-
-
-def _check_output(leg: Leg, reference: Reference, action: Action) -> None:
-    name = reference.path[0]
-    if action.outputs and name not in action.outputs:
-        known = ", ".join(action.outputs)
-        raise InvalidPlan(
-            f"{leg.key}: {reference}: {action} answers no {name!r}; its outputs are: {known}"
-        )
-
-
-def _gather(plan: Part, groups: Iterator[Part], legs: Sequence[Part]) -> list[Part]:
-    """All parts in the order they are shown, each knowing what is in it."""
-    above = {part.job.id: part for part in (plan, *groups)}
-    inside: dict[JobId, list[JobId]] = defaultdict(list)
-    found = above | {part.job.id: part for part in legs}
-    for part in found.values():
-        if part.job.parent is not None:
-            inside[part.job.parent].append(part.job.id)
-    for name in reversed(above):  # the innermost first
-        job = _filled(above[name].job, [found[one].job for one in inside[name]])
-        found[name] = dataclasses.replace(above[name], job=job)
-    ordered = _in_order(found, plan.job.id, legs)
-    return [
-        dataclasses.replace(part, job=dataclasses.replace(part.job, position=place))
-        for place, part in enumerate(ordered)
-    ]
-
-
-def _in_order(found: Mapping[JobId, Part], plan: JobId, legs: Sequence[Part]) -> list[Part]:
-    """The legs as they come; a group before the first that is in it."""
-    order = dict.fromkeys([plan])
-    for part in legs:
-        way = [part.job.id]
-        while (parent := found[way[-1]].job.parent) is not None and parent not in order:
-            way.append(parent)
-        order |= dict.fromkeys(reversed(way))
-    return [found[name] for name in order]
-
-
-def _filled(job: Job, members: Sequence[Job]) -> Job:
-    """A plan or a group as it stands by its legs, none of which has begun."""
-    tally: Tally = Counter(member.state for member in members)
-    blocked = sum(member.wait_reason is WaitReason.DEPENDENCY for member in members)
-    weights = sum(member.weight for member in members)
-    state = derive(tally, Terms(blocked=blocked))
-    wait = None
-    if state is State.WAITING:
-        wait = WaitReason.DEPENDENCY if blocked == len(members) else WaitReason.OUTBOX
-    return dataclasses.replace(
-        job,
-        state=state,
-        wait_reason=wait,
-        tally=tally,
-        blocked=blocked,
-        weights=weights,
-        weight=weights,
-    )

@@ -16,10 +16,11 @@ from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
-from fleetjobs.store.dependencies import block, leads_to, settle, skip_in_vain
+from fleetjobs.store.dependencies import leads_to
 from fleetjobs.store.edits import apply_edit, edit_of
 from fleetjobs.store.entries import JobEntry, RunEntry
 from fleetjobs.store.jobs import get_job, insert_runs
+from fleetjobs.store.judging import block, settle, skip_in_vain
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.nodes import nodes_heard
 from fleetjobs.store.outbox import line_up, may_be_handed, recall

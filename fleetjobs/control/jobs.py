@@ -20,13 +20,15 @@ from fleetjobs.control.submissions import Submission, find_earlier
 from fleetjobs.control.verbs import Verbs
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import Conflict, NotFound
-from fleetjobs.jobs import Job, JobId
+from fleetjobs.jobs import Job, JobId, Kind
 from fleetjobs.messages import Request
+from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database, ring
-from fleetjobs.store.dependencies import set_dependencies, settle, skip_in_vain
+from fleetjobs.store.dependencies import set_dependencies
 from fleetjobs.store.jobs import get_job, insert_job
+from fleetjobs.store.judging import settle, skip_in_vain
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.runs import nodes_without_success
 from fleetjobs.store.standing import SOON, due_at
@@ -55,7 +57,7 @@ class Control:
     @property
     def plans(self) -> Plans:
         """Where plans are handed in."""
-        return Plans(self.database, self.clock, self._acceptance)
+        return Plans(self.database, self.clock, self._acceptance, self.limits)
 
     @property
     def questions(self) -> Questions:
@@ -107,7 +109,7 @@ class Control:
         org: str,
         account: str,
         id: JobId,  # noqa: A002  the new job's, as in every document
-        seal: Callable[[Request], str],
+        seal: Callable[[Request | PlanRequest], str],
         failed: bool = False,
     ) -> Submission:
         """Ask the same again as a new job, at once; the old one stays as it is.
@@ -120,6 +122,10 @@ class Control:
             if old is None:
                 raise NotFound(f"there is no job {job}")
             nodes = nodes_without_success(connection, job) if failed else None
+        if old.kind is Kind.PLAN:
+            return self.plans.rerun(old, account=account, id=id, seal=seal, failed=failed)
+        if old.kind is Kind.GROUP or old.fills is not None:
+            raise Conflict(f"{job} makes sense in its plan alone; do {old.plan} again")
         if nodes is not None and not nodes:
             raise Conflict(f"{job} succeeded everywhere")
         asked = signed_request(old)

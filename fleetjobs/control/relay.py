@@ -11,8 +11,8 @@ from fleetjobs.signing import account_key_id
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
-from fleetjobs.store.dependencies import settle
 from fleetjobs.store.events import add_event
+from fleetjobs.store.judging import settle
 from fleetjobs.store.leases import (
     LEADER,
     RELAY,

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from fleetjobs.errors import Conflict, NotFound
-from fleetjobs.jobs import Job, JobId, NodeId, Pending
+from fleetjobs.jobs import Job, JobId, Kind, NodeId, Pending
 from fleetjobs.nodes import SILENT_AFTER
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import Reason, State, WaitReason
@@ -16,26 +16,56 @@ from fleetjobs.store.attempts import begin_attempt, give_up_attempt
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
-from fleetjobs.store.dependencies import block, settle
-from fleetjobs.store.entries import RunEntry
+from fleetjobs.store.dependencies import blocked_runs
+from fleetjobs.store.entries import RunEntry, RunName
 from fleetjobs.store.jobs import get_job
+from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.nodes import nodes_heard
 from fleetjobs.store.outbox import hold_back, line_up, may_be_handed, recall
+from fleetjobs.store.plans import legs_of
 
 Nodes = Sequence[NodeId] | None  #: on which of its nodes; None: all of them
 
 
 @dataclass(slots=True)
 class Case:
-    """One job, locked, and the runs that are meant."""
+    """One job, locked, or a plan with all its legs, and the runs that are meant."""
 
     ledger: Ledger
     job: JobId
     actor: str
     runs: list[RunEntry]
-    changed: bool = False
+    changed: set[JobId] = field(default_factory=set)
     answer: list[Job] = field(default_factory=list)  # the job as it stands at the end
+
+    @property
+    def blocked(self) -> set[RunName]:
+        """Those of the runs that wait for something to end."""
+        names = {(run.job, run.node) for run in self.runs if run.attempt == 1}
+        return blocked_runs(self.ledger.connection, names)
+
+    def note(self, run: RunEntry, changed: bool) -> None:  # noqa: FBT001  it is what is said
+        """Remember whether something was done about the run."""
+        if changed:
+            self.changed |= {self.job, run.job}
+
+    def call_off(self) -> None:
+        """Say of what is live of it that a person cancelled the whole."""
+        for job in sorted(self._inside()):
+            entry = self.ledger.job_named(job)
+            if not entry.state.is_terminal:
+                self.ledger.touch(entry, called_off=True)
+
+    def _inside(self) -> set[JobId]:
+        """The job, and the legs and groups in it that have one of the runs."""
+        found = {self.job}
+        for run in self.runs:
+            above: JobId | None = run.job
+            while above is not None and above not in found:
+                found.add(above)
+                above = self.ledger.job_named(above).parent
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +88,12 @@ class Verbs:
             heard = nodes_heard(case.ledger.connection, identities, since)
             for run in case.runs:
                 alive = run.node in heard
-                case.changed |= call_off(
-                    case.ledger, run, actor=case.actor, is_alive=alive, force=force
+                case.note(
+                    run,
+                    call_off(case.ledger, run, actor=case.actor, is_alive=alive, force=force),
                 )
+            if case.changed and nodes is None:
+                case.call_off()
         return case.answer[0]
 
     def hold(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
@@ -72,14 +105,15 @@ class Verbs:
             if not any(_may_be_held(run) for run in case.runs):
                 raise Conflict(f"{job} has begun; only what has not can be held")
             for run in case.runs:
-                case.changed |= _hold(case.ledger, run, case.actor)
+                case.note(run, _hold(case.ledger, run, case.actor))
         return case.answer[0]
 
     def release(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
         """Let what is held go on; nothing else is touched."""
         with self._case(job, org, account, nodes) as case:
+            blocked = case.blocked
             for run in case.runs:
-                case.changed |= _release(case.ledger, run, case.actor)
+                case.note(run, _release(case.ledger, run, blocked, case.actor))
         return case.answer[0]
 
     def retry(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
@@ -90,7 +124,7 @@ class Verbs:
         with self._case(job, org, account, nodes) as case:
             _check_live(case)
             for run in case.runs:
-                case.changed |= _retry(case.ledger, run, case.actor)
+                case.note(run, _retry(case.ledger, run, case.actor))
         return case.answer[0]
 
     def resume(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
@@ -100,11 +134,12 @@ class Verbs:
         """
         with self._case(job, org, account, nodes) as case:
             _check_live(case)
+            blocked = case.blocked
             for run in case.runs:
                 if run.state is State.PAUSED and run.reason is not Reason.HOLD:
-                    case.changed |= _retry(case.ledger, run, case.actor)
+                    case.note(run, _retry(case.ledger, run, case.actor))
                 else:
-                    case.changed |= _release(case.ledger, run, case.actor)
+                    case.note(run, _release(case.ledger, run, blocked, case.actor))
         return case.answer[0]
 
     def resolve(
@@ -122,7 +157,23 @@ class Verbs:
                 raise Conflict(f"no run of {job} waits for a person to decide")
             for run in lost:
                 _resolve(case.ledger, run, outcome, case.actor)
-                case.changed = True
+                case.note(run, changed=True)
+        return case.answer[0]
+
+    def skip(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
+        """Leave out what waits for a person; what needs it is judged by that.
+
+        Conflict if it is no part of a plan, or if nothing of it is paused or was skipped.
+        """
+        with self._case(job, org, account, nodes) as case:
+            if case.ledger.job_named(job).plan is None:
+                raise Conflict(f"{job} is no leg of a plan; only those can be skipped")
+            stuck = [run for run in case.runs if run.attention and run.state is State.PAUSED]
+            if not stuck and all(run.state is not State.SKIPPED for run in case.runs):
+                raise Conflict(f"no run of {job} waits for a person to decide")
+            for run in stuck:
+                _end(case.ledger, run, State.SKIPPED, None, case.actor)
+                case.note(run, changed=True)
         return case.answer[0]
 
     @contextmanager
@@ -130,11 +181,13 @@ class Verbs:
         """Lock the job and find the runs; at the end write what changed."""
         with self.database.transaction() as connection:
             ledger = Ledger.of_jobs(connection, [job], self.clock())
+            _include_legs(ledger, job)
             case = Case(ledger, job, account_key_id(account), _chosen(ledger, job, org, nodes))
             yield case
-            if case.changed:
-                entry = ledger.job_named(job)
+            for name in sorted(case.changed):
+                entry = ledger.job_named(name)
                 ledger.touch(entry, version=entry.version + 1)
+            if case.changed:
                 ring(connection, CHANGES, ",".join(sorted(settle(ledger))))
             case.answer.append(_read(connection, job, org))
 
@@ -146,11 +199,17 @@ def _read(connection: Connection, job: JobId, org: str) -> Job:
     return found
 
 
+def _include_legs(ledger: Ledger, job: JobId) -> None:
+    entry = ledger.job(job)
+    if entry is not None and entry.kind is not Kind.ACTION:
+        ledger.include_jobs(legs_of(ledger.connection, [job]))
+
+
 def _chosen(ledger: Ledger, job: JobId, org: str, nodes: Nodes) -> list[RunEntry]:
     entry = ledger.job(job)
     if entry is None or entry.org != org:
         raise NotFound(f"there is no job {job}")
-    found = ledger.runs_of(job)
+    found = ledger.runs_of(job) if entry.kind is Kind.ACTION else ledger.all_runs()
     if nodes is None:
         return found
     unknown = sorted(set(nodes) - {run.node for run in found})
@@ -184,7 +243,7 @@ def _hold(ledger: Ledger, run: RunEntry, actor: str) -> bool:
     return True
 
 
-def _release(ledger: Ledger, run: RunEntry, actor: str) -> bool:
+def _release(ledger: Ledger, run: RunEntry, blocked: set[RunName], actor: str) -> bool:
     """A hold that no node confirmed may have arrived: what comes next has to overrule it."""
     if run.state is State.QUEUED and run.pending is Pending.HOLD:
         recall(ledger, run, Pending.EDIT, actor=actor)
@@ -193,7 +252,7 @@ def _release(ledger: Ledger, run: RunEntry, actor: str) -> bool:
         return False
     if run.pending is not None:
         run.change(generation=run.generation + 1, pending=None, pending_at=None, order_at=None)
-    line_up(ledger, run, actor=actor, blocked=block(ledger, run))
+    line_up(ledger, run, actor=actor, blocked=(run.job, run.node) in blocked)
     return True
 
 
@@ -212,7 +271,14 @@ def _retry(ledger: Ledger, run: RunEntry, actor: str) -> bool:
 
 
 def _resolve(ledger: Ledger, run: RunEntry, outcome: State, actor: str) -> None:
-    reason = None if outcome is State.SUCCEEDED else Reason.LOST
+    reason = None if outcome is State.SUCCEEDED else run.reason
+    _end(ledger, run, outcome, reason, actor)
+
+
+def _end(ledger: Ledger, run: RunEntry, outcome: State, reason: Reason | None, actor: str) -> None:
+    """Let a paused run end as a person says; a node that may still be at it is told."""
+    handed = may_be_handed(ledger, run)
     ledger.move(run, [outcome], actor=actor, reason=reason, detail={"resolved": True})
     run.change(ended_at=ledger.now, statusmsg=f"{outcome}, as {actor} says", expire_at=None)
-    recall(ledger, run, Pending.CANCEL, actor=actor)
+    if handed:
+        recall(ledger, run, Pending.CANCEL, actor=actor)

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, select
 from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.messages import Stage
 from fleetjobs.states import Reason, State
-from fleetjobs.store.dependencies import settle
 from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName, start_limit
+from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.outbox import confirm, recall
 from fleetjobs.store.schema import nodes, runs

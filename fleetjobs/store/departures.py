@@ -7,9 +7,9 @@ from sqlalchemy import Connection, delete, select, text
 
 from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.states import Reason, State
-from fleetjobs.store.dependencies import settle
 from fleetjobs.store.entries import RunEntry, RunName
 from fleetjobs.store.events import add_event
+from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.outbox import confirm, may_be_handed, recall
 from fleetjobs.store.schema import IS_LIVE, nodes, runs

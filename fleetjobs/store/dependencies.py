@@ -1,6 +1,6 @@
 """Dependencies: which job waits for which, judged when the other one ends."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Any
@@ -21,15 +21,12 @@ from sqlalchemy import (
 
 from fleetjobs.jobs import Dependency, JobId, NodeId
 from fleetjobs.messages import After
-from fleetjobs.states import Reason, StartIf, State
+from fleetjobs.states import StartIf, State
 from fleetjobs.store import dialect
-from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName
-from fleetjobs.store.ledger import Ended, Ledger
-from fleetjobs.store.outbox import line_up
+from fleetjobs.store.entries import RunName
 from fleetjobs.store.schema import dependencies, jobs, runs
-from fleetjobs.store.standing import path
 
-_WHOLE = NodeId("")  #: in place of a node: the whole job
+WHOLE = NodeId("")  #: in place of a node: the whole job
 
 
 def judge(state: State, when: StartIf) -> bool | None:
@@ -44,88 +41,17 @@ def judge(state: State, when: StartIf) -> bool | None:
     return state is (State.SUCCEEDED if when is StartIf.SUCCEEDED else State.FAILED)
 
 
-def settle(ledger: Ledger) -> set[JobId]:
-    """Judge who waited for what ended, and so on, then write what changed; gives what changed.
-
-    Round by round rather than by recursion: a chain may have ten thousand links.
-    """
-    ended = ledger.advance()
-    while ended:
-        items = _waiting_for(ledger, ended)
-        if items:
-            _judge(ledger, items)
-        ended = ledger.advance()
-    return ledger.write()
-
-
-def _waiting_for(ledger: Ledger, ended: Sequence[Ended]) -> list[Dependency]:
-    """The open dependencies on these."""
-    connection = ledger.connection
-    names = [(job, node or _WHOLE) for job, node in ended]
+def waiting_for(
+    connection: Connection, ended: Iterable[tuple[JobId, NodeId | None]]
+) -> list[Dependency]:
+    """The open dependencies on these runs, and jobs."""
+    names = [(job, node or WHOLE) for job, node in ended]
     query = _open_on(sqlite=dialect.is_sqlite(connection))
     return _read(connection, query, **dialect.pair_values(connection, names))
 
 
-def _judge(ledger: Ledger, items: Sequence[Dependency]) -> None:
-    """Let those that waited go on, go on waiting, or be skipped."""
-    met: list[Dependency] = []
-    unmet: list[Dependency] = []
-    for item in items:
-        (met if judge(_state(ledger, item), item.when) else unmet).append(item)
-    _note_met(ledger.connection, met)
-    names = {(item.job, item.node or _WHOLE) for item in met}
-    blocked = _blocked(ledger.connection, names)
-    free = [item for item in met if not blocked & {(item.job, item.node or _WHOLE)}]
-    ledger.include_jobs({item.job for item in (*free, *unmet) if item.node is None})
-    ledger.include((item.job, item.node) for item in (*free, *unmet) if item.node is not None)
-    for item in unmet:
-        skip(ledger, item, _state(ledger, item))
-    for item in free:
-        for run in _runs(ledger, item):
-            if (run.job, run.node) not in blocked:
-                release(ledger, run)
-
-
-def _state(ledger: Ledger, item: Dependency) -> State:
-    named = item.on_job, item.on_node
-    entry = ledger.job(named[0]) if named[1] is None else ledger.run(named[0], named[1])
-    if entry is None:
-        raise LookupError(f"{item.on_job} is not in the ledger that ended it")
-    return entry.state
-
-
-def _runs(ledger: Ledger, item: Dependency) -> list[RunEntry]:
-    """Those that wait for it."""
-    if item.node is None:
-        return ledger.runs_of(item.job)
-    run = ledger.run(item.job, item.node)
-    return [] if run is None else [run]
-
-
-def skip(ledger: Ledger, item: Dependency, state: State) -> None:
-    """End what waited for another end than this one."""
-    name = item.on_job if item.on_node is None else f"{item.on_job}@{item.on_node}"
-    why = f"it was to start if {name} {item.when}, which is {state}"
-    in_reserve = item.when is StartIf.FAILED and state is State.SUCCEEDED
-    for run in _runs(ledger, item):
-        if run.state in {State.WAITING, State.SCHEDULED, State.PAUSED} and run.queued_at is None:
-            ledger.move(
-                run,
-                path(run.state, State.SKIPPED),
-                actor=COORDINATOR,
-                reason=Reason.START_IF if in_reserve else Reason.DEPENDENCY_FAILED,
-                detail={"job": item.on_job, "node": item.on_node, "state": state},
-            )
-            run.change(statusmsg=why, ended_at=ledger.now, dispatch_at=None, expire_at=None)
-
-
-def release(ledger: Ledger, run: RunEntry) -> None:
-    """Let the run go on, unless a person holds it."""
-    if run.is_blocked and run.dispatch_at is None:
-        line_up(ledger, run, actor=COORDINATOR)
-
-
-def _note_met(connection: Connection, items: Sequence[Dependency]) -> None:
+def note_met(connection: Connection, items: Sequence[Dependency]) -> None:
+    """These have ended as was wished."""
     same = (
         dependencies.c.job == bindparam("_job"),
         dependencies.c.node == bindparam("_node"),
@@ -135,9 +61,9 @@ def _note_met(connection: Connection, items: Sequence[Dependency]) -> None:
     rows = [
         {
             "_job": item.job,
-            "_node": item.node or _WHOLE,
+            "_node": item.node or WHOLE,
             "_on_job": item.on_job,
-            "_on_node": item.on_node or _WHOLE,
+            "_on_node": item.on_node or WHOLE,
         }
         for item in items
     ]
@@ -145,7 +71,7 @@ def _note_met(connection: Connection, items: Sequence[Dependency]) -> None:
         connection.execute(update(dependencies).where(*same).values(met=True), rows)
 
 
-def _blocked(connection: Connection, names: AbstractSet[tuple[JobId, str]]) -> set[RunName]:
+def blocked_runs(connection: Connection, names: AbstractSet[tuple[JobId, str]]) -> set[RunName]:
     """Which of these runs, and of the runs of whole jobs among these, wait for something else.
 
     A whole job is named without a node, here and there; it is blocked if all its runs are.
@@ -153,15 +79,15 @@ def _blocked(connection: Connection, names: AbstractSet[tuple[JobId, str]]) -> s
     if not names:
         return set()
     sqlite = dialect.is_sqlite(connection)
-    asked = sorted(names | {(job, _WHOLE) for job, _ in names})
+    asked = sorted(names | {(job, WHOLE) for job, _ in names})
     rows = connection.execute(_open_of_runs(sqlite=sqlite), dialect.pair_values(connection, asked))
     found: set[RunName] = {(row.job, row.node) for row in rows}
-    whole = sorted({job for job, node in names if node == _WHOLE})
+    whole = sorted({job for job, node in names if node == WHOLE})
     if whole:
         values = dialect.name_values(connection, whole)
         rows = connection.execute(_open_of_jobs(sqlite=sqlite), values)
         found |= {(row.job, row.node) for row in rows}
-    return found | {(job, NodeId(node)) for job, node in names if (job, _WHOLE) in found}
+    return found | {(job, NodeId(node)) for job, node in names if (job, WHOLE) in found}
 
 
 _OPEN = select(dependencies.c.job, dependencies.c.node).where(~dependencies.c.met)
@@ -182,7 +108,7 @@ def _open_of_jobs(*, sqlite: bool) -> Executable:
 
 def is_blocked(connection: Connection, job: JobId, node: NodeId) -> bool:
     """Whether the job's run there waits for something to end."""
-    same = dependencies.c.job == job, dependencies.c.node.in_([_WHOLE, node])
+    same = dependencies.c.job == job, dependencies.c.node.in_([WHOLE, node])
     query = select(exists().where(*same, ~dependencies.c.met))
     return bool(connection.execute(query).scalar_one())
 
@@ -197,7 +123,7 @@ def set_dependencies(connection: Connection, job: JobId, after: Sequence[After])
         {
             "job": job,
             "on_job": item.job,
-            "on_node": item.node or _WHOLE,
+            "on_node": item.node or WHOLE,
             "when": item.when,
             "met": bool(judge(state, item.when)) if state else False,
         }
@@ -205,22 +131,6 @@ def set_dependencies(connection: Connection, job: JobId, after: Sequence[After])
     ]
     if rows:
         connection.execute(insert(dependencies), rows)
-
-
-def skip_in_vain(ledger: Ledger, job: JobId) -> None:
-    """End the job's unstarted runs if what they wait for has ended otherwise already."""
-    query = _DEPENDENCIES.where(dependencies.c.job == job, ~dependencies.c.met)
-    items = _read(ledger.connection, query)
-    after = [After(job=item.on_job, node=item.on_node, when=item.when) for item in items]
-    states = named_states(ledger.connection, after)
-    for item, (_, state) in zip(items, states, strict=True):
-        if state is not None and judge(state, item.when) is False:
-            skip(ledger, item, state)
-
-
-def block(ledger: Ledger, run: RunEntry) -> bool:
-    """Whether a run that is about to go on has to wait for something to end."""
-    return run.attempt == 1 and is_blocked(ledger.connection, run.job, run.node)
 
 
 def named_states(
@@ -280,7 +190,7 @@ _DEPENDENCIES = select(dependencies).order_by(
 
 
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)
-_OF_JOBS = _DEPENDENCIES.where(dependencies.c.job.in_(_IDS), dependencies.c.node == _WHOLE)
+_OF_JOBS = _DEPENDENCIES.where(dependencies.c.job.in_(_IDS), dependencies.c.node == WHOLE)
 
 
 @cache

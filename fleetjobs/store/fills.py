@@ -12,9 +12,9 @@ from fleetjobs.errors import InvalidReference
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.plans.references import look_up, read_reference
 from fleetjobs.states import State
-from fleetjobs.store.dependencies import settle
 from fleetjobs.store.failures import give_up
 from fleetjobs.store.handovers import Handover
+from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import runs
 

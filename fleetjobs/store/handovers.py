@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row, bindparam, case, literal, select, update
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Stage
 from fleetjobs.states import State
-from fleetjobs.store.dependencies import settle
 from fleetjobs.store.entries import COORDINATOR, RunName
+from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import jobs, nodes, runs
 from fleetjobs.store.standing import ANSWER_TIME, latest

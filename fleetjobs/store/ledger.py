@@ -6,7 +6,7 @@ do those of the group and the plan above it.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -30,7 +30,7 @@ from fleetjobs.store.entries import (
     write_runs,
 )
 from fleetjobs.store.events import add_events, event_row
-from fleetjobs.store.lineage import derive_job, job_row, tell_parent
+from fleetjobs.store.lineage import derive_job, is_live, job_row, tell_parent
 from fleetjobs.store.schema import jobs, runs
 from fleetjobs.store.standing import SOON
 
@@ -103,6 +103,10 @@ class Ledger:
     def runs_of(self, job: JobId) -> list[RunEntry]:
         """The runs of the job, of those the ledger was opened for, by node."""
         return [self._runs[job, node] for node in sorted(self._nodes[job])]
+
+    def all_runs(self) -> list[RunEntry]:
+        """All that the ledger was opened for."""
+        return [run for _, run in sorted(self._runs.items())]
 
     def touch(self, job: JobEntry, **columns: Any) -> None:
         """Give the job's columns other values."""
@@ -191,7 +195,7 @@ class Ledger:
         self.note_job(self._jobs[run.job], kind, node=run.node, **event)
 
     def advance(self) -> list[Ended]:
-        """Derive the jobs whose runs have moved, and what they are parts of; gives what ended.
+        """What has ended since it was asked last: runs, and the jobs they were the last of.
 
         Raises InvalidTransition.
         """
@@ -204,16 +208,26 @@ class Ledger:
                 run.ended = True
                 ended.append(name)
         self._touched.clear()
+        return [*ended, *self._derive(lambda job: not is_live(job))]
+
+    def _derive(self, wanted: Callable[[JobEntry], bool]) -> list[Ended]:
+        """Derive such jobs whose runs have moved, and what they are parts of; gives those that end.
+
+        The others later, once: else they would be told to wait in between.
+        """
+        ended: list[Ended] = []
         for level in self._levels():
             for job in sorted(level & self._stirred):
                 entry = self._jobs[job]
+                if not wanted(entry):
+                    continue
                 if derive_job(entry, self.now, self.note_job):
                     ended.append((job, None))
+                self._stirred.discard(job)
+                self._moved.add(job)
                 if entry.parent is not None:
                     tell_parent(entry, self._jobs[entry.parent])
                     self._stirred.add(entry.parent)
-        self._moved |= self._stirred
-        self._stirred.clear()
         return ended
 
     def _levels(self) -> list[set[JobId]]:
@@ -237,6 +251,7 @@ class Ledger:
         `dependencies.settle` calls it, once it has judged who waited for what ended.
         """
         self.advance()
+        self._derive(lambda _: True)
         write_runs(self.connection, self._runs.values())
         rows = [job_row(self._jobs[job]) for job in sorted(self._moved)]
         if any(run.is_due(self.now + SOON) for run in self._runs.values()):

@@ -10,13 +10,18 @@ from typing import Any
 from fleetjobs.jobs import Kind
 from fleetjobs.plans.documents import OnFailure
 from fleetjobs.plans.progress import Part, percent
-from fleetjobs.states import Reason, State, WaitReason, check_move, completion
+from fleetjobs.states import LIVE, Reason, State, WaitReason, check_move, completion
 from fleetjobs.store.entries import JobEntry
 from fleetjobs.store.jobs import dump_tally
 from fleetjobs.store.standing import job_path
 
 _BAD = frozenset({State.FAILED, State.EXPIRED, State.CANCELLED})
 Note = Callable[..., None]  #: logs a move of a job
+
+
+def is_live(job: JobEntry) -> bool:
+    """Whether any of its runs or legs can still move."""
+    return any(job.tally[state] for state in LIVE)
 
 
 def derive_job(job: JobEntry, now: datetime, note: Note) -> bool:
@@ -37,7 +42,7 @@ def derive_job(job: JobEntry, now: datetime, note: Note) -> bool:
     if ends:
         job.ended_at = now
     job.started_at = min(filter(None, (job.started_at, job.began_at)), default=None)
-    if job.started_at is not None or job.state.is_terminal:
+    if job.started_at is not None or job.state in {State.FAILED, State.SUCCEEDED}:
         job.percent = percent([Part(weight=1, done=job.done)], job.state, job.percent)
     return ends
 

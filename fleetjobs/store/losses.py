@@ -15,8 +15,8 @@ from fleetjobs.store.attempts import (
     may_retry,
     retry_wait,
 )
-from fleetjobs.store.dependencies import settle
 from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry, RunName
+from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import AT_WORK, jobs, nodes, runs
 

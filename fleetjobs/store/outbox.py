@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select
 
 from fleetjobs.jobs import JobId, NodeId, Pending
+from fleetjobs.messages import Stage
 from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.entries import JobEntry, RunEntry, start_limit
 from fleetjobs.store.ledger import Ledger
@@ -22,7 +23,9 @@ SKEW = timedelta(minutes=1)  #: what is due by another machine's clock may be un
 
 
 def may_be_handed(ledger: Ledger, run: RunEntry) -> bool:
-    """Whether a node may have this attempt, or be about to get it."""
+    """Whether a node may have this attempt, or be about to get it; none has what it finished."""
+    if run.stage is Stage.FINISHED:
+        return False
     under_way = run.dispatch_at is not None and run.dispatch_at <= ledger.now + SKEW
     return run.queued_at is not None or run.pending is not None or under_way
 

@@ -1,24 +1,31 @@
 """Plans in the database: kept whole, with all their legs, and read leg by leg."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, insert, select
+from sqlalchemy import Column, Connection, Select, String, bindparam, func, insert, select
 
 from fleetjobs.errors import Conflict, InvalidDocument
 from fleetjobs.jobs import Dependency, Job, JobId, Kind, NodeId
 from fleetjobs.signing import account_key_id
+from fleetjobs.states import Reason, State
 from fleetjobs.store import dialect
 from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.jobs import insert_runs, job_columns, read_job, run_columns
+from fleetjobs.store.judging import settle
+from fleetjobs.store.ledger import Ended, Ledger
 from fleetjobs.store.pages import Page
 from fleetjobs.store.schema import dependencies, jobs, runs
 
 _WHOLE = ""  #: in place of a node: the whole job
+_ALARMS = ("dispatch_at", "order_at", "ask_at", "expire_at", "pending", "pending_at")
 _ONE_BY_ONE = 50  #: a leg with more nodes than that has a statement of its own for its runs
+
+
+Successes = Mapping[NodeId, JobId]  #: where an earlier leg succeeded, and which
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +36,16 @@ class Part:
     meaning: str
     nodes: Sequence[NodeId] = ()
     dispatch_at: datetime | None = None  # of its runs; None: something else has to end first
+    done: Successes = field(default_factory=dict)  # runs that are taken over from an earlier plan
 
 
-def insert_plan(connection: Connection, parts: Sequence[Part], links: Iterable[Dependency]) -> bool:
+def insert_plan(
+    connection: Connection,
+    parts: Sequence[Part],
+    links: Iterable[Dependency],
+    *,
+    rerun_of: JobId | None = None,
+) -> bool:
     """Keep a plan, the first part, with the others; False if there is a job of its id.
 
     Raises Conflict if there is one of another part's: then nothing may be kept.
@@ -39,6 +53,7 @@ def insert_plan(connection: Connection, parts: Sequence[Part], links: Iterable[D
     plan = parts[0].job
     statement = dialect.insert(connection, jobs).on_conflict_do_nothing()
     rows = [job_columns(part.job, part.meaning) for part in parts]
+    rows[0]["rerun_of"] = rerun_of
     if connection.execute(statement.values(rows[0]).returning(jobs.c.id)).first() is None:
         return False
     ids = dialect.name_values(connection, [part.job.id for part in parts[1:]])
@@ -47,6 +62,7 @@ def insert_plan(connection: Connection, parts: Sequence[Part], links: Iterable[D
         raise Conflict(f"the id of a leg of {plan.id} was used before")
     connection.execute(insert(jobs), rows[1:])
     _insert_runs(connection, parts)
+    _take_over(connection, parts)
     waits = [
         {
             "job": item.job,
@@ -74,8 +90,15 @@ def _accepted(part: Part, plan: JobId) -> dict[str, Any]:
         kind="job.accepted",
         actor=account_key_id(job.caller),
         new=job.state,
-        detail={"nodes": len(part.nodes)} if part.nodes else {"parts": job.tally.total()},
+        detail=_size(part),
     )
+
+
+def _size(part: Part) -> dict[str, int]:
+    if part.job.kind is not Kind.ACTION:
+        return {"parts": part.job.tally.total()}
+    size = {"nodes": len(part.nodes) + len(part.done)}
+    return size | {"taken_over": len(part.done)} if part.done else size
 
 
 def _insert_runs(connection: Connection, parts: Iterable[Part]) -> None:
@@ -87,6 +110,69 @@ def _insert_runs(connection: Connection, parts: Iterable[Part]) -> None:
             few += (run_columns(part.job, part.dispatch_at) | {"node": at} for at in part.nodes)
     if few:
         connection.execute(insert(runs), few)
+
+
+def _take_over(connection: Connection, parts: Iterable[Part]) -> None:
+    """Copy runs that have succeeded before, whatever they answered."""
+    rows = [
+        {"_job": part.job.id, "_old": old, "_node": node}
+        for part in parts
+        for node, old in part.done.items()
+    ]
+    if rows:
+        connection.execute(_COPYING, rows)
+
+
+_SAME = [name for name in runs.c.keys() if name not in {"job", *_ALARMS}]  # noqa: SIM118
+_COPYING = insert(runs).from_select(
+    ["job", *_SAME],
+    select(bindparam("_job", type_=String), *(runs.c[name] for name in _SAME)).where(
+        runs.c.job == bindparam("_old"), runs.c.node == bindparam("_node")
+    ),
+)
+
+
+def begin_plan(connection: Connection, parts: Sequence[Part], now: datetime) -> None:
+    """Judge who waits for what was taken over."""
+    over = [(part.job.id, node) for part in parts for node in part.done]
+    if over:
+        ended: list[Ended] = [*over]
+        ended += [(part.job.id, None) for part in parts if part.job.state.is_terminal]
+        settle(Ledger.of_jobs(connection, [part.job.id for part in parts], now), ended)
+
+
+def nodes_by_leg(connection: Connection, plan: JobId) -> dict[str, list[NodeId]]:
+    """Where each leg of the plan has runs, by key."""
+    found: dict[str, list[NodeId]] = {}
+    for row in connection.execute(_RUNS_OF_PLAN, {"plan": plan}):
+        found.setdefault(row.leg, []).append(row.node)
+    return found
+
+
+def successes_by_leg(connection: Connection, plan: JobId) -> dict[str, Successes]:
+    """Where each leg of the plan has succeeded, by key."""
+    query = _RUNS_OF_PLAN.where(runs.c.state == State.SUCCEEDED)
+    found: dict[str, dict[NodeId, JobId]] = {}
+    for row in connection.execute(query, {"plan": plan}):
+        found.setdefault(row.leg, {})[row.node] = row.id
+    return dict(found)
+
+
+def has_undone(connection: Connection, plan: JobId) -> bool:
+    """Whether anything of the plan was to be done and was not."""
+    bad = runs.c.state.in_([State.FAILED, State.CANCELLED, State.EXPIRED])
+    not_needed = func.coalesce(runs.c.reason, "") == Reason.START_IF
+    left = bad | ((runs.c.state == State.SKIPPED) & ~not_needed)
+    query = _RUNS_OF_PLAN.where(left).limit(1)
+    return connection.execute(query, {"plan": plan}).first() is not None
+
+
+_RUNS_OF_PLAN = (
+    select(jobs.c.id, jobs.c.leg, runs.c.node)
+    .join(runs, runs.c.job == jobs.c.id)
+    .where(jobs.c.plan == bindparam("plan"))
+    .order_by(jobs.c.position, runs.c.node)
+)
 
 
 def list_legs(

@@ -22,11 +22,11 @@ from fleetjobs.store.attempts import (
     save_attempts,
 )
 from fleetjobs.store.columns import printable
-from fleetjobs.store.dependencies import block, settle, skip_in_vain
 from fleetjobs.store.edits import apply_edit, drop_edit_if_too_late
 from fleetjobs.store.entries import JobEntry, RunEntry, start_limit
 from fleetjobs.store.events import add_event
 from fleetjobs.store.failures import fail
+from fleetjobs.store.judging import block, settle, skip_in_vain
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.logs import Stream, log_row, save_logs
 from fleetjobs.store.outbox import confirm, give_back, hold_back, line_up

@@ -79,13 +79,15 @@ def job_path(state: State, tally: Tally, terms: Terms, *, begins: bool) -> tuple
     """The states a job passes through, now that its runs or legs stand so; its own not included.
 
     A job of several runs that has begun goes on running until all of them ended: derived from the
-    live runs alone it would fall back to `queued` whenever none happens to be at work. It is
-    cancelling when all that is live of it is. `begins`: one of its runs started just now.
+    live runs alone it would fall back to `queued` whenever none happens to be at work. But it
+    waits when nothing of it can go on. It is cancelling when all that is live of it is. `begins`:
+    one of its runs started just now.
     """
     new = derive(tally, terms)
     if new is State.CANCELLING and any(tally[one] for one in LIVE - {new}):
         new = derive(Tally({one: count for one, count in tally.items() if one is not new}), terms)
-    if terms.begun and new in UNSTARTED and tally.total() > 1:
+    live = sum(tally[one] for one in LIVE)
+    if terms.begun and new in UNSTARTED and tally.total() > 1 and terms.blocked < live:
         new = State.RUNNING
     if new is state or (new not in TERMINAL and not _reaches(state, new)):
         return ()
