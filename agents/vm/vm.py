@@ -5,7 +5,7 @@ was done before, and leaves nothing when it fails. Guests run on under the node 
 """
 
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from vm_guests import Guest, Guests, check_cpus, check_memory
 from vm_hosts import Host, has_ended, host_of, kill, start
@@ -40,7 +40,7 @@ class Vm(Agent):
         self.reply["name"] = name
         users = [guest.name for guest in self._guests().using(name)]
         if users:
-            self.fail(f"volume {name} belongs to {', '.join(users)}; remove_config goes first")
+            self._refuse(f"volume {name} belongs to {', '.join(users)}; remove_config goes first")
         self.reply["changed"] = self._volumes().destroy(name)
 
     @action
@@ -65,7 +65,7 @@ class Vm(Agent):
             self.reply.update(changed=False, **NO_CONFIG)
             return
         if host_of(guest, read_settings()):
-            self.fail(f"{name} runs; stop goes first")
+            self._refuse(f"{name} runs; stop goes first")
         self._guests().remove(guest)
         self.reply.update(changed=True, **guest.config)
 
@@ -80,10 +80,10 @@ class Vm(Agent):
             if found.record["image"] == source.mark and not self._is_new_order(found, overwrite):
                 return
             if found.record["image"] and not overwrite:
-                self.fail(f"volume {volume} holds {found.record['image'][0]} already")
+                self._refuse(f"volume {volume} holds {found.record['image'][0]} already")
             for guest in self._guests().using(volume):
                 if host_of(guest, read_settings()):
-                    self.fail(f"volume {volume} is at work in {guest.name}; stop goes first")
+                    self._refuse(f"volume {volume} is at work in {guest.name}; stop goes first")
             source.write(found, self._job())
             self.reply["changed"] = True
 
@@ -159,6 +159,10 @@ class Vm(Agent):
     def _is_new_order(self, volume: Volume, overwrite: bool) -> bool:  # noqa: FBT001  an input
         """Whether the same image is to be written once more: a guest may have changed it."""
         return overwrite and volume.record.get("writer") != self._job()
+
+    def _refuse(self, why: str) -> NoReturn:
+        """What was asked cannot be: trying it again would not help."""
+        self.fail(why, INVALID_DATA)
 
     def _job(self) -> str:
         """Who asks; an attempt knows by it what an earlier one did."""

@@ -89,7 +89,7 @@ class Guests:
         """The guest of that name. Raises Fail if there is none."""
         found = self.find(name)
         if found is None:
-            raise Fail(f"there is no guest {name}; make_config makes one")
+            raise Fail(f"there is no guest {name}; make_config makes one", INVALID_DATA)
         return found
 
     def using(self, volume: str) -> list[Guest]:
@@ -105,7 +105,10 @@ class Guests:
                 other = [key for key, value in config.items() if found.config[key] != value]
                 if not other:
                     return found
-                raise Fail(f"there is a guest {name} already, with another {', '.join(other)}")
+                raise Fail(
+                    f"there is a guest {name} already, with another {', '.join(other)}",
+                    INVALID_DATA,
+                )
             with making(self.root / name) as aside:
                 record = {"uuid": str(uuid.uuid4()), "config": dict(config), "job": job}
                 write(aside / RECORD, record)

@@ -60,7 +60,7 @@ class Volumes:
         """The volume of that name. Raises Fail if there is none."""
         found = self.find(name)
         if found is None:
-            raise Fail(f"there is no volume {name}; make_volume makes one")
+            raise Fail(f"there is no volume {name}; make_volume makes one", INVALID_DATA)
         return found
 
     def make(self, name: str, *, size: int, form: str, job: str) -> Volume:
@@ -74,7 +74,7 @@ class Volumes:
                 if (found.bytes, found.format) == (size, form):
                     return found
                 there = f"{found.bytes // MIB} MiB, {found.format}"
-                raise Fail(f"there is a volume {name} already, of {there}")
+                raise Fail(f"there is a volume {name} already, of {there}", INVALID_DATA)
             self._expect_room(size)
             with making(self.root / name) as aside:
                 run("qemu-img", "create", "-q", "-f", form, str(aside / DISK), str(size))

@@ -89,7 +89,7 @@ def test_another_volume_of_that_name_is_not_touched(node: VmNode) -> None:
     node.do("make_volume", name="db", size_mib=8)
 
     assert node.fail("make_volume", name="db", size_mib=9) == (
-        1,
+        4,
         "there is a volume db already, of 8 MiB, qcow2",
     )
 
@@ -149,7 +149,7 @@ def test_a_guest_is_configured_once_and_not_otherwise(node: VmNode) -> None:
     assert node.do("make_config", name="db", volume="db", job="j1")["made"] is True
     assert node.do("make_config", name="db", volume="db", job="j2")["made"] is False
     assert node.fail("make_config", name="db", volume="db", memory_mib=256) == (
-        1,
+        4,
         "there is a guest db already, with another memory_mib",
     )
 
@@ -157,7 +157,7 @@ def test_a_guest_is_configured_once_and_not_otherwise(node: VmNode) -> None:
 @pytest.mark.parametrize(
     ("config", "status", "message"),
     [
-        ({"volume": "none"}, 1, "there is no volume none"),
+        ({"volume": "none"}, 4, "there is no volume none"),
         ({"volume": "db", "memory_mib": 10**9}, 4, "memory_mib is 1000000000; 64 to"),
         ({"volume": "db", "memory_mib": 1}, 4, "memory_mib is 1; 64 to"),
         ({"volume": "db", "cpus": 0}, 4, "cpus is 0; 1 to"),
@@ -197,7 +197,7 @@ def test_a_volume_that_a_guest_has_is_not_destroyed(node: VmNode) -> None:
     node.do("make_config", name="web", volume="db")
 
     assert node.fail("destroy_volume", name="db") == (
-        1,
+        4,
         "volume db belongs to web; remove_config goes first",
     )
 
