@@ -37,7 +37,10 @@ def test_every_leg_that_builds_a_machine_can_be_taken_back() -> None:
 def test_a_ring_waits_for_the_whole_ring_before_and_a_node_only_for_itself() -> None:
     legs = {leg.key: leg for leg in example("update-fleet", {"may_fail": "10%"}).legs}
 
-    assert {need.pace for need in legs["rest"].needs} == {Pace.BARRIER}
-    assert {need.leg for need in legs["rest"].needs} == {"first", "first_health"}
+    assert {need.leg: need.pace for need in legs["rest"].needs} == {
+        "look": Pace.NODE,
+        "first": Pace.BARRIER,
+        "first_health": Pace.BARRIER,
+    }
     assert {need.pace for need in legs["rest_health"].needs} == {Pace.NODE}
     assert legs["rest"].rollout == Rollout(batch="25%", max_failures="10%")
