@@ -32,6 +32,8 @@ CrashPoint = Literal[
     "dispatcher_after_publish",  # dispatcher: the broker has the runs, the database not noted it
     "collector_before_commit",  # collector: replies are written, nothing of it is durable
     "collector_after_commit",  # collector: the replies are durable, the broker may not forget them
+    "scheduler_before_commit",  # scheduler: jobs are written, nothing of it is durable
+    "scheduler_after_commit",  # scheduler: the occurrences have their fates
 ]
 CRASH_POINTS: tuple[CrashPoint, ...] = get_args(CrashPoint)
 

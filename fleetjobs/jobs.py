@@ -98,6 +98,9 @@ class Job:
     blocked: int = 0  # runs or legs that wait for something to end
     called_off: bool = False  # a person cancelled the whole of it
     undoes: JobId | None = None  # the leg that it takes back
+    schedule: str | None = None  # the id of the schedule that made it
+    occurrence: int | None = None  # of that schedule, from 1 on
+    missed_count: int = 0  # occurrences it stands for that did not start at their time
 
 
 class Pending(StrEnum):

@@ -71,6 +71,7 @@ class Reason(StrEnum):
     OVERLAP = "overlap"
     MISSED = "missed"
     WINDOW = "window"
+    SKIP_NEXT = "skip_next"  # a person wanted this occurrence left out
     RESOURCE_MISSING = "resource_missing"
     RESOURCE_EXISTS = "resource_exists"
     HOLD = "hold"  # a person set it aside

@@ -1,37 +1,31 @@
 """Control over jobs: accept what is asked, or refuse it with a reason; never in between."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection
 
-from fleetjobs.control.acceptance import Acceptance, Weighed, has_to_wait, meaning_of
+from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.edits import Edits, signed_request
+from fleetjobs.control.keeping import keep_job
 from fleetjobs.control.limits import NO_MORE, Limits
 from fleetjobs.control.nodes import Nodes
 from fleetjobs.control.plans import Plans
 from fleetjobs.control.questions import Questions
 from fleetjobs.control.relay import Relay
+from fleetjobs.control.schedules import Schedules
 from fleetjobs.control.submissions import Submission, find_earlier
 from fleetjobs.control.verbs import Verbs
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import Conflict, NotFound
-from fleetjobs.jobs import Job, JobId, Kind
+from fleetjobs.jobs import JobId, Kind
 from fleetjobs.messages import Request
 from fleetjobs.plans.documents import PlanRequest
-from fleetjobs.states import State, WaitReason
-from fleetjobs.store.bells import CHANGES, DISPATCH
-from fleetjobs.store.database import Database, ring
-from fleetjobs.store.dependencies import set_dependencies
-from fleetjobs.store.jobs import get_job, insert_job
-from fleetjobs.store.judging import settle, skip_in_vain
-from fleetjobs.store.ledger import Ledger
+from fleetjobs.store.database import Database
+from fleetjobs.store.jobs import get_job
 from fleetjobs.store.runs import nodes_without_success
-from fleetjobs.store.standing import SOON, due_at
 from fleetjobs.targets import Target
 
 
@@ -58,6 +52,11 @@ class Control:
     def plans(self) -> Plans:
         """Where plans are handed in."""
         return Plans(self.database, self.clock, self._acceptance, self.limits)
+
+    @property
+    def schedules(self) -> Schedules:
+        """Where schedules are made and changed."""
+        return Schedules(self.database, self.clock, self._acceptance)
 
     @property
     def questions(self) -> Questions:
@@ -92,7 +91,7 @@ class Control:
             self.limits.check(connection, org, weighed.nodes)
         job = dataclasses.replace(weighed.job, rerun_of=rerun_of)
         with self.database.transaction() as connection:
-            kept = _keep(connection, request, dataclasses.replace(weighed, job=job), now)
+            kept = keep_job(connection, request, dataclasses.replace(weighed, job=job), now)
             earlier = None if kept else find_earlier(connection, request, org)
             crash_point("control_before_commit")
         crash_point("control_after_commit")
@@ -140,34 +139,3 @@ class Control:
             after=(),
         )
         return self.submit(seal(request), request, org=org, rerun_of=job)
-
-
-def _keep(connection: Connection, request: Request, weighed: Weighed, now: datetime) -> Job | None:
-    """Keep the job, its runs, and what it waits for; None if its id is taken."""
-    job, nodes = weighed.job, weighed.nodes
-    due: datetime | None = due_at(job.not_before, now)
-    if request.after and has_to_wait(connection, request, job.org):
-        job, due = _blocked(job), None
-    if not insert_job(connection, job, nodes, meaning=meaning_of(request), dispatch_at=due):
-        return None
-    if request.after:
-        set_dependencies(connection, job.id, request.after)
-        ledger = Ledger.of_jobs(connection, [job.id], now)
-        skip_in_vain(ledger, job.id)
-        settle(ledger)
-        job = get_job(connection, job.id, org=None) or job
-    if due is not None and due <= now + SOON:
-        ring(connection, DISPATCH)
-    ring(connection, CHANGES, job.id)
-    return job
-
-
-def _blocked(job: Job) -> Job:
-    """The job behind what it waits for."""
-    return dataclasses.replace(
-        job,
-        state=State.WAITING,
-        wait_reason=WaitReason.DEPENDENCY,
-        tally=Counter({State.WAITING: job.tally.total()}),
-        blocked=job.tally.total(),
-    )

@@ -29,16 +29,19 @@ from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.coordinator.lead import Lead
 from fleetjobs.coordinator.pruner import Pruner, Retention
 from fleetjobs.coordinator.reaper import Reaper
+from fleetjobs.coordinator.scheduler import Scheduler
 from fleetjobs.errors import Fault, Unavailable
+from fleetjobs.messages import Request, encode
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.loops import Loops
 from fleetjobs.programs.settings import CoordinatorSettings, load_settings
-from fleetjobs.signing import COORDINATOR, SigningKey
-from fleetjobs.store.bells import DISPATCH, Listener
+from fleetjobs.signing import COORDINATOR, SERVER, SigningKey
+from fleetjobs.store.bells import DISPATCH, SCHEDULES, Listener
 from fleetjobs.store.database import Database
 
 LOOK_EVERY_S = 3.0  #: the database is looked at even if no bell rings; see `standing.SOON`
 NOTE_AFTER_S = 0.05  #: by then the ends of short runs have come, and are noted together
+RESCHEDULE_S = 5.0  #: schedules are looked at though no bell rings: a clock may have been set
 REAP_EVERY_S = 3.0
 PRUNE_EVERY_S = 3600.0
 RENEW = 0.3  #: share of the lease after which it is renewed; whoever stands by looks as often
@@ -82,12 +85,21 @@ def coordinate(settings: CoordinatorSettings) -> None:
         loops.start("lead", _Leading(lead, loops).step, every=settings.lease_s * RENEW)
         loops.start("dispatcher", _Dispatching(database, dispatcher, lead).step)
         loops.start("collector", collector.step)
+        if settings.server_key is not None:
+            scheduler = Scheduler(database, now, _sealing(settings.server_key))
+            loops.start("scheduler", _Scheduling(database, scheduler, lead).step)
         loops.start("reaper", _if_leading(lead, reaper.step), every=REAP_EVERY_S)
         loops.start("pruner", _if_leading(lead, _Pruning(pruner).step), every=PRUNE_EVERY_S)
         loops.wait()
         loops.stop()
         with suppress(Unavailable):  # then the lease runs out by itself
             lead.end()
+
+
+def _sealing(path: Path) -> Callable[[Request], str]:
+    """Signs for those whose schedules ask. Raises InvalidSetting."""
+    key = SigningKey.load(SERVER, path)
+    return lambda request: key.seal(encode(request))
 
 
 def _retention(settings: CoordinatorSettings) -> Retention:
@@ -163,6 +175,26 @@ class _Dispatching:
             return
         self._dispatcher.note()
         self._listener.wait(_patience(sent.next_at if sent else None))
+
+
+class _Scheduling:
+    """Make the jobs that schedules ask for, if we lead; wait for the next one, or a bell."""
+
+    def __init__(self, database: Database, scheduler: Scheduler, lead: Lead) -> None:
+        self._database = database
+        self._scheduler = scheduler
+        self._lead = lead
+        self._listener: Listener | None = None
+
+    def step(self) -> None:
+        """Listen first, then look: a schedule that is changed in between rings."""
+        if self._listener is None:
+            self._listener = self._database.listen(SCHEDULES)
+        while self._lead.is_ours and self._scheduler.step():
+            pass
+        next_at = self._scheduler.next_at() if self._lead.is_ours else None
+        left = (next_at - now()).total_seconds() if next_at else RESCHEDULE_S
+        self._listener.wait(min(max(left, 0.0), RESCHEDULE_S))
 
 
 def _patience(next_at: datetime | None) -> float:

@@ -155,6 +155,7 @@ def write_settings(
         broker=broker,
         database=database,
         key=str(premises.key(COORDINATOR)),
+        server_key=str(premises.key(SERVER)),
     )
     for identity in nodes:
         _write_toml(

@@ -14,6 +14,7 @@ import psycopg
 from fleetjobs.errors import DatabaseAway
 
 DISPATCH = "dispatch"  #: topic: runs may be due for hand-over
+SCHEDULES = "schedules"  #: topic: another occurrence may be the next one
 CHANGES = "changes"  #: topic: jobs changed; the payload is their ids, joined by comma
 EVERYTHING = ""  #: the payload that says: look at everything
 

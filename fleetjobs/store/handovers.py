@@ -30,7 +30,6 @@ class Handover:
     known: bool  # its node has told of it before
     task: str  # agent.action
     sealed: str  # the request
-    node_key: str | None = None  # its public one, base64url
     not_before: datetime | None
     start_before: datetime | None
     references: Mapping[str, JobId] | None = None  # in its data, and the legs that they mean
@@ -66,7 +65,6 @@ def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]]) -> Handove
         known=run.stage in {Stage.ACCEPTED, Stage.STARTED},
         task=f"{job.agent}.{job.action}",
         sealed=job.sealed,
-        node_key=run.verify_key,
         not_before=latest(job.not_before, run.not_before) if run.attempt == 1 else None,
         start_before=_start_before(run, job.start_before or run.start_before),
         references=job.fills,
@@ -82,8 +80,7 @@ def _start_before(run: Row[Any], of_job: datetime | None) -> datetime | None:
 
 
 _DUE = (
-    select(*(runs.c[name] for name in _OF_RUN), nodes.c.verify_key)
-    .outerjoin(nodes, nodes.c.identity == runs.c.node)
+    select(*(runs.c[name] for name in _OF_RUN))
     .where(runs.c.dispatch_at <= bindparam("now"))
     .order_by(runs.c.dispatch_at, runs.c.job, runs.c.node)
     .limit(bindparam("limit"))

@@ -49,6 +49,7 @@ class JobFilter:
     until: datetime | None = None  # created before
     attention: bool | None = None
     rerun_of: JobId | None = None
+    schedule: str | None = None  # the id of the one that made it
     reason: Reason | None = None
     parent: JobId | None = None  # it is a leg or group directly in there
     plan: JobId | None = None  # it is a leg or group somewhere in there
@@ -200,6 +201,7 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
         jobs.c.caller: wanted.caller,
         jobs.c.attention: wanted.attention,
         jobs.c.rerun_of: wanted.rerun_of,
+        jobs.c.schedule: wanted.schedule,
         jobs.c.reason: wanted.reason,
         jobs.c.parent: wanted.parent,
         jobs.c.plan: wanted.plan,

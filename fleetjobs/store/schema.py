@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from fleetjobs.jobs import Kind, Pending
 from fleetjobs.messages import Stage
+from fleetjobs.schedules.due import Fate
 from fleetjobs.states import Completion, Reason, StartIf, State, WaitReason
 from fleetjobs.store.columns import Moment, Word
 
@@ -171,6 +172,9 @@ jobs = Table(
     Column("forgiven", Integer, nullable=False, server_default="0"),  # failures that do not count
     Column("called_off", Boolean, nullable=False, server_default=false()),
     Column("undoes", String),  # the leg that it takes back
+    Column("schedule", String),  # that made it
+    Column("occurrence", Integer),  # of that schedule
+    Column("missed_count", Integer, nullable=False, server_default="0"),
     _one_of("state", State),
 )
 
@@ -183,6 +187,47 @@ for _place in (
     Index(None, *_place, **_where(TOP))
 Index(None, jobs.c.parent, jobs.c.position, **_where(jobs.c.parent.is_not(None)))
 Index(None, jobs.c.plan, jobs.c.position, **_where(jobs.c.plan.is_not(None)))
+
+Index(None, jobs.c.schedule, jobs.c.created_at, **_where(jobs.c.schedule.is_not(None)))
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("org", ForeignKey("orgs.name"), nullable=False),
+    Column("label", String, nullable=False),
+    Column("owner", String, nullable=False),  # in whose name its jobs are asked for
+    Column("document", JSON, nullable=False),  # what was handed in
+    Column("shown", JSON, nullable=False),  # the same with secrets masked
+    Column("anchor", Moment, nullable=False),  # where its rule begins to count
+    Column("seen_at", Moment, nullable=False),  # occurrences up to then have their fates
+    Column("next_at", Moment),  # null: none is awaited
+    Column("made", Integer, nullable=False),  # jobs
+    Column("skips", Integer, nullable=False),  # so many of the next occurrences are left out
+    Column("version", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("ended_at", Moment),  # deleted then; its jobs and occurrences stay
+)
+Index(
+    "uq_schedules_label",
+    schedules.c.org,
+    schedules.c.label,
+    unique=True,
+    **_where(schedules.c.ended_at.is_(None)),
+)
+Index(None, schedules.c.next_at, schedules.c.id, **_where(schedules.c.next_at.is_not(None)))
+
+occurrences = Table(  # each has exactly one fate
+    "occurrences",
+    metadata,
+    Column("schedule", ForeignKey("schedules.id"), primary_key=True),
+    Column("at", Moment, primary_key=True),
+    Column("org", String, nullable=False),
+    Column("fate", Word(Fate), nullable=False),
+    Column("reason", Word(Reason)),
+    Column("job", String),  # that it became, or that stands for it
+    Column("noted_at", Moment, nullable=False),
+)
 
 runs = Table(
     "runs",
