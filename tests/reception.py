@@ -141,7 +141,6 @@ class Bench:
         start_before: datetime | None = None,
         generation: int = 0,
         known: bool = False,
-        key: str | None = None,
         agent: str = "probe",
         change: Callable[[str], str] = str,
     ) -> bytes:
@@ -163,7 +162,6 @@ class Bench:
             generation=generation,
             request=digest(sealed_request),
             known=known,
-            key=key,
             issued_at=issued_at,
             start_before=start_before,
         )
@@ -231,7 +229,6 @@ def make_bench(tmp_path: Path) -> Bench:
             registry=registry,
             facts=dict,
             classes=frozenset,
-            own_key=keys["node:web1"].verify_key.text,
         ),
         signer=keys["node:web1"],
         spool=spool,

@@ -21,6 +21,7 @@ from fleetjobs.api import (
     plans,
     reference,
     runs,
+    schedules,
     status,
     verbs,
 )
@@ -45,6 +46,7 @@ ROUTERS = (  # in the order in which the reference shows them
     live.router,
     events.router,
     attention.router,
+    schedules.router,
     nodes.router,
     agents.router,
     coordinator.router,

@@ -61,6 +61,9 @@ class JobDocument(BaseModel):
     ended_at: datetime | None
     version: int = Field(description="its ETag; grows with each change that a person makes")
     rerun_of: str | None = Field(description="the job that it repeats")
+    schedule: str | None = Field(description="the id of the schedule that made it")
+    occurrence: int | None = Field(description="of that schedule, from 1 on")
+    missed_count: int = Field(description="occurrences it stands for that did not start in time")
     max_attempts: int = Field(description="how often a run is tried, the first time counted")
     after: list[AfterDocument] = Field(description="what it waits, or waited, for")
     pending: dict[Pending, int] = Field(
@@ -105,6 +108,9 @@ class JobDocument(BaseModel):
             ended_at=job.ended_at,
             version=job.version,
             rerun_of=job.rerun_of,
+            schedule=job.schedule,
+            occurrence=job.occurrence,
+            missed_count=job.missed_count,
             max_attempts=job.max_attempts,
             after=[AfterDocument.of(item) for item in after],
             pending=dict(pending),

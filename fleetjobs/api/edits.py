@@ -52,18 +52,26 @@ _BODY: dict[str, Any] = {
 }
 
 
+def read_version(if_match: str | None) -> int | None:
+    """The version that an If-Match names, if there is one. Raises InvalidParameter."""
+    if if_match is None:
+        return None
+    found = _TAG.match(if_match.strip())
+    if not found:
+        raise InvalidParameter(f"{if_match[:60]!r} is no ETag of ours", field="If-Match")
+    return int(found[1])
+
+
 def _version(
     if_match: Annotated[
         str | None, Header(description="the ETag of the job as it was seen")
     ] = None,
 ) -> int:
     """The version that is to be changed. Raises Unconditional, InvalidParameter."""
-    if if_match is None:
+    version = read_version(if_match)
+    if version is None:
         raise Unconditional("say which version is to be changed: `If-Match` with the job's ETag")
-    found = _TAG.match(if_match.strip())
-    if not found:
-        raise InvalidParameter(f"{if_match[:60]!r} is no job's ETag", field="If-Match")
-    return int(found[1])
+    return version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,7 @@ class JobQuery(Part):
     attention: bool | None = Field(None, description="whether a person has to decide")
     reason: Reason | None = Field(None, description="why it stands or ended so")
     rerun_of: str | None = Field(None, description="the job that it repeats")
+    schedule: str | None = Field(None, description="the id of the schedule that made it")
     parent: str | None = Field(None, description="the plan or group that it is directly in")
     plan: str | None = Field(None, description="the plan that it is a part of, at whatever depth")
     kind: Kinds = Field([], description="any of these; several, or separated by commas")
@@ -181,6 +182,7 @@ def index(desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]) -> 
         attention=query.attention,
         reason=query.reason,
         rerun_of=None if query.rerun_of is None else JobId(query.rerun_of),
+        schedule=query.schedule,
         parent=None if query.parent is None else JobId(query.parent),
         plan=None if query.plan is None else JobId(query.plan),
         kinds=query.kind,

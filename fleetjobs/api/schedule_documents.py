@@ -1,0 +1,74 @@
+"""Documents of schedules, as the API gives them."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, Field
+
+from fleetjobs.schedules.due import Fate
+from fleetjobs.schedules.rules import Rule
+from fleetjobs.states import Reason
+from fleetjobs.store.schedules import Entry, Occurrence
+
+
+class ScheduleDocument(BaseModel):
+    """A schedule, and how far it has been followed."""
+
+    id: str
+    org: str
+    label: str
+    owner: str = Field(description="in whose name its jobs are asked for")
+    enabled: bool
+    rule: str = Field(description="for people")
+    next_at: datetime | None = Field(description="null: no occurrence is awaited")
+    made: int = Field(description="jobs")
+    skips: int = Field(description="so many of the next occurrences are left out")
+    version: int
+    created_at: datetime
+    ended_at: datetime | None = Field(description="when it was deleted")
+    schedule: dict[str, Any] = Field(description="as it was handed in, secrets masked")
+
+    @classmethod
+    def of(cls, entry: Entry) -> "ScheduleDocument":
+        """The entry as a document."""
+        same = {name: getattr(entry, name) for name in cls.model_fields if hasattr(entry, name)}
+        return cls(
+            **same,
+            enabled=entry.document.enabled,
+            rule=str(entry.document.rule),
+            schedule=entry.shown,
+        )
+
+
+class PreviewDocument(BaseModel):
+    """Moments that are to come."""
+
+    zone: str
+    items: list[datetime] = Field(description="in the rule's zone")
+
+    @classmethod
+    def of(cls, rule: Rule, moments: list[datetime]) -> "PreviewDocument":
+        """The moments as the rule's author reads them."""
+        zone = ZoneInfo(rule.zone)
+        return cls(zone=rule.zone, items=[moment.astimezone(zone) for moment in moments])
+
+
+class OccurrenceDocument(BaseModel):
+    """A moment of a schedule, and what became of it."""
+
+    at: datetime
+    fate: Fate
+    reason: Reason | None
+    job: str | None = Field(description="that it became, or that stands for it")
+
+    @classmethod
+    def of(cls, occurrence: Occurrence) -> "OccurrenceDocument":
+        """The occurrence as a document."""
+        return cls(**{name: getattr(occurrence, name) for name in cls.model_fields})
+
+
+class Reinitialized(BaseModel):
+    """How many schedules count anew."""
+
+    schedules: int

@@ -1,0 +1,247 @@
+"""Schedules: work that recurs by a rule; made, changed, set aside, asked for, looked at."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from msgspec import Meta, Struct
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from fleetjobs.api.access import Caller, Operator, clean_query
+from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
+from fleetjobs.api.describing import document_of
+from fleetjobs.api.desk import AtDesk, Desk
+from fleetjobs.api.documents import JobDocument, Page
+from fleetjobs.api.edits import read_version
+from fleetjobs.api.parameters import Moment, Parameters, Part
+from fleetjobs.api.problems import CHANGES, RESPONSES
+from fleetjobs.api.schedule_documents import (
+    OccurrenceDocument,
+    PreviewDocument,
+    Reinitialized,
+    ScheduleDocument,
+)
+from fleetjobs.messages import Request as SignedRequest
+from fleetjobs.messages import encode
+from fleetjobs.schedules.documents import Schedule
+from fleetjobs.schedules.recurrence import check_recurs, preview
+from fleetjobs.schedules.rules import Rule
+from fleetjobs.store.schedules import Entry, get_entry, list_entries, list_occurrences
+
+router = APIRouter(
+    tags=["schedules"], responses=RESPONSES | CHANGES, dependencies=[Depends(clean_query)]
+)
+Named = Annotated[str, Path(max_length=128, description="a schedule's label, or its id")]
+
+
+class ListQuery(Part):
+    """Which schedules."""
+
+    ended: bool = Field(default=False, description="deleted ones, too")
+
+
+class PreviewQuery(Parameters):
+    """How far ahead."""
+
+    count: int = Field(5, ge=1, le=1000, description="occurrences")
+    after: Moment | None = Field(None, description="those later than that; by default from now on")
+
+
+class HistoryQuery(Parameters):
+    """Which occurrences."""
+
+    before: Moment | None = Field(None, description="`next` of the page before")
+    limit: int = Field(100, ge=1, le=500)
+
+
+class DeletionQuery(Parameters):
+    """What becomes of its jobs."""
+
+    cancel_running: bool = Field(default=False, description="cancel those that have not ended")
+
+
+class Skip(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many of the next occurrences are left out."""
+
+    count: Annotated[int, Meta(ge=0, le=1000)] = 1
+
+
+def _body(kind: type[Struct], *, required: bool = True) -> dict[str, Any]:
+    return {"requestBody": {"required": required, "content": {JSON: {"schema": schema_of(kind)}}}}
+
+
+@router.post(
+    "/schedules",
+    summary="Make a schedule",
+    status_code=HTTPStatus.CREATED,
+    openapi_extra=_body(Schedule),
+)
+async def create(
+    request: Request, response: Response, desk: AtDesk, caller: Operator
+) -> ScheduleDocument:
+    """Kept if its job could be asked for today; its label is unique in the org."""
+    schedule = decode_body(Schedule, await read_body(request, kinds={JSON}))
+    entry = await run_in_threadpool(
+        desk.control.schedules.create, schedule, org=caller.org, account=caller.name
+    )
+    response.headers["Location"] = f"/api/v1/schedules/{entry.id}"
+    return _tagged(response, entry)
+
+
+@router.get("/schedules", summary="List schedules")
+def index(
+    desk: AtDesk, caller: Caller, query: Annotated[ListQuery, Query()]
+) -> Page[ScheduleDocument]:
+    """The org's, the newest first."""
+    with desk.database.reading() as connection:
+        page = list_entries(
+            connection, org=caller.org, cursor=query.cursor, limit=query.size, ended=query.ended
+        )
+    return Page(items=[ScheduleDocument.of(entry) for entry in page.items], next=page.next)
+
+
+@router.post("/schedules/preview", summary="Count a rule out", openapi_extra=_body(Rule))
+async def foresee(
+    request: Request,
+    desk: AtDesk,
+    caller: Caller,  # noqa: ARG001  any account may
+    query: Annotated[PreviewQuery, Query()],
+) -> PreviewDocument:
+    """When a rule would come true that is in no schedule yet, counted from now."""
+    rule = decode_body(Rule, await read_body(request, kinds={JSON}))
+    return await run_in_threadpool(_foresee, rule, desk.clock(), query)
+
+
+def _foresee(rule: Rule, now: datetime, query: PreviewQuery) -> PreviewDocument:
+    check_recurs(rule, now)
+    return PreviewDocument.of(rule, preview(rule, now, query.after or now, query.count))
+
+
+@router.post("/schedules/reinitialize", summary="Count all rules anew from now on")
+def reinitialize(desk: AtDesk, caller: Operator) -> Reinitialized:
+    """What has come and was not looked at yet is left out: for a clock that was set."""
+    done = desk.control.schedules.reinitialize(org=caller.org, account=caller.name)
+    return Reinitialized(schedules=done)
+
+
+@router.get("/schedules/{name}", summary="One schedule")
+def show(desk: AtDesk, caller: Caller, name: Named, response: Response) -> ScheduleDocument:
+    """By its label, or by its id even after it was deleted."""
+    return _tagged(response, _entry(desk, name, caller.org))
+
+
+@router.put("/schedules/{name}", summary="Change a schedule", openapi_extra=_body(Schedule))
+async def change(
+    request: Request,
+    response: Response,
+    desk: AtDesk,
+    caller: Operator,
+    name: Named,
+    if_match: Annotated[str | None, Header(description="the ETag that was seen")] = None,
+) -> ScheduleDocument:
+    """The whole of it anew; its jobs and its history stay. From now on its jobs are yours."""
+    schedule = decode_body(Schedule, await read_body(request, kinds={JSON}))
+    entry = await run_in_threadpool(
+        desk.control.schedules.change,
+        name,
+        schedule,
+        org=caller.org,
+        account=caller.name,
+        version=read_version(if_match),
+    )
+    return _tagged(response, entry)
+
+
+@router.delete("/schedules/{name}", summary="Delete a schedule")
+def delete(
+    desk: AtDesk, caller: Operator, name: Named, query: Annotated[DeletionQuery, Query()]
+) -> ScheduleDocument:
+    """No job comes of it any more; those it made, and its history, stay. Its label is free."""
+    entry = desk.control.schedules.delete(
+        name, org=caller.org, account=caller.name, cancel_running=query.cancel_running
+    )
+    return ScheduleDocument.of(entry)
+
+
+@router.post("/schedules/{name}/enable", summary="Let a schedule go on")
+def enable(desk: AtDesk, caller: Operator, name: Named) -> ScheduleDocument:
+    """From now on; what came while it was disabled is not made up for."""
+    return ScheduleDocument.of(
+        desk.control.schedules.enable(name, org=caller.org, account=caller.name)
+    )
+
+
+@router.post("/schedules/{name}/disable", summary="Set a schedule aside")
+def disable(desk: AtDesk, caller: Operator, name: Named) -> ScheduleDocument:
+    """Until it is enabled; what is at work goes on."""
+    return ScheduleDocument.of(
+        desk.control.schedules.enable(name, org=caller.org, account=caller.name, enabled=False)
+    )
+
+
+@router.post(
+    "/schedules/{name}/skip-next",
+    summary="Leave out the next occurrences",
+    openapi_extra=_body(Skip, required=False),
+)
+async def skip_next(
+    request: Request, desk: AtDesk, caller: Operator, name: Named
+) -> ScheduleDocument:
+    """So many of them, each on record as skipped; 0 takes it back."""
+    raw = await read_body(request, kinds={JSON}) if "content-type" in request.headers else b"{}"
+    count = decode_body(Skip, raw).count
+    entry = await run_in_threadpool(
+        desk.control.schedules.skip_next, name, org=caller.org, account=caller.name, count=count
+    )
+    return ScheduleDocument.of(entry)
+
+
+@router.post(
+    "/schedules/{name}/run-now",
+    summary="Ask for its job at once",
+    status_code=HTTPStatus.ACCEPTED,
+)
+def run_now(desk: AtDesk, caller: Operator, name: Named, response: Response) -> JobDocument:
+    """One more job, in your name; its occurrences come as before."""
+
+    def seal(request: SignedRequest) -> str:
+        return desk.key.seal(encode(request))
+
+    job = desk.control.schedules.run_now(name, org=caller.org, account=caller.name, seal=seal)
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return document_of(desk, job)
+
+
+@router.get("/schedules/{name}/preview", summary="When it comes next")
+def foresee_one(
+    desk: AtDesk, caller: Caller, name: Named, query: Annotated[PreviewQuery, Query()]
+) -> PreviewDocument:
+    """Its next occurrences, whether it is enabled or not."""
+    entry = _entry(desk, name, caller.org)
+    moments = desk.control.schedules.preview(entry, query.count, query.after)
+    return PreviewDocument.of(entry.document.rule, moments)
+
+
+@router.get("/schedules/{name}/occurrences", summary="What became of its occurrences")
+def history(
+    desk: AtDesk, caller: Caller, name: Named, query: Annotated[HistoryQuery, Query()]
+) -> Page[OccurrenceDocument]:
+    """Each that has come, the latest first: it ran, or a reason why not."""
+    entry = _entry(desk, name, caller.org)
+    with desk.database.reading() as connection:
+        found = list_occurrences(connection, entry.id, before=query.before, limit=query.limit + 1)
+    items = [OccurrenceDocument.of(item) for item in found[: query.limit]]
+    more = len(found) > query.limit
+    return Page(items=items, next=items[-1].at.isoformat() if more else None)
+
+
+def _entry(desk: Desk, name: str, org: str) -> Entry:
+    with desk.database.reading() as connection:
+        return get_entry(connection, name, org=org)
+
+
+def _tagged(response: Response, entry: Entry) -> ScheduleDocument:
+    response.headers["ETag"] = f'"{entry.version}"'
+    return ScheduleDocument.of(entry)
