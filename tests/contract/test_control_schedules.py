@@ -149,7 +149,7 @@ def test_sixty_missed_minutes_are_one_job(desk: Desk) -> None:
     assert (len(fates), fates.count(Fate.RAN)) == (60, 1)
 
 
-@pytest.mark.spec("E1")
+@pytest.mark.spec("T11")
 def test_what_is_missed_beyond_its_grace_is_an_expired_job(desk: Desk) -> None:
     """The services that were to be restarted at four are not restarted at nine, and it shows."""
     entry = desk.create(rule=Rule(at=(NOW + MINUTE,)))
@@ -170,7 +170,7 @@ def test_all_are_made_up_for_where_that_is_wanted(desk: Desk) -> None:
     assert len(desk.jobs_of(entry)) == 5
 
 
-@pytest.mark.spec("E4")
+@pytest.mark.spec("S1-35")
 def test_one_waits_behind_the_one_that_runs_and_others_are_skipped(desk: Desk) -> None:
     entry = desk.create(overlap=Overlap.QUEUE_ONE)
 
