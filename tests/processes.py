@@ -101,6 +101,11 @@ class ServerProcess(ABC):
     def _last_words(self) -> str:
         return self.log.read_text(errors="replace")[-2000:]
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs, be it paused."""
+        return self._process is not None and self._process.poll() is None
+
     def stop(self) -> None:
         """End it politely, and not so politely if that takes long."""
         self._end(signal.SIGTERM)

@@ -108,7 +108,7 @@ class Fleet:
         if self.wires is not None:
             self.wires.heal()
         for server in (self.broker, self.database):
-            if server is not None and server._process is None:
+            if server is not None and not server.is_alive:  # Redis ends itself on a full disk
                 server.start()
         for part in self.parts.values():
             part.defuse()
