@@ -82,8 +82,9 @@ class Job:
     retry_lost: bool = False  # a lost attempt is repeated rather than shown to a person
     give_up_s: float | None = 86400.0  # after its node was lost; None: never
     kind: Kind = Kind.ACTION
-    plan: JobId | None = None  # that it is a part of, at whatever depth
-    parent: JobId | None = None  # the plan or group that it is a part of
+    plan: JobId | None = None  # that it is a part of, or the first job it follows, however deep
+    parent: JobId | None = None  # the plan or group that it is a part of, or else its origin
+    origin: JobId | None = None  # the job whose action asked for it, by the `next` of its reply
     leg: str | None = None  # its key in the plan
     position: int = 0  # in the plan
     needs: tuple[Link, ...] = ()  # the legs and groups that it waits, or waited, for

@@ -10,6 +10,9 @@ from fleetjobs.api.documents import JobDocument
 from fleetjobs.jobs import Job
 from fleetjobs.store.counts import count_pending
 from fleetjobs.store.dependencies import dependencies_of
+from fleetjobs.store.followers import children_of
+
+CHILDREN_MOST = 1000  #: ids of them that are shown with one job
 
 
 def describe(connection: Connection, jobs: Sequence[Job]) -> list[JobDocument]:
@@ -20,10 +23,18 @@ def describe(connection: Connection, jobs: Sequence[Job]) -> list[JobDocument]:
     return [JobDocument.of(job, pending.get(job.id, {}), after.get(job.id, ())) for job in jobs]
 
 
+def describe_one(connection: Connection, job: Job) -> JobDocument:
+    """The job with all of that, and with its children."""
+    document = describe(connection, [job])[0]
+    return document.model_copy(
+        update={"children": children_of(connection, job, limit=CHILDREN_MOST)}
+    )
+
+
 def document_of(desk: Desk, job: Job) -> JobDocument:
     """The job with all of that."""
     with desk.database.reading() as connection:
-        return describe(connection, [job])[0]
+        return describe_one(connection, job)
 
 
 def tag(response: Response, job: Job) -> None:

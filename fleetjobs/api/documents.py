@@ -71,8 +71,17 @@ class JobDocument(BaseModel):
     )
     confirmed: bool = Field(description="whether its nodes know all that was asked for")
     kind: Kind
-    plan: str | None = Field(description="the plan that it is a part of, at whatever depth")
-    parent: str | None = Field(description="the plan or group that it is directly in")
+    plan: str | None = Field(
+        description="the plan that it is a part of, or the first job it follows, at whatever depth"
+    )
+    parent: str | None = Field(
+        description="the plan or group that it is directly in, or else the job that asked for it"
+    )
+    origin: str | None = Field(description="the job whose action asked for it, in its reply")
+    children: list[str] | None = Field(
+        description="what is directly in it, or what its action asked for: the first 1000 ids; "
+        "null in lists"
+    )
     leg: str | None = Field(description="its key in the plan")
     parts: int = Field(description="how many legs and groups are directly in it")
     elaborated: bool = Field(description="it has begun; until then percent_complete is null")
@@ -118,6 +127,8 @@ class JobDocument(BaseModel):
             kind=job.kind,
             plan=job.plan,
             parent=job.parent,
+            origin=job.origin,
+            children=None,
             leg=job.leg,
             parts=0 if job.kind is Kind.ACTION else job.tally.total(),
             elaborated=job.percent is not None,

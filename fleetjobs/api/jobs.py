@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Caller, Operator, clean_query
 from fleetjobs.api.bodies import JOSE, JSON, media_type, read_body, schema_of
-from fleetjobs.api.describing import describe, document_of, tag
+from fleetjobs.api.describing import describe, describe_one, document_of, tag
 from fleetjobs.api.desk import AtDesk, Desk, find_job
 from fleetjobs.api.documents import JobDocument, Page
 from fleetjobs.api.parameters import (
@@ -206,7 +206,7 @@ def show(response: Response, desk: AtDesk, caller: Caller, job: InJob) -> JobDoc
     with desk.database.reading() as connection:
         found = find_job(connection, job, org=caller.org)
         tag(response, found)
-        return describe(connection, [found])[0]
+        return describe_one(connection, found)
 
 
 @router.get(

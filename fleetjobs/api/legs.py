@@ -51,6 +51,7 @@ class LegDocument(BaseModel):
     weight: float = Field(description="its share of the plan's percentage")
     percent_complete: float | None
     undoes: str | None = Field(description="the job that it takes back")
+    origin: str | None = Field(description="the job whose action asked for it")
     started_at: datetime | None
     ended_at: datetime | None
 

@@ -23,6 +23,7 @@ from fleetjobs.jobs import Kind
 from fleetjobs.messages import Id, Moment, encode
 from fleetjobs.plans.documents import Plan, PlanRequest
 from fleetjobs.store.access import Account
+from fleetjobs.store.followers import children_of
 from fleetjobs.store.plans import keys_of, list_legs
 
 router = APIRouter(tags=["plans"], responses=RESPONSES, dependencies=[Depends(clean_query)])
@@ -116,17 +117,20 @@ async def check(request: Request, desk: AtDesk, caller: Caller, terms: OnTerms) 
     return PlanCheck(legs=legs)
 
 
-@router.get("/jobs/{job}/legs", summary="Legs of a plan")
+@router.get("/jobs/{job}/legs", summary="Legs of a plan, or what follows a job")
 def legs(
     desk: AtDesk, caller: Caller, job: InJob, query: Annotated[Part, Query()]
 ) -> Page[LegDocument]:
-    """All groups and legs of a plan, or those directly in a group, in their order."""
+    """All groups and legs of a plan, or those directly in a group, in their order.
+
+    Of another job, the jobs that its action asked for; where nothing is, there is no such list.
+    """
     with desk.database.reading() as connection:
         found = find_job(connection, job, org=caller.org)
-        if found.kind is Kind.ACTION:
+        if found.kind is Kind.ACTION and not children_of(connection, found, limit=1):
             raise NotFound(f"{job} is no plan; it has runs")
         page = list_legs(connection, found, cursor=query.cursor, limit=query.size)
-        above = {leg.parent for leg in page.items if leg.parent is not None}
+        above = {leg.parent for leg in page.items if leg.parent not in {None, leg.origin}}
         keys = keys_of(connection, above)
     items = [LegDocument.of(leg, group=keys.get(leg.parent or leg.id)) for leg in page.items]
     return Page(items=items, next=page.next)

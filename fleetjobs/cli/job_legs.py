@@ -46,7 +46,7 @@ def graph(job: str, *, as_dot: bool, as_json: bool) -> int:
 @click.option("-q", "--quiet", is_flag=True, help="Only their ids.")
 @json_option
 def legs(job: str, *, quiet: bool, as_json: bool) -> int:
-    """List a plan's legs and groups; each is a job of its own."""
+    """List a plan's legs and groups, or what a job's action asked for; each is a job."""
     _, found = _legs(fleet(), job)
     screen = stdout()
     if as_json:
@@ -60,8 +60,8 @@ def legs(job: str, *, quiet: bool, as_json: bool) -> int:
 
 
 def _legs(asked: Fleet, job: str) -> tuple[Document, list[Document]]:
-    """The plan, and its legs. Raises NotFound for a job that has none."""
+    """The plan, and its legs; or a job, and what follows it. Raises NotFound if nothing does."""
     found = find_job(asked, job)
-    if not is_plan(found):
+    if not is_plan(found) and not asked.job(found["id"]).get("children"):
         raise NotFound(f"{found['id']} is no plan: it has runs; `{program()} job show` shows them")
     return found, list(asked.legs(found["id"]))

@@ -7,6 +7,7 @@ from shlex import quote
 from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.screen import Screen, clean, line
+from fleetjobs.cli.session import program
 from fleetjobs.cli.words import local, span
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document, read_reply
@@ -28,6 +29,8 @@ def header(screen: Screen, job: Document) -> None:
         ("action", f"{line(job['agent'])}.{line(job['action'])}"),
         ("inputs", line(in_json(job["data"], indent=None)) if job["data"] else ""),
         ("parts", f"{job['parts']}: {tally}" if job.get("parts") else ""),
+        ("follows", line(job["origin"]) if job.get("origin") else ""),
+        ("then", _followers(job)),
         ("nodes", "" if job.get("parts") else f"{job['nodes']}: {tally}"),
         ("target", line(as_options(job["target"])) or "every node"),
         ("caller", f"{line(job['caller'])} of {line(job['org'])}"),
@@ -42,6 +45,14 @@ def header(screen: Screen, job: Document) -> None:
         if text:
             screen.write(f"{screen.paint(f'{title:>7}', 'bold')}  {text}")
     screen.write()
+
+
+def _followers(job: Document) -> str:
+    """What its action asked for: how much, and how to see it."""
+    count = 0 if job.get("parts") else len(job.get("children") or ())
+    if not count:
+        return ""
+    return f"{count} job{'s' if count > 1 else ''} more, see `{program()} job legs {job['id']}`"
 
 
 def as_options(target: Document) -> str:

@@ -18,6 +18,7 @@ from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.dependencies import blocked_runs
 from fleetjobs.store.entries import RunEntry, RunName
+from fleetjobs.store.followers import followers_of
 from fleetjobs.store.jobs import get_job
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
@@ -57,8 +58,17 @@ class Case:
             if not entry.state.is_terminal:
                 self.ledger.touch(entry, called_off=True)
 
+    def add_followers(self) -> None:
+        """Mean also what the job's action asked for."""
+        if self.ledger.job_named(self.job).kind is Kind.ACTION:
+            found = followers_of(self.ledger.connection, [self.job])
+            self.ledger.include_jobs(found)
+            self.runs += [run for job in found for run in self.ledger.runs_of(job)]
+
     def _inside(self) -> set[JobId]:
-        """The job, and the legs and groups in it that have one of the runs."""
+        """The job, and the legs and groups in it that have one of the runs, or what follows it."""
+        if self.ledger.job_named(self.job).kind is Kind.ACTION:
+            return {self.job, *(run.job for run in self.runs)}
         found = {self.job}
         for run in self.runs:
             above: JobId | None = run.job
@@ -80,9 +90,12 @@ class Verbs:
     ) -> Job:
         """Call it off: what has not begun never will, what runs is stopped.
 
-        `force` does not wait for nodes to confirm it. On an ended job it does nothing.
+        With all that its action asked for, unless `nodes` are named. `force` does not wait for
+        nodes to confirm it. To what has ended it does nothing.
         """
         with self._case(job, org, account, nodes) as case:
+            if nodes is None:
+                case.add_followers()
             since = self.clock() - SILENT_AFTER
             identities = [run.node for run in case.runs]
             heard = nodes_heard(case.ledger.connection, identities, since)

@@ -19,7 +19,7 @@ from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.nodes import save_beats
 from fleetjobs.store.questions import save_answers
-from fleetjobs.store.replies import apply_replies, no_jitter
+from fleetjobs.store.replies import Follow, apply_replies, follow_nothing, no_jitter
 
 BATCH = 200  #: a reply may carry half a megabyte of output
 PATIENCE_S = 1.0  #: how long a pass waits for something to come
@@ -59,16 +59,19 @@ class Collector:
         clock: Callable[[], datetime],
         chance: Chance = no_jitter,
         expected: Expected | None = None,
+        follow: Follow = follow_nothing,
     ) -> None:
         """Take from the subscriber, keep in the database; `chance` spreads retries.
 
-        What is `expected` is worth waiting for, a little.
+        What is `expected` is worth waiting for, a little. `follow` makes the jobs that replies
+        ask for.
         """
         self._database = database
         self._subscriber = subscriber
         self._clock = clock
         self._chance = chance
         self._expected = Expected() if expected is None else expected
+        self._follow = follow
         self._keys = NodeKeys(database, clock)
         self._hearing = Hearing(clock)
 
@@ -130,7 +133,9 @@ class Collector:
     def _write(self, batch: Batch) -> None:
         now = self._clock()
         with self._database.transaction() as connection:
-            moved = apply_replies(connection, batch.replies, now, chance=self._chance)
+            moved = apply_replies(
+                connection, batch.replies, now, chance=self._chance, follow=self._follow
+            )
             answered = save_answers(connection, batch.answers, now)
             save_beats(connection, batch.beats, now)
             note_refusals(connection, batch.refusals, now)

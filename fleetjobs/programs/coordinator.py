@@ -24,6 +24,7 @@ from pathlib import Path
 from fleetjobs.broker.connections import REPLIES
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.subscribers import open_subscriber
+from fleetjobs.control.followers import Followers
 from fleetjobs.coordinator.collector import Collector
 from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.coordinator.lead import Lead
@@ -38,6 +39,7 @@ from fleetjobs.programs.settings import CoordinatorSettings, load_settings
 from fleetjobs.signing import COORDINATOR, SERVER, SigningKey
 from fleetjobs.store.bells import DISPATCH, SCHEDULES, Listener
 from fleetjobs.store.database import Database
+from fleetjobs.store.replies import follow_nothing
 
 LOOK_EVERY_S = 3.0  #: the database is looked at even if no bell rings; see `standing.SOON`
 NOTE_AFTER_S = 0.05  #: by then the ends of short runs have come, and are noted together
@@ -67,7 +69,10 @@ def coordinate(settings: CoordinatorSettings) -> None:
             clock=now,
             ask_after=timedelta(seconds=settings.ask_after_s),
         )
-        collector = Collector(database, subscriber, now, random.random, dispatcher.expected)
+        seal = None if settings.server_key is None else _sealing(settings.server_key)
+        follow = follow_nothing if seal is None else Followers(seal).follow
+        expected = dispatcher.expected
+        collector = Collector(database, subscriber, now, random.random, expected, follow)
         lead = Lead(
             database,
             now,
@@ -85,8 +90,8 @@ def coordinate(settings: CoordinatorSettings) -> None:
         loops.start("lead", _Leading(lead, loops).step, every=settings.lease_s * RENEW)
         loops.start("dispatcher", _Dispatching(database, dispatcher, lead).step)
         loops.start("collector", collector.step)
-        if settings.server_key is not None:
-            scheduler = Scheduler(database, now, _sealing(settings.server_key))
+        if seal is not None:
+            scheduler = Scheduler(database, now, seal)
             loops.start("scheduler", _Scheduling(database, scheduler, lead).step)
         loops.start("reaper", _if_leading(lead, reaper.step), every=REAP_EVERY_S)
         loops.start("pruner", _if_leading(lead, _Pruning(pruner).step), every=PRUNE_EVERY_S)
@@ -97,7 +102,7 @@ def coordinate(settings: CoordinatorSettings) -> None:
 
 
 def _sealing(path: Path) -> Callable[[Request], str]:
-    """Signs for those whose schedules ask. Raises InvalidSetting."""
+    """Signs for those whose schedules or actions ask. Raises InvalidSetting."""
     key = SigningKey.load(SERVER, path)
     return lambda request: key.seal(encode(request))
 

@@ -47,7 +47,9 @@ class CoordinatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     broker: str  # URL
     database: str  # URL
     key: Path  # the coordinator's private key, PEM
-    server_key: Path | None = None  # the server's: seals what schedules ask for; None: no schedules
+    server_key: Path | None = (
+        None  # the server's, for what schedules and actions ask; None: nothing
+    )
     lease_s: float = 10.0  # a coordinator that is gone is followed after that
     keep_jobs_days: float = 365.0  # after their end, as the others
     keep_logs_days: float = 30.0

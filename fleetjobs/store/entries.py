@@ -106,6 +106,7 @@ class JobEntry:
     kind: Kind
     plan: JobId | None
     parent: JobId | None
+    origin: JobId | None
     on_failure: str | None
     max_failures: int
     delay_s: float
@@ -132,6 +133,11 @@ class JobEntry:
     def root(self) -> JobId | None:
         """The plan that it is, or is a part of."""
         return self.id if self.kind is Kind.PLAN else self.plan
+
+    @property
+    def above(self) -> JobId | None:
+        """The plan or group that counts it; what merely follows a job is counted by nobody."""
+        return None if self.parent == self.origin else self.parent
 
     def tell(self) -> Told:
         """How it stands."""
@@ -165,7 +171,7 @@ JOB_COLUMNS = (
     *("id", "org", "state", "wait_reason", "reason", "tally", "needing"),
     *("not_before", "start_before", "started_at", "ended_at", "version"),
     *("max_attempts", "retry_delay_s", "lost_after_s", "retry_lost", "give_up_s", "edit"),
-    *("kind", "plan", "parent", "on_failure", "max_failures", "delay_s"),
+    *("kind", "plan", "parent", "origin", "on_failure", "max_failures", "delay_s"),
     *("weight", "weights", "progress", "percent", "blocked", "forgiven", "called_off"),
 )
 

@@ -225,9 +225,9 @@ class Ledger:
                     ended.append((job, None))
                 self._stirred.discard(job)
                 self._moved.add(job)
-                if entry.parent is not None:
-                    tell_parent(entry, self._jobs[entry.parent])
-                    self._stirred.add(entry.parent)
+                if entry.above is not None:
+                    tell_parent(entry, self._jobs[entry.above])
+                    self._stirred.add(entry.above)
         return ended
 
     def _levels(self) -> list[set[JobId]]:
@@ -236,7 +236,7 @@ class Ledger:
         front = set(self._stirred)
         while front:
             levels.append(front)
-            above = {self._jobs[job].parent for job in front} - {None}
+            above = {self._jobs[job].above for job in front} - {None}
             front = {job for job in above if job is not None}
             self._lock(front)
         seen: set[JobId] = set()

@@ -6,7 +6,17 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, String, bindparam, func, insert, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    bindparam,
+    func,
+    insert,
+    select,
+)
 
 from fleetjobs.errors import Conflict, InvalidDocument
 from fleetjobs.jobs import Dependency, Job, JobId, Kind, NodeId
@@ -61,7 +71,7 @@ def insert_plan(
     if connection.execute(taken.limit(1), ids).first() is not None:
         raise Conflict(f"the id of a leg of {plan.id} was used before")
     connection.execute(insert(jobs), rows[1:])
-    _insert_runs(connection, parts)
+    insert_parts_runs(connection, parts)
     _take_over(connection, parts)
     waits = [
         {
@@ -76,11 +86,12 @@ def insert_plan(
     ]
     if waits:
         connection.execute(insert(dependencies), waits)
-    add_events(connection, [_accepted(part, plan.id) for part in parts])
+    add_events(connection, [accepted(part, plan.id) for part in parts])
     return True
 
 
-def _accepted(part: Part, plan: JobId) -> dict[str, Any]:
+def accepted(part: Part, plan: JobId) -> dict[str, Any]:
+    """What the log says of a part that was kept."""
     job = part.job
     return event_row(
         at=job.created_at,
@@ -101,7 +112,8 @@ def _size(part: Part) -> dict[str, int]:
     return size | {"taken_over": len(part.done)} if part.done else size
 
 
-def _insert_runs(connection: Connection, parts: Iterable[Part]) -> None:
+def insert_parts_runs(connection: Connection, parts: Iterable[Part]) -> None:
+    """Keep the runs of these, as their jobs stand."""
     few: list[dict[str, Any]] = []
     for part in parts:
         if len(part.nodes) > _ONE_BY_ONE:
@@ -170,7 +182,7 @@ def has_undone(connection: Connection, plan: JobId) -> bool:
 _RUNS_OF_PLAN = (
     select(jobs.c.id, jobs.c.leg, runs.c.node)
     .join(runs, runs.c.job == jobs.c.id)
-    .where(jobs.c.plan == bindparam("plan"))
+    .where(jobs.c.plan == bindparam("plan"), jobs.c.origin.is_(None))
     .order_by(jobs.c.position, runs.c.node)
 )
 
@@ -178,12 +190,11 @@ _RUNS_OF_PLAN = (
 def list_legs(
     connection: Connection, job: Job, *, cursor: str | None = None, limit: int
 ) -> Page[Job]:
-    """All groups and legs of a plan, or those directly in a group, in their order.
+    """All groups and legs of a plan, those directly in a group, or what follows another job.
 
-    Raises InvalidDocument.
+    In their order. Raises InvalidDocument.
     """
-    inside = jobs.c.plan if job.kind is Kind.PLAN else jobs.c.parent
-    query = select(jobs).where(inside == job.id).order_by(jobs.c.position).limit(limit + 1)
+    query = select(jobs).where(_inside(job)).order_by(jobs.c.position).limit(limit + 1)
     if cursor is not None:
         if not (cursor.isascii() and cursor.isdecimal()):
             raise InvalidDocument(f"{cursor[:60]!r} is no cursor of legs")
@@ -191,6 +202,14 @@ def list_legs(
     found = [read_job(row) for row in connection.execute(query).mappings()]
     more = len(found) > limit
     return Page(found[:limit], str(found[limit - 1].position) if more else None)
+
+
+def _inside(job: Job) -> ColumnElement[bool]:
+    if job.kind is Kind.GROUP:
+        return jobs.c.parent == job.id
+    if job.kind is Kind.PLAN or job.plan is None:
+        return jobs.c.plan == job.id
+    return (jobs.c.plan == job.plan) & (jobs.c.origin == job.id)
 
 
 def list_children(connection: Connection, job: JobId, limit: int) -> list[Job]:

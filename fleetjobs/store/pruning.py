@@ -1,6 +1,6 @@
 """Pruning: forget what nobody will read. spec/semantics.md, E24.
 
-Never what is live, what waits for a person, or what a live job waits or waited for.
+Never what is live, what waits for a person, what a live job waits or waited for, or follows.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,9 @@ def _over(before: datetime) -> tuple[ColumnElement[bool], ...]:
 
 def old_jobs(connection: Connection, before: datetime, limit: int) -> list[JobId]:
     """Jobs that ended before then and may be forgotten, the oldest first."""
-    query = select(jobs.c.id).where(*_over(before), ~is_named_by_live())
+    part = jobs.alias()
+    goes_on = exists().where(part.c.plan == jobs.c.id, part.c.ended_at.is_(None))
+    query = select(jobs.c.id).where(*_over(before), ~is_named_by_live(), ~goes_on)
     return list(connection.execute(query.order_by(jobs.c.created_at).limit(limit)).scalars())
 
 

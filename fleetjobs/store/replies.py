@@ -1,6 +1,6 @@
 """Replies: what nodes tell of their attempts, counted once each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from fleetjobs.store.attempts import (
 )
 from fleetjobs.store.columns import printable
 from fleetjobs.store.edits import apply_edit, drop_edit_if_too_late
-from fleetjobs.store.entries import JobEntry, RunEntry, start_limit
+from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry, start_limit
 from fleetjobs.store.events import add_event
 from fleetjobs.store.failures import fail
 from fleetjobs.store.judging import block, settle, skip_in_vain
@@ -41,15 +41,32 @@ def no_jitter() -> float:
     return 0.5
 
 
+Follow = Callable[[Ledger, RunEntry, Reply], set[JobId]]  #: makes the jobs that a reply asks for
+
+
+def follow_nothing(ledger: Ledger, run: RunEntry, _: Reply) -> set[JobId]:
+    """Make no jobs, and say so: nobody is there who could sign for them."""
+    why = "this coordinator has no server_key to sign them with"
+    ledger.note(run, "run.next_refused", actor=COORDINATOR, detail={"why": why})
+    return set()
+
+
 def apply_replies(
-    connection: Connection, replies: Sequence[Reply], now: datetime, *, chance: Chance = no_jitter
+    connection: Connection,
+    replies: Sequence[Reply],
+    now: datetime,
+    *,
+    chance: Chance = no_jitter,
+    follow: Follow = follow_nothing,
 ) -> set[JobId]:
     """Note each reply once, move runs and jobs; gives the jobs that moved.
 
     Replies may come twice, late, out of order, or before the run was marked as handed over.
+    `follow` makes the jobs that a success asks for.
     """
     written: list[dict[str, Any]] = []
     ended: list[dict[str, Any]] = []
+    asking: list[tuple[RunEntry, Reply]] = []
     ledger = Ledger(connection, [(JobId(r.job), NodeId(r.node)) for r in replies], now)
     for reply in replies:
         run = ledger.run(JobId(reply.job), NodeId(reply.node))
@@ -61,10 +78,14 @@ def apply_replies(
             _take_back(ledger, run, reply)
         elif is_news(run.stage, reply.stage) and not _is_outdated(run, reply):
             written += _logs(run, reply)
+            called_off = run.state is State.CANCELLING
             _apply(ledger, run, reply, ended, chance)
+            if reply.next and run.state is State.SUCCEEDED and not called_off:
+                asking.append((run, reply))
     save_logs(connection, written)
     save_attempts(connection, ended)
-    return settle(ledger)
+    made = [follow(ledger, run, reply) for run, reply in asking]
+    return settle(ledger).union(*made)
 
 
 def _is_outdated(run: RunEntry, reply: Reply) -> bool:

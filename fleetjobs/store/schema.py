@@ -155,8 +155,9 @@ jobs = Table(
     Column("needing", Integer, nullable=False, server_default="0"),  # runs that need a person
     Column("edit", JSON(none_as_null=True)),  # columns as they are to be, once a node agrees
     Column("kind", Word(Kind), nullable=False, server_default=Kind.ACTION),
-    Column("plan", String),  # that it is a part of, at whatever depth
-    Column("parent", String),  # the plan or group that it is a part of
+    Column("plan", String),  # that it is a part of, or the first job it follows
+    Column("parent", String),  # the plan or group that it is a part of, or else its origin
+    Column("origin", String),  # the job whose action asked for it
     Column("leg", String),  # its key in the plan
     Column("position", Integer, nullable=False, server_default="0"),  # in the plan
     Column("needs", JSON(none_as_null=True)),  # what it waits for, by leg; see `jobs.Link`
@@ -187,6 +188,8 @@ for _place in (
     Index(None, *_place, **_where(TOP))
 Index(None, jobs.c.parent, jobs.c.position, **_where(jobs.c.parent.is_not(None)))
 Index(None, jobs.c.plan, jobs.c.position, **_where(jobs.c.plan.is_not(None)))
+FOLLOWS = text("origin IS NOT NULL")
+Index(None, jobs.c.plan, jobs.c.origin, **_where(FOLLOWS))
 
 Index(None, jobs.c.schedule, jobs.c.created_at, **_where(jobs.c.schedule.is_not(None)))
 
