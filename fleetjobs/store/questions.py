@@ -53,21 +53,23 @@ def mark_asked(connection: Connection, sent: Sequence[Question], now: datetime) 
 def save_answers(connection: Connection, answers: Sequence[Answer], now: datetime) -> set[str]:
     """Keep the first answer to each question that was put to the node; which were answered."""
     answered = set()
-    statement = (
-        update(questions)
-        .where(
-            questions.c.id == bindparam("_id"),
-            questions.c.node == bindparam("_node"),
-            questions.c.answered_at.is_(None),
-        )
-        .values(answer=bindparam("answer"), answered_at=now)
-    )
     for answer in sorted(answers, key=lambda answer: answer.question):
         row: dict[str, Any] = {"_id": answer.question, "_node": answer.node}
-        kept = {"answer": msgspec.to_builtins(answer)}
-        if connection.execute(statement, row | kept).rowcount:
+        kept = {"answer": msgspec.to_builtins(answer), "answered_at": now}
+        if connection.execute(_ANSWERING, row | kept).rowcount:
             answered.add(answer.question)
     return answered
+
+
+_ANSWERING = (
+    update(questions)
+    .where(
+        questions.c.id == bindparam("_id"),
+        questions.c.node == bindparam("_node"),
+        questions.c.answered_at.is_(None),
+    )
+    .values(answer=bindparam("answer"), answered_at=bindparam("answered_at"))
+)
 
 
 def read_answers(
