@@ -55,6 +55,7 @@ class RawFleet:
         while time.monotonic() < deadline:
             if len(self._app.control.ping(timeout=1.0) or ()) >= self._nodes:
                 return self
+        self._end()
         raise TimeoutError(f"plain workers not ready within {READY_WITHIN_S} s")
 
     def __exit__(
@@ -64,6 +65,9 @@ class RawFleet:
         trace: TracebackType | None,
     ) -> None:
         """End the workers."""
+        self._end()
+
+    def _end(self) -> None:
         for pid in self._pids:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
