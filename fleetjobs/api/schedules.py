@@ -4,6 +4,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from msgspec import Meta, Struct
 from pydantic import Field
@@ -28,6 +29,7 @@ from fleetjobs.messages import encode
 from fleetjobs.schedules.documents import Schedule
 from fleetjobs.schedules.recurrence import check_recurs, preview
 from fleetjobs.schedules.rules import Rule
+from fleetjobs.store.access import Account
 from fleetjobs.store.schedules import Entry, get_entry, list_entries, list_occurrences
 
 router = APIRouter(
@@ -66,6 +68,32 @@ class Skip(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many of the next occurrences are left out."""
 
     count: Annotated[int, Meta(ge=0, le=1000)] = 1
+
+
+class _Patch(Struct, frozen=True, kw_only=True):
+    patch: dict[str, Any]
+
+
+MERGE = "application/merge-patch+json"
+_PATCH: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {kind: {"schema": {"type": "object"}} for kind in (JSON, MERGE)},
+    }
+}
+
+
+def merge(old: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """The old document with the patch applied. RFC 7396."""
+    merged = dict(old)
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, dict) and isinstance(merged.get(name), dict):
+            merged[name] = merge(merged[name], value)
+        else:
+            merged[name] = value
+    return merged
 
 
 def _body(kind: type[Struct], *, required: bool = True) -> dict[str, Any]:
@@ -152,6 +180,35 @@ async def change(
         version=read_version(if_match),
     )
     return _tagged(response, entry)
+
+
+@router.patch("/schedules/{name}", summary="Change parts of a schedule", openapi_extra=_PATCH)
+async def amend(
+    request: Request,
+    response: Response,
+    desk: AtDesk,
+    caller: Operator,
+    name: Named,
+    if_match: Annotated[str | None, Header(description="the ETag that was seen")] = None,
+) -> ScheduleDocument:
+    """What is named becomes so, null takes it out, the rest stays: a merge patch (RFC 7396)."""
+    raw = await read_body(request, kinds={JSON, MERGE})
+    entry = await run_in_threadpool(_amend, desk, caller, name, raw, read_version(if_match))
+    return _tagged(response, entry)
+
+
+def _amend(desk: Desk, caller: Account, name: str, raw: bytes, version: int | None) -> Entry:
+    entry = _entry(desk, name, caller.org)
+    patch = decode_body(_Patch, b'{"patch":' + raw + b"}").patch
+    merged = merge(msgspec.to_builtins(entry.document), patch)
+    schedule = decode_body(Schedule, msgspec.json.encode(merged))
+    return desk.control.schedules.change(
+        name,
+        schedule,
+        org=caller.org,
+        account=caller.name,
+        version=entry.version if version is None else version,
+    )
 
 
 @router.delete("/schedules/{name}", summary="Delete a schedule")

@@ -93,6 +93,12 @@ def job_ids(fleet: Fleet, _: click.Context) -> Iterable[tuple[str, str]]:
     ]
 
 
+@_completes
+def schedule_labels(fleet: Fleet, _: click.Context) -> Iterable[tuple[str, str]]:
+    """Schedules that were not deleted."""
+    return [(item["label"], item["rule"]) for item in fleet.pages("schedules")]
+
+
 def dotted(facts: dict[str, object], above: str = "") -> Iterable[str]:
     """The names of facts, nested ones by dotted names."""
     for name, value in facts.items():

@@ -145,7 +145,7 @@ def call(
     wanted = Call(
         agent=action.agent,
         action=action.name,
-        data=_inputs(action, words),
+        data=inputs_of(action, words),
         target=aim(target, action.agent),
         conditions=conditions,
     )
@@ -160,7 +160,7 @@ def call(
         raise
 
 
-def _inputs(action: Action, words: tuple[str, ...]) -> dict[str, Any]:
+def inputs_of(action: Action, words: tuple[str, ...]) -> dict[str, Any]:
     """Typed inputs. Raises MissingInput or InvalidInput, with a note on what there is."""
     try:
         return action.parse(words)

@@ -235,55 +235,6 @@ def test_events_are_rows(fj: Fj, more: tuple[str, ...]) -> None:
     assert [row.split()[0] for row in out.splitlines()] == ["run.succeeded", "job.succeeded"]
 
 
-def test_attention_says_what_is_wrong_and_what_can_be_done(fj: Fj, server: FakeServer) -> None:
-    code, _, err = fj("attention", "list")
-    assert (code, err) == (0, "Nothing waits for a person.\n")
-    server.attention.append(
-        {"job": "j1", "node": "web1", "state": "paused", "reason": "lost", "started_at": None}
-        | {"agent": "demo", "action": "sleep", "give_up_at": None}
-    )
-
-    _, out, _ = fj("attention", "list")
-
-    assert "the node fell silent at work" in out
-    assert "given up" in out
-    assert "fj job resolve JOB --as succeeded|failed" in out
-
-
-@pytest.mark.parametrize(
-    ("state", "expected"), [("working", 0), ("paused", 1), ("stopped", 2), ("away", 2)]
-)
-@pytest.mark.spec("S1-29")
-def test_check_ends_as_monitoring_wants(
-    fj: Fj, server: FakeServer, state: str, expected: int
-) -> None:
-    server.coordinator["state"] = state
-
-    code, out, _ = fj("coordinator", "check")
-
-    assert code == expected
-    assert state in out
-
-
-def test_the_coordinator_is_told(fj: Fj, server: FakeServer) -> None:
-    fj("coordinator", "pause", "--relay", "--message", "upgrade")
-    fj("coordinator", "resume")
-    fj("coordinator", "stop", "--message", "x")
-
-    assert server.told == [
-        ("pause", {"message": "upgrade"}),
-        ("resume", {}),
-        ("stop", {"message": "x"}),
-    ]
-
-
-def test_the_outbox_can_be_looked_at_and_cleared(fj: Fj, server: FakeServer) -> None:
-    server.outbox.append({"job": "j1", "node": "web1", "due_at": None})
-
-    assert "j1" in fj("coordinator", "outbox", "list")[1]
-    assert fj("coordinator", "outbox", "clear")[1] == "1 run cancelled.\n"
-
-
 @pytest.mark.spec("S1-30")
 def test_run_local_runs_on_the_node_that_this_machine_is(fj: Fj, server: FakeServer) -> None:
     code, out, _ = fj("run-local", "rpcutil", "ping", "--node", "web3")

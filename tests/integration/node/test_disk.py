@@ -53,6 +53,7 @@ def fill(directory: Path) -> Path:
             return path
 
 
+@pytest.mark.spec("F5", "S0-11")
 def test_a_full_disk_accepts_nothing_and_what_it_has_goes_on_when_there_is_room(
     small_desk: Desk,
 ) -> None:
@@ -72,6 +73,7 @@ def test_a_full_disk_accepts_nothing_and_what_it_has_goes_on_when_there_is_room(
     assert small_desk.reply(kept).state is State.SUCCEEDED
 
 
+@pytest.mark.spec("F5", "S0-11")
 def test_no_inodes_left_is_a_full_disk_too(small_desk: Desk) -> None:
     with suppress(OSError):
         for number in range(300):
@@ -83,6 +85,7 @@ def test_no_inodes_left_is_a_full_disk_too(small_desk: Desk) -> None:
     assert small_desk.spool.runs() == []
 
 
+@pytest.mark.spec("F5", "S0-11")
 def test_a_disk_that_fills_up_while_an_action_runs_loses_no_outcome(
     small_desk: Desk, tmp_path: Path
 ) -> None:
@@ -107,6 +110,7 @@ def test_a_disk_that_fills_up_while_an_action_runs_loses_no_outcome(
     assert (root / "marks").read_text() == "start\n"
 
 
+@pytest.mark.spec("F5", "S0-11")
 def test_output_leaves_the_last_of_the_disk_to_the_replies(small_desk: Desk) -> None:
     small_desk.shell(f"head -c 3000000 /dev/zero; {OK}")
 
@@ -116,6 +120,7 @@ def test_output_leaves_the_last_of_the_disk_to_the_replies(small_desk: Desk) -> 
     assert reply.stdout == Output(size=3_000_000, content=b"")
 
 
+@pytest.mark.spec("F5", "S0-11")
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "empty directory"])
 def test_a_run_that_the_disk_lost_is_settled_and_stops_no_other(desk: Desk, damage: str) -> None:
     desk.shell(OK)
@@ -201,6 +206,7 @@ def flip(path: Path, bit: int) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.spec("F5")
 def test_rubbish_in_the_spool_stops_nothing(desk: Desk) -> None:
     desk.shell(OK)
     run = desk.accept()

@@ -14,6 +14,7 @@ OK = 'echo \'{"data": {"ok": 1}}\' > "$FLEETJOBS_REPLY"'
 MB = 1024 * 1024
 
 
+@pytest.mark.spec("F15", "I2")
 @pytest.mark.parametrize(
     "command",
     [
@@ -40,6 +41,7 @@ def test_100_mb_are_counted_and_10_are_kept(desk: Desk, command: str) -> None:
     assert peak_kb < 64 * 1024
 
 
+@pytest.mark.spec("F15", "I2")
 def test_what_is_within_the_limit_is_kept_as_it_is(desk: Desk) -> None:
     desk.shell(rf"printf '\000\377\033[31m no newline'; printf 'e\n' >&2; {OK}")
 
@@ -60,6 +62,7 @@ def test_a_program_that_writes_nothing_has_no_output(desk: Desk) -> None:
     assert (reply.stdout, reply.stderr) == (None, None)
 
 
+@pytest.mark.spec("F1", "F15", "I2")
 def test_an_adopted_program_writes_on_where_it_was(desk: Desk) -> None:
     desk.shell(
         f"echo one; until [ -e {desk.root}/go ]; do sleep 0.02; done; echo two; {OK}; sleep 0.1"

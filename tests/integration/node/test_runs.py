@@ -201,7 +201,7 @@ def test_a_program_that_cannot_be_executed_is_a_load_error(desk: Desk, program: 
     assert reply.exit_code is None
 
 
-@pytest.mark.spec("S2-37")
+@pytest.mark.spec("S2-37", "T7")
 def test_a_python_agent_that_cannot_be_loaded_is_a_load_error(desk: Desk) -> None:
     """And it holds no slot: what comes after it starts."""
     write_agent(desk.agents, "odd", module="import no_such_thing")

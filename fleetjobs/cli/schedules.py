@@ -1,0 +1,294 @@
+"""`fj schedule`: work that recurs by a rule."""
+
+import re
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import rich_click as click
+
+from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.complete import action_names, agent_names, input_words, schedule_labels
+from fleetjobs.cli.documents import in_json
+from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.options import json_option, take_target, target_options
+from fleetjobs.cli.rpc import find_action, inputs_of
+from fleetjobs.cli.schedule_options import schedule_options, take_bounds, take_rule
+from fleetjobs.cli.screen import Screen, line, stderr, stdout
+from fleetjobs.cli.session import fleet, program
+from fleetjobs.cli.words import local
+from fleetjobs.client.asking import aim
+from fleetjobs.client.fleet import Fleet
+from fleetjobs.client.replies import Document
+
+CREATE = """\
+Have an action called again and again.
+
+What it comes to is shown: the next times, in the rule's own zone. It is asked for in your name.
+
+[bold]Examples[/]
+
+\b
+  fj schedule create nightly service restart name=nginx -C web \\
+    --cron '0 4 * * *' --tz Europe/Prague
+  fj schedule create pulse rpcutil ping --every 10m --overlap skip
+  fj schedule create patch-day package update name=openssl \\
+    --rrule 'FREQ=MONTHLY;BYDAY=2TU;BYHOUR=3;BYMINUTE=0'
+  fj schedule create holidays service stop name=nginx -I web1 \\
+    --at '2026-12-24 04:00' --at '2026-12-31 04:00'
+"""
+LABEL = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+SHOWN = 5  #: of the times that are to come
+
+_label = click.argument("label", shell_complete=schedule_labels)
+
+
+@click.group(epilog=EPILOG)
+def schedule() -> None:
+    """Have work done again and again: by an interval, a clock, or a list of times."""
+
+
+@schedule.command(help=CREATE, epilog=EPILOG)
+@click.argument("label")
+@click.argument("agent", shell_complete=agent_names)
+@click.argument("action", shell_complete=action_names)
+@click.argument("words", nargs=-1, metavar="[INPUT=VALUE]...", shell_complete=input_words)
+@schedule_options
+@click.option("--retries", type=click.IntRange(0, 100), metavar="N", help="Try so often again.")
+@click.option("--description", metavar="TEXT", help="For people.")
+@click.option("--disabled", is_flag=True, help="Keep it, and let nothing come of it yet.")
+@target_options
+@json_option
+def create(
+    label: str, agent: str, action: str, words: tuple[str, ...], *, as_json: bool, **given: Any
+) -> int:
+    """Have an action called again and again."""
+    if not LABEL.match(label):
+        raise click.UsageError(f"{label!r:.60}: a label is letters, digits, dots, dashes and _")
+    rule, bounds, target = take_rule(given), take_bounds(given), take_target(given)
+    if rule is None or rule.keys() == {"zone"}:
+        raise click.UsageError("say when: --every, --cron, --rrule or --at")
+    asked = fleet()
+    declared = find_action(asked, agent, action)
+    wanted = {
+        "label": label,
+        "work": {
+            "call": {
+                "agent": agent,
+                "action": action,
+                "data": inputs_of(declared, words),
+                "target": msgspec.to_builtins(aim(target, agent)),
+                **({"retries": given["retries"]} if given["retries"] is not None else {}),
+            }
+        },
+        "rule": rule,
+        "description": given["description"] or "",
+        "enabled": not given["disabled"],
+        **bounds,
+    }
+    return _told(asked, asked.tell("schedules", wish=wanted), as_json=as_json)
+
+
+@schedule.command("list", epilog=EPILOG)
+@click.option("--all", "ended", is_flag=True, help="Deleted ones, too.")
+@json_option
+def list_(*, ended: bool, as_json: bool) -> int:
+    """List the schedules, and when each comes next."""
+    query = [("ended", "true")] if ended else []
+    items = list(fleet().pages("schedules", query=query))
+    screen = stdout()
+    if as_json:
+        screen.write(in_json({"items": items}))
+        return Exit.OK
+    if not items:
+        stderr().write(f"There are no schedules; `{program()} schedule create --help` makes one.")
+        return Exit.OK
+    columns = [
+        Column("label", "bold"),
+        Column("next"),
+        Column("does", wraps=True),
+        Column("rule", wraps=True),
+        Column("jobs", right=True),
+        Column("owner"),
+    ]
+    rows = [
+        [item["label"], _next(item), _work(item), item["rule"], item["made"], item["owner"]]
+        for item in items
+    ]
+    draw(screen, columns, rows)
+    return Exit.OK
+
+
+@schedule.command(epilog=EPILOG)
+@_label
+@json_option
+def show(label: str, *, as_json: bool) -> int:
+    """Show a schedule, its next times, and what became of the last ones."""
+    asked = fleet()
+    found = asked.transport.get("schedules", label)
+    if as_json:
+        stdout().write(in_json(found))
+        return Exit.OK
+    screen = stdout()
+    _tell_all(screen, found)
+    _tell_times(screen, asked.transport.get("schedules", label, "preview"))
+    past = asked.transport.get("schedules", label, "occurrences", query=[("limit", SHOWN)])
+    if past["items"]:
+        screen.write()
+        rows = [
+            [local(item["at"]), item["fate"], item["reason"], item["job"]] for item in past["items"]
+        ]
+        draw(screen, [Column("came"), Column("fate"), Column("why"), Column("job")], rows)
+    return Exit.OK
+
+
+@schedule.command(epilog=EPILOG)
+@_label
+@click.argument("words", nargs=-1, metavar="[INPUT=VALUE]...")
+@schedule_options
+@click.option("--rename", metavar="LABEL", help="Another label.")
+@json_option
+def edit(label: str, words: tuple[str, ...], *, as_json: bool, **given: Any) -> int:
+    """Change inputs, rule or bounds of a schedule; what is not named stays.
+
+    From now on its jobs are asked for in your name. Jobs it made stay as they are.
+
+    [bold]Examples[/]
+
+    fj schedule edit nightly-restart --cron '30 4 * * *'
+    """
+    asked = fleet()
+    rule, change = take_rule(given), take_bounds(given)
+    found = asked.transport.get("schedules", label)
+    if words:
+        call = found["schedule"]["work"]["call"]
+        action = find_action(asked, call["agent"], call["action"])
+        change["work"] = {"call": {"data": action.parse_some(words)}}
+    if rule is not None:
+        others = (
+            {} if rule.keys() == {"zone"} else dict.fromkeys(("every_s", "cron", "rrule", "at"))
+        )
+        change["rule"] = others | rule
+    if given["rename"]:
+        change["label"] = given["rename"]
+    if not change:
+        raise click.UsageError("nothing is to be changed; name an input, a rule or a bound")
+    changed = asked.tell("schedules", label, method="PATCH", wish=change)
+    return _told(asked, changed, as_json=as_json)
+
+
+@schedule.command(epilog=EPILOG)
+@_label
+@click.option("-n", "--count", type=click.IntRange(1, 1000), default=SHOWN, help="So many; 5.")
+@json_option
+def preview(label: str, *, count: int, as_json: bool) -> int:
+    """Say when a schedule comes next, in its own zone."""
+    found = fleet().transport.get("schedules", label, "preview", query=[("count", count)])
+    screen = stdout()
+    if as_json:
+        screen.write(in_json(found))
+    else:
+        _tell_times(screen, found)
+    return Exit.OK
+
+
+@schedule.command(epilog=EPILOG)
+@_label
+@click.option("--cancel-running", is_flag=True, help="Cancel its jobs that have not ended, too.")
+@json_option
+def delete(label: str, *, cancel_running: bool, as_json: bool) -> int:
+    """Let nothing come of it any more; its jobs and its history stay, its label is free."""
+    query = [("cancel_running", "true")] if cancel_running else []
+    found = fleet().transport.send("DELETE", "schedules", label, body=b"", query=query)
+    stdout().write(in_json(found) if as_json else f"Deleted: {line(found['label'])}")
+    return Exit.OK
+
+
+@schedule.command(epilog=EPILOG)
+@_label
+@json_option
+def enable(label: str, *, as_json: bool) -> int:
+    """Let it go on; what came while it was disabled is not made up for."""
+    asked = fleet()
+    return _told(asked, asked.tell("schedules", label, "enable"), as_json=as_json)
+
+
+@schedule.command(epilog=EPILOG)
+@_label
+@json_option
+def disable(label: str, *, as_json: bool) -> int:
+    """Set it aside until it is enabled; what is at work goes on."""
+    found = fleet().tell("schedules", label, "disable")
+    stdout().write(in_json(found) if as_json else f"Disabled: {line(found['label'])}")
+    return Exit.OK
+
+
+@schedule.command("run-now", epilog=EPILOG)
+@_label
+@json_option
+def run_now(label: str, *, as_json: bool) -> int:
+    """Ask for its job once more, at once; prints the job's id."""
+    found = fleet().tell("schedules", label, "run-now")
+    stdout().write(in_json(found) if as_json else found["id"])
+    return Exit.OK
+
+
+@schedule.command("skip-next", epilog=EPILOG)
+@_label
+@click.option("-n", "--count", type=click.IntRange(0, 1000), default=1, help="So many; 0: none.")
+@json_option
+def skip_next(label: str, *, count: int, as_json: bool) -> int:
+    """Leave out its next occurrence, on record as skipped."""
+    asked = fleet()
+    found = asked.tell("schedules", label, "skip-next", wish={"count": count})
+    return _told(asked, found, as_json=as_json)
+
+
+def _told(asked: Fleet, found: Document, *, as_json: bool) -> int:
+    if as_json:
+        stdout().write(in_json(found))
+        return Exit.OK
+    screen = stdout()
+    _tell_all(screen, found)
+    _tell_times(screen, asked.transport.get("schedules", found["id"], "preview"))
+    return Exit.OK
+
+
+def _tell_all(screen: Screen, found: Document) -> None:
+    screen.write(screen.paint(line(found["label"]), "bold") + f"  {found['id']}")
+    for name, value in (
+        ("does", _work(found)),
+        ("rule", found["rule"]),
+        ("owner", found["owner"]),
+        ("jobs", found["made"]),
+        ("next", _next(found)),
+        ("skips", found["skips"] or None),
+        ("about", found["schedule"].get("description")),
+    ):
+        if value not in (None, ""):
+            screen.write(f"  {name:<6} {line(value)}")
+
+
+def _tell_times(screen: Screen, preview: Document) -> None:
+    if not preview["items"]:
+        screen.write("  It does not come again.")
+        return
+    screen.write(f"  Next times, {line(preview['zone'])}:")
+    for text in preview["items"]:
+        screen.write(f"    {datetime.fromisoformat(text):%a %Y-%m-%d %H:%M:%S %z}")
+
+
+def _next(item: Document) -> str:
+    if item["ended_at"] is not None:
+        return "deleted"
+    if not item["enabled"]:
+        return "disabled"
+    return local(item["next_at"]) or "over"
+
+
+def _work(item: Document) -> str:
+    call = item["schedule"]["work"].get("call")
+    if call is None:
+        return "a plan"
+    words = " ".join(f"{name}={value}" for name, value in call.get("data", {}).items())
+    return f"{call['agent']}.{call['action']} {words}".rstrip()

@@ -1,0 +1,150 @@
+"""Schedules on a real fleet, from the command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.fleets import up
+from tests.processes import wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+Fj = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory of a fleet of two nodes."""
+    place = tmp_path_factory.mktemp("fleet")
+    with up(place, "--nodes", "2"):
+        yield place
+
+
+@pytest.fixture
+def fj(state: Path) -> Fj:
+    """Run a command line on it; what it printed. Fails unless it ends with `code`."""
+
+    def call(*args: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "fleetjobs.cli.main", "--config", state / "client.toml", *args],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return (done.stdout if code == 0 else done.stderr).strip()
+
+    return call
+
+
+def jobs_of(fj: Fj, label: str) -> list[dict[str, Any]]:
+    """The schedule's jobs, the first one first."""
+    schedule = json.loads(fj("schedule", "show", label, "--json"))["id"]
+    found = json.loads(fj("job", "list", "--json"))["items"]
+    return sorted(
+        (job for job in found if job["schedule"] == schedule), key=lambda job: job["occurrence"]
+    )
+
+
+ECHO = ("demo", "echo", "text=hi", "-I", "node1")
+
+
+@pytest.mark.spec("S2-03")
+def test_a_schedule_makes_jobs_that_run(fj: Fj) -> None:
+    fj("schedule", "create", "pulse", *ECHO, "--every", "1s", "--overlap", "allow")
+
+    assert wait_for(lambda: len(jobs_of(fj, "pulse")) >= 3, within=60.0)
+    fj("schedule", "disable", "pulse")
+    wait_for(lambda: all(job["ended_at"] for job in jobs_of(fj, "pulse")), within=60.0)
+
+    jobs = jobs_of(fj, "pulse")
+    assert {job["state"] for job in jobs} == {"succeeded"}
+    assert [job["occurrence"] for job in jobs] == list(range(1, len(jobs) + 1))
+    assert len({job["id"] for job in jobs}) == len(jobs)
+
+
+@pytest.mark.spec("S1-19")
+def test_a_schedule_whose_jobs_fail_goes_on(fj: Fj) -> None:
+    failing = ("demo", "out", "code=1", "-I", "node1")
+    fj("schedule", "create", "failing", *failing, "--every", "1s", "--max-jobs", "2")
+
+    wait_for(
+        lambda: [job["state"] for job in jobs_of(fj, "failing")] == ["failed", "failed"],
+        within=60.0,
+    )
+    assert json.loads(fj("schedule", "show", "failing", "--json"))["next_at"] is None
+
+
+@pytest.mark.spec("F6", "I6")
+def test_a_coordinator_that_is_killed_makes_no_job_twice(fj: Fj, state: Path) -> None:
+    """Killed again and again while occurrences come every second; `fj up` starts it anew."""
+    fj("schedule", "create", "killed", *ECHO, "--every", "1s", "--overlap", "allow")
+    for number in range(1, 4):
+        wait_for(lambda least=number: len(jobs_of(fj, "killed")) >= least, within=60.0)  # type: ignore[misc]
+        os.kill(coordinator(state), signal.SIGKILL)
+    wait_for(lambda: len(jobs_of(fj, "killed")) >= 5, within=60.0)
+    fj("schedule", "disable", "killed")
+    wait_for(lambda: all(job["ended_at"] for job in jobs_of(fj, "killed")), within=60.0)
+
+    made = json.loads(fj("schedule", "show", "killed", "--json"))["made"]
+    jobs = jobs_of(fj, "killed")
+    assert [job["occurrence"] for job in jobs] == list(range(1, made + 1))
+    assert {job["state"] for job in jobs} == {"succeeded"}
+
+
+def coordinator(state: Path) -> int:
+    """The pid of the fleet's coordinator, once there is one."""
+    mine = str(state / "coordinator.toml")
+
+    def found() -> list[int]:
+        return [
+            process.pid
+            for process in psutil.process_iter(["cmdline"])
+            if mine in (process.info["cmdline"] or [])
+        ]
+
+    wait_for(lambda: bool(found()), within=60.0)
+    return found()[0]
+
+
+@pytest.mark.spec("S2-35")
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("b", *ECHO), "say when: --every, --cron, --rrule or --at"),
+        (("b", *ECHO, "--cron", "0 4"), "has 2 fields, not five"),
+        (("b", *ECHO, "--cron", "0 4 * * *", "--tz", "Mars"), "no time zone"),
+        (("b", *ECHO, "--every", "1h", "--cron", "0 4 * * *"), "exclude each other"),
+        (("b", *ECHO, "--at", "yesterday 4am"), "has passed"),
+        (("no good", *ECHO, "--every", "1h"), "a label is"),
+        (("b", "demo", "echo", "--every", "1h"), "needs text"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_is_kept(
+    fj: Fj, words: tuple[str, ...], says: str
+) -> None:
+    assert says in fj("schedule", "create", *words, code=1)
+    assert "there is no schedule 'b'" in fj("schedule", "show", "b", code=1)
+
+
+def test_a_schedule_is_changed_in_parts_and_looked_at(fj: Fj) -> None:
+    fj("schedule", "create", "nightly", *ECHO, "--cron", "0 4 * * *", "--tz", "Europe/Prague")
+
+    fj("schedule", "edit", "nightly", "text=later", "--cron", "30 4 * * *")
+
+    shown = fj("schedule", "show", "nightly")
+    assert "demo.echo text=later" in shown
+    assert "30 4 * * * Europe/Prague" in shown
+    assert "04:30:00 +0" in shown
+    assert "nightly" in fj("schedule", "list")
+    fj("schedule", "delete", "nightly")
+    assert "nightly" not in fj("schedule", "list")
