@@ -67,6 +67,8 @@ def hint_of(fault: Fault) -> str | None:
     code = code_of(fault)
     if code == "invalid_setting" and "no server is known" in str(fault):
         return HINTS["server_away"]
+    if code == "invalid_setting" and isinstance(fault, Problem):
+        return None  # what the server found wrong is no setting of ours
     return HINTS.get(code)
 
 
