@@ -26,6 +26,7 @@ from fleetjobs.api.schedule_documents import (
 )
 from fleetjobs.messages import Request as SignedRequest
 from fleetjobs.messages import encode
+from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.schedules.documents import Schedule
 from fleetjobs.schedules.recurrence import check_recurs, preview
 from fleetjobs.schedules.rules import Rule
@@ -263,7 +264,7 @@ async def skip_next(
 def run_now(desk: AtDesk, caller: Operator, name: Named, response: Response) -> JobDocument:
     """One more job, in your name; its occurrences come as before."""
 
-    def seal(request: SignedRequest) -> str:
+    def seal(request: SignedRequest | PlanRequest) -> str:
         return desk.key.seal(encode(request))
 
     job = desk.control.schedules.run_now(name, org=caller.org, account=caller.name, seal=seal)

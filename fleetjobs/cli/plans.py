@@ -1,6 +1,6 @@
 """`fj plan`: check plans that are written in files, try them out, run them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -184,13 +184,7 @@ def schema() -> int:
 def _take_plan(file: str, given: dict[str, Any]) -> tuple[WrittenPlan, Plan]:
     """The plan of a file with the options of the command line. Raises InvalidPlan and others."""
     target = take_target(given)
-    written = read_plan(_text(file), "standard input" if file == "-" else Path(file).name)
-    try:
-        filled = written.fill(parse_parameters(written.parameters, given.pop("words")))
-    except (MissingInput, InvalidInput) as error:
-        usage = " ".join(_usage(taken) for taken in written.parameters.values())
-        error.add_note(f"its parameters: {usage}" if usage else "it has no parameters")
-        raise
+    written, filled = fill_file(file, given.pop("words"))
     return written, make_plan(
         filled,
         target=None if target == Target() else target,
@@ -198,6 +192,20 @@ def _take_plan(file: str, given: dict[str, Any]) -> tuple[WrittenPlan, Plan]:
         on_failure=given["on_failure"],
         max_failures=given["max_failures"],
     )
+
+
+def fill_file(file: str, words: Sequence[str]) -> tuple[WrittenPlan, Plan]:
+    """The plan of a file, as it is written, and with its parameters filled in.
+
+    Raises InvalidPlan, MissingInput, InvalidInput.
+    """
+    written = read_plan(_text(file), "standard input" if file == "-" else Path(file).name)
+    try:
+        return written, written.fill(parse_parameters(written.parameters, words))
+    except (MissingInput, InvalidInput) as error:
+        usage = " ".join(_usage(taken) for taken in written.parameters.values())
+        error.add_note(f"its parameters: {usage}" if usage else "it has no parameters")
+        raise
 
 
 def _text(file: str) -> str:

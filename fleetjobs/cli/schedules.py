@@ -20,6 +20,7 @@ from fleetjobs.cli.words import local
 from fleetjobs.client.asking import aim
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
+from fleetjobs.targets import Target
 
 CREATE = """\
 Have an action called again and again.
@@ -50,9 +51,18 @@ def schedule() -> None:
 
 @schedule.command(help=CREATE, epilog=EPILOG)
 @click.argument("label")
-@click.argument("agent", shell_complete=agent_names)
-@click.argument("action", shell_complete=action_names)
+@click.argument("agent", shell_complete=agent_names, required=False)
+@click.argument("action", shell_complete=action_names, required=False)
 @click.argument("words", nargs=-1, metavar="[INPUT=VALUE]...", shell_complete=input_words)
+@click.option(
+    "--plan",
+    "file",
+    metavar="FILE",
+    help="A plan in YAML or JSON instead of an action; see `fj plan run`.",
+)
+@click.option(
+    "-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the plan."
+)
 @schedule_options
 @click.option("--retries", type=click.IntRange(0, 100), metavar="N", help="Try so often again.")
 @click.option("--description", metavar="TEXT", help="For people.")
@@ -60,33 +70,50 @@ def schedule() -> None:
 @target_options
 @json_option
 def create(
-    label: str, agent: str, action: str, words: tuple[str, ...], *, as_json: bool, **given: Any
+    label: str, agent: str | None, words: tuple[str, ...], *, as_json: bool, **given: Any
 ) -> int:
-    """Have an action called again and again."""
+    """Have an action called, or a plan run, again and again."""
     if not LABEL.match(label):
         raise click.UsageError(f"{label!r:.60}: a label is letters, digits, dots, dashes and _")
     rule, bounds, target = take_rule(given), take_bounds(given), take_target(given)
     if rule is None or rule.keys() == {"zone"}:
         raise click.UsageError("say when: --every, --cron, --rrule or --at")
     asked = fleet()
-    declared = find_action(asked, agent, action)
     wanted = {
         "label": label,
-        "work": {
-            "call": {
-                "agent": agent,
-                "action": action,
-                "data": inputs_of(declared, words),
-                "target": msgspec.to_builtins(aim(target, agent)),
-                **({"retries": given["retries"]} if given["retries"] is not None else {}),
-            }
-        },
+        "work": _work_of(asked, agent, words, target, given),
         "rule": rule,
         "description": given["description"] or "",
         "enabled": not given["disabled"],
         **bounds,
     }
     return _told(asked, asked.tell("schedules", wish=wanted), as_json=as_json)
+
+
+def _work_of(
+    asked: Fleet, agent: str | None, words: tuple[str, ...], target: Target, given: dict[str, Any]
+) -> dict[str, Any]:
+    """What is to be done: the action that is named, or the plan in the file."""
+    action, file, params = given["action"], given["file"], given["params"]
+    if file is not None:
+        if agent is not None:
+            raise click.UsageError("an action and --plan exclude each other")
+        from fleetjobs.cli.plans import fill_file
+
+        _, plan = fill_file(file, params)
+        if target != Target():
+            plan = msgspec.structs.replace(plan, target=target)
+        return {"plan": msgspec.to_builtins(plan)}
+    if agent is None or action is None:
+        raise click.UsageError("say what: AGENT ACTION, or --plan FILE")
+    declared = find_action(asked, agent, action)
+    call = {
+        "agent": agent,
+        "action": action,
+        "data": inputs_of(declared, words),
+        "target": msgspec.to_builtins(aim(target, agent)),
+    }
+    return {"call": call if given["retries"] is None else call | {"retries": given["retries"]}}
 
 
 @schedule.command("list", epilog=EPILOG)
@@ -161,7 +188,9 @@ def edit(label: str, words: tuple[str, ...], *, as_json: bool, **given: Any) -> 
     rule, change = take_rule(given), take_bounds(given)
     found = asked.transport.get("schedules", label)
     if words:
-        call = found["schedule"]["work"]["call"]
+        call = found["schedule"]["work"].get("call")
+        if call is None:
+            raise click.UsageError(f"{label} runs a plan; make it anew to change the plan")
         action = find_action(asked, call["agent"], call["action"])
         change["work"] = {"call": {"data": action.parse_some(words)}}
     if rule is not None:
@@ -289,6 +318,7 @@ def _next(item: Document) -> str:
 def _work(item: Document) -> str:
     call = item["schedule"]["work"].get("call")
     if call is None:
-        return "a plan"
+        plan = item["schedule"]["work"]["plan"]
+        return f"plan {plan.get('name', 'plan')}, {len(plan['legs'])} legs"
     words = " ".join(f"{name}={value}" for name, value in call.get("data", {}).items())
     return f"{call['agent']}.{call['action']} {words}".rstrip()

@@ -1,7 +1,8 @@
 """Occurrences: moments of a schedule become jobs, or a reason why not. spec/semantics.md, E1-E4."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
@@ -9,28 +10,26 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import Connection
 
-from fleetjobs.control.acceptance import Acceptance, meaning_of
-from fleetjobs.control.keeping import keep_job
+from fleetjobs.control.acceptance import Acceptance
+from fleetjobs.control.works import Asker, Mark, Seal, Start
 from fleetjobs.errors import Denied, Refused
-from fleetjobs.jobs import Job, JobId
-from fleetjobs.messages import After, Request
-from fleetjobs.schedules.documents import Call, Misfire, Overlap, Schedule
+from fleetjobs.jobs import JobId
+from fleetjobs.schedules.documents import Misfire, Overlap
 from fleetjobs.schedules.due import Due, Fate, jitter, judge_due
 from fleetjobs.schedules.recurrence import occurrences
-from fleetjobs.states import Reason, StartIf, State, Tally
+from fleetjobs.states import Reason, State
 from fleetjobs.store.access import get_account
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import ring
 from fleetjobs.store.entries import COORDINATOR
-from fleetjobs.store.jobs import insert_job
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schedules import Entry, Occurrence, live_jobs, note_occurrences, save_entry
 
 START_WITHIN_S = 3600.0  #: of each job, if the schedule says nothing. spec/semantics.md, E1
 AT_ONCE = 1000  #: moments of one schedule that are judged together; the rest follows
-Seal = Callable[[Request], str]  #: signs for the schedule's owner
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,7 +96,7 @@ class Round:
             case Overlap.SKIP | Overlap.COALESCE:
                 room = 1
             case Overlap.QUEUE_ONE:
-                room = 2
+                room = 2 if schedule.work.plan is None else 1  # a plan waits for no other job
             case Overlap.QUEUE_ALL:
                 room = 1 + schedule.queue_limit
             case _:
@@ -113,41 +112,26 @@ class Round:
 
     def _make(self, due: Due, after: list[JobId]) -> JobId:
         """The occurrence's job; one that cannot be accepted is a job that failed, and says why."""
-        mark = self._count(due.missed_count)
-        request = self._request(due, after)
-        sealed = self.seal(request)
+        mark, name = self._count(due.missed_count), job_of(self.entry.id, due.at)
+        work, start = self.entry.document.work, self._start_of(due, after)
         try:
             if get_account(self.connection, self.entry.owner) is None:
                 raise Denied(f"the account {self.entry.owner} is disabled")
-            weighed = self.acceptance.weigh(
-                self.connection, sealed, request, org=self.entry.org, now=self.now
-            )
+            self._asker.ask(work, name, start, mark)
         except Refused as refused:
+            logger.warning("schedule %s: %s: %s", self.entry.label, due.at, refused)
             reason = Reason.DENIED if isinstance(refused, Denied) else Reason.INVALID
-            self._fail(request, State.FAILED, reason, mark)
-            return JobId(request.id)
-        job = mark(weighed.job)
-        keep_job(self.connection, request, dataclasses.replace(weighed, job=job), self.now)
-        return job.id
+            self._fail(name, start, mark, State.FAILED, reason)
+        return name
 
-    def _request(self, due: Due, after: list[JobId]) -> Request:
-        schedule, call = self.entry.document, call_of(self.entry.document)
+    def _start_of(self, due: Due, after: list[JobId]) -> Start:
+        schedule = self.entry.document
         begin = due.at + jitter(self.entry.id, due.at, schedule.jitter_s)
-        within_s = schedule.start_within_s
-        return Request(
-            id=job_of(self.entry.id, due.at),
-            org=self.entry.org,
-            caller=self.entry.owner,
-            agent=call.agent,
-            action=call.action,
-            data=call.data,
-            target=call.target,
-            created_at=self.now,
+        within_s = START_WITHIN_S if schedule.start_within_s is None else schedule.start_within_s
+        return Start(
             not_before=begin if begin > self.now else None,
-            start_before=max(begin, self.now)
-            + timedelta(seconds=START_WITHIN_S if within_s is None else within_s),
-            after=tuple(After(job=job, when=StartIf.COMPLETED) for job in after),
-            retries=call.retries,
+            start_before=max(begin, self.now) + timedelta(seconds=within_s),
+            after=after,
         )
 
     def _tell_of_missed(self, judged: list[Due]) -> None:
@@ -156,43 +140,31 @@ class Round:
         nothing = all(due.fate is not Fate.RAN for due in judged)
         if not missed or not nothing or self.entry.document.misfire is Misfire.SKIP:
             return
-        request = self._request(dataclasses.replace(missed[-1], fate=Fate.RAN), [])
-        self._fail(request, State.EXPIRED, Reason.MISSED, self._count(len(missed)))
+        name, start = job_of(self.entry.id, missed[-1].at), self._start_of(missed[-1], [])
+        self._fail(name, start, self._count(len(missed)), State.EXPIRED, Reason.MISSED)
 
-    def _count(self, missed_count: int) -> Callable[[Job], Job]:
+    def _count(self, missed_count: int) -> Mark:
         """Count one more job; gives what marks it as the schedule's."""
         entry = self.entry = dataclasses.replace(self.entry, made=self.entry.made + 1)
         return lambda job: dataclasses.replace(
             job, schedule=entry.id, occurrence=entry.made, missed_count=missed_count
         )
 
-    def _fail(
-        self, request: Request, state: State, reason: Reason, mark: Callable[[Job], Job]
-    ) -> None:
-        """A job that has ended before it began: it has no runs."""
-        job = Job(
-            id=JobId(request.id),
-            org=request.org,
-            caller=request.caller,
-            agent=request.agent,
-            action=request.action,
-            data=self.entry.shown["work"]["call"].get("data", {}),
-            target=request.target,
-            sealed=self.seal(request),
-            state=state,
-            wait_reason=None,
-            reason=reason,
-            tally=Tally(),
-            completion=None,
-            attention=False,
-            created_at=self.now,
-            not_before=request.not_before,
-            start_before=request.start_before,
-            started_at=None,
-            ended_at=self.now,
+    def _fail(self, name: JobId, start: Start, mark: Mark, state: State, reason: Reason) -> None:
+        data = self.entry.shown["work"].get("call", {}).get("data", {})
+        work = self.entry.document.work
+        self._asker.fail(work, name, start, mark, state=state, reason=reason, data=data)
+
+    @property
+    def _asker(self) -> Asker:
+        return Asker(
+            connection=self.connection,
+            acceptance=self.acceptance,
+            seal=self.seal,
+            org=self.entry.org,
+            caller=self.entry.owner,
+            now=self.now,
         )
-        insert_job(self.connection, mark(job), [], meaning=meaning_of(request), dispatch_at=None)
-        ring(self.connection, CHANGES, job.id)
 
     def _note(
         self, at: datetime, fate: Fate, reason: Reason | None, job: JobId | None = None
@@ -213,13 +185,6 @@ class Round:
 def job_of(schedule: str, at: datetime) -> JobId:
     """The id of an occurrence's job: the same whoever makes it, so that it is made once."""
     return JobId(str(uuid5(UUID(schedule), at.isoformat())))
-
-
-def call_of(schedule: Schedule) -> Call:
-    """The action that the schedule asks for."""
-    if schedule.work.call is None:
-        raise LookupError("a schedule without a call was accepted")
-    return schedule.work.call
 
 
 def next_of(entry: Entry) -> datetime | None:

@@ -13,20 +13,17 @@ from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
 from fleetjobs.control.acceptance import Acceptance
-from fleetjobs.control.keeping import keep_job
-from fleetjobs.control.occurrences import Seal, call_of, next_of
-from fleetjobs.errors import InvalidSchedule, NotFound, Outdated
+from fleetjobs.control.occurrences import next_of
+from fleetjobs.control.verbs import Verbs
+from fleetjobs.control.works import AT_ONCE, Asker, Mark, Seal
+from fleetjobs.errors import InvalidSchedule, Outdated
 from fleetjobs.jobs import Job, JobId
-from fleetjobs.messages import Request
-from fleetjobs.schedules.documents import Schedule
+from fleetjobs.schedules.documents import Overlap, Schedule
 from fleetjobs.schedules.recurrence import check_recurs, occurrences
 from fleetjobs.signing import account_key_id
-from fleetjobs.store.bells import DISPATCH, SCHEDULES
-from fleetjobs.store.cancels import call_off
+from fleetjobs.store.bells import SCHEDULES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.events import add_event
-from fleetjobs.store.judging import settle
-from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schedules import (
     Entry,
     get_entry,
@@ -36,6 +33,7 @@ from fleetjobs.store.schedules import (
     save_entry,
 )
 
+_NOT_OF_PLANS = frozenset({Overlap.QUEUE_ALL, Overlap.CANCEL_PREVIOUS})
 PREVIEW_MOST = 1000  #: moments that are counted out at once
 
 
@@ -118,37 +116,23 @@ class Schedules:
 
     def delete(self, name: str, *, org: str, account: str, cancel_running: bool = False) -> Entry:
         """End it; its jobs and its history stay, its label is free again. Twice is once."""
-        with self._entry(name, org) as (connection, entry):
-            if entry.ended_at is not None:
-                return entry
-            if cancel_running:
-                self._cancel(connection, entry, account)
-            changed = dataclasses.replace(entry, ended_at=self.clock())
-            return self._save(connection, changed, "schedule.deleted", account)
+        with self._entry(name, org) as (connection, found):
+            entry = found
+            if found.ended_at is None:
+                changed = dataclasses.replace(found, ended_at=self.clock())
+                entry = self._save(connection, changed, "schedule.deleted", account)
+            live = live_jobs(connection, entry.id) if cancel_running else []
+        for job in live:
+            Verbs(self.database, self.clock).cancel(job, org=org, account=account)
+        return entry
 
     def run_now(self, name: str, *, org: str, account: str, seal: Seal) -> Job:
         """Ask for its job once more, at once. Raises as `Control.submit` does."""
-        now = self.clock()
         with self._entry(name, org) as (connection, entry):
-            call = call_of(entry.document)
-            request = Request(
-                id=str(uuid7()),
-                org=org,
-                caller=account,
-                agent=call.agent,
-                action=call.action,
-                data=call.data,
-                target=call.target,
-                created_at=now,
-                retries=call.retries,
-            )
-            weighed = self.acceptance.weigh(connection, seal(request), request, org=org, now=now)
-            job = dataclasses.replace(weighed.job, schedule=entry.id)
-            kept = keep_job(connection, request, dataclasses.replace(weighed, job=job), now)
-            self._log(connection, entry, "schedule.run_now", account, job=request.id)
-        if kept is None:
-            raise NotFound(f"the job {request.id} was not kept")
-        return kept
+            asker = self._asker(connection, seal, org, account)
+            job = asker.ask(entry.document.work, JobId(str(uuid7())), AT_ONCE, of(entry))
+            self._log(connection, entry, "schedule.run_now", account, job=job.id)
+        return job
 
     def reinitialize(self, *, org: str, account: str) -> int:
         """Have all the org's schedules look for their next occurrence from now on; how many."""
@@ -179,26 +163,24 @@ class Schedules:
         check_recurs(schedule.rule, anchor)
         if schedule.active_till is not None and schedule.active_till <= anchor:
             raise InvalidSchedule(f"active_till {schedule.active_till} is past when it begins")
-        if schedule.work.call is None:
-            raise InvalidSchedule("work: a call is needed; plans and templates cannot recur yet")
-        call = schedule.work.call
-        now = self.clock()
-        request = Request(
-            id=str(uuid7()),
+        if schedule.work.plan is not None and schedule.overlap in _NOT_OF_PLANS:
+            raise InvalidSchedule(f"overlap: {schedule.overlap} is not possible for plans yet")
+        asker = self._asker(connection, lambda _: "", org, account)
+        shown = asker.shown(schedule.work, JobId(str(uuid7())))
+        document: dict[str, Any] = msgspec.to_builtins(
+            msgspec.structs.replace(schedule, work=shown)
+        )
+        return document
+
+    def _asker(self, connection: Connection, seal: Seal, org: str, account: str) -> Asker:
+        return Asker(
+            connection=connection,
+            acceptance=self.acceptance,
+            seal=seal,
             org=org,
             caller=account,
-            agent=call.agent,
-            action=call.action,
-            data=call.data,
-            target=call.target,
-            created_at=now,
-            retries=call.retries,
+            now=self.clock(),
         )
-        weighed = self.acceptance.weigh(connection, "", request, org=org, now=now)
-        shown = msgspec.structs.replace(call, data=weighed.job.data)
-        work = msgspec.structs.replace(schedule.work, call=shown)
-        document: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(schedule, work=work))
-        return document
 
     @contextmanager
     def _entry(self, name: str, org: str) -> Iterator[tuple[Connection, Entry]]:
@@ -218,16 +200,6 @@ class Schedules:
         self._log(connection, entry, kind, account)
         return entry
 
-    def _cancel(self, connection: Connection, entry: Entry, account: str) -> None:
-        live = live_jobs(connection, entry.id)
-        ledger = Ledger.of_jobs(connection, live, self.clock())
-        for job in live:
-            for run in ledger.runs_of(job):
-                actor = account_key_id(account)
-                call_off(ledger, run, actor=actor, is_alive=True, force=False)
-        settle(ledger)
-        ring(connection, DISPATCH)
-
     def _log(
         self, connection: Connection, entry: Entry, kind: str, account: str, job: str | None = None
     ) -> None:
@@ -240,3 +212,8 @@ class Schedules:
             job=None if job is None else JobId(job),
             detail={"schedule": entry.id, "label": entry.label, "version": entry.version},
         )
+
+
+def of(entry: Entry) -> Mark:
+    """Marks a job as the schedule's, though it is none of its occurrences."""
+    return lambda job: dataclasses.replace(job, schedule=entry.id)

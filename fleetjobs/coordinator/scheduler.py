@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from fleetjobs.control.acceptance import Acceptance
-from fleetjobs.control.occurrences import Round, Seal
+from fleetjobs.control.occurrences import Round
+from fleetjobs.control.works import Seal
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.store.database import Database
 from fleetjobs.store.schedules import due_entries, next_due

@@ -25,6 +25,7 @@ from fleetjobs.broker.connections import REPLIES
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.subscribers import open_subscriber
 from fleetjobs.control.followers import Followers
+from fleetjobs.control.works import Seal
 from fleetjobs.coordinator.collector import Collector
 from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.coordinator.lead import Lead
@@ -32,7 +33,7 @@ from fleetjobs.coordinator.pruner import Pruner, Retention
 from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.coordinator.scheduler import Scheduler
 from fleetjobs.errors import Fault, Unavailable
-from fleetjobs.messages import Request, encode
+from fleetjobs.messages import encode
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.loops import Loops
 from fleetjobs.programs.settings import CoordinatorSettings, load_settings
@@ -101,7 +102,7 @@ def coordinate(settings: CoordinatorSettings) -> None:
             lead.end()
 
 
-def _sealing(path: Path) -> Callable[[Request], str]:
+def _sealing(path: Path) -> Seal:
     """Signs for those whose schedules or actions ask. Raises InvalidSetting."""
     key = SigningKey.load(SERVER, path)
     return lambda request: key.seal(encode(request))

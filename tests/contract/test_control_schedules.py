@@ -9,8 +9,9 @@ import pytest
 from fleetjobs.control.jobs import Control
 from fleetjobs.coordinator.scheduler import Scheduler
 from fleetjobs.errors import Conflict, InvalidSchedule, NotFound, Outdated, UnknownAction
-from fleetjobs.jobs import Job
+from fleetjobs.jobs import Job, Kind
 from fleetjobs.messages import encode
+from fleetjobs.plans.documents import Leg, Need, Plan
 from fleetjobs.schedules.documents import Call, Misfire, Overlap, Schedule, Work
 from fleetjobs.schedules.due import Fate
 from fleetjobs.schedules.rules import Rule
@@ -19,6 +20,7 @@ from fleetjobs.store.access import Account, Role, create_account, disable_accoun
 from fleetjobs.store.database import Database
 from fleetjobs.store.dependencies import list_dependencies
 from fleetjobs.store.jobs import JobFilter, list_jobs
+from fleetjobs.store.plans import list_legs
 from fleetjobs.store.schedules import Entry, get_entry, list_occurrences
 from fleetjobs.targets import Target
 from tests.desk import KEY, WHO
@@ -371,3 +373,36 @@ def test_the_preview_is_what_comes(desk: Desk) -> None:
     with desk.control.database.reading() as connection:
         found = [item.at for item in list_occurrences(connection, entry.id, limit=99)]
     assert sorted(found)[:5] == foreseen
+
+
+def test_a_plan_recurs_with_all_its_legs(desk: Desk) -> None:
+    legs = (
+        Leg(key="first", agent="demo", action="echo", data={"text": "1"}),
+        Leg(
+            key="second",
+            agent="demo",
+            action="echo",
+            data={"text": "${legs.first.statusmsg}"},
+            needs=(Need(leg="first"),),
+        ),
+    )
+    plan = Plan(name="two", target=Target(identities=("web1",)), legs=legs)
+    entry = desk.create(work=Work(plan=plan), overlap=Overlap.QUEUE_ONE)
+
+    desk.pass_time(MINUTE)
+    desk.pass_time(MINUTE)
+
+    (job,) = desk.jobs_of(entry)
+    assert (job.kind, job.action, job.occurrence) == (Kind.PLAN, "two", 1)
+    with desk.control.database.reading() as connection:
+        found = list_legs(connection, job, limit=10)
+    assert [leg.leg for leg in found.items] == ["first", "second"]
+    assert desk.fates(entry) == [(Fate.RAN, None), (Fate.SKIPPED, Reason.OVERLAP)]
+
+
+@pytest.mark.parametrize("overlap", [Overlap.QUEUE_ALL, Overlap.CANCEL_PREVIOUS])
+def test_what_a_plan_cannot_do_is_refused_by_name(desk: Desk, overlap: Overlap) -> None:
+    plan = Plan(legs=(Leg(key="a", agent="demo", action="echo", data={"text": "1"}),))
+
+    with pytest.raises(InvalidSchedule, match=overlap):
+        desk.create(work=Work(plan=plan), overlap=overlap)
