@@ -82,6 +82,12 @@ class InvalidPlan(Refused):
     code = "invalid_plan"
 
 
+class InvalidRollout(InvalidPlan):
+    """A rollout that cannot be meant, such as batches without a node."""
+
+    code = "invalid_rollout"
+
+
 class InvalidReference(Refused):
     """A reference `${…}` that cannot be read, or that leads to nothing."""
 

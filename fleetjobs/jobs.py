@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, NewType
 
 from fleetjobs.errors import InvalidDocument
+from fleetjobs.rollouts import Course
 from fleetjobs.states import Completion, Reason, StartIf, State, Tally, WaitReason
 from fleetjobs.targets import Target
 
@@ -98,6 +99,7 @@ class Job:
     percent: float | None = None  # of it that is done; None before it has begun
     blocked: int = 0  # runs or legs that wait for something to end
     called_off: bool = False  # a person cancelled the whole of it
+    rollout: Course | None = None  # how far it has come, if it goes batch after batch
     undoes: JobId | None = None  # the leg that it takes back
     schedule: str | None = None  # the id of the schedule that made it
     occurrence: int | None = None  # of that schedule, from 1 on

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from fleetjobs.contract import Next, Progress
 from fleetjobs.errors import InvalidDocument, InvalidInput
 from fleetjobs.jobs import JOB_ID, NODE_ID
+from fleetjobs.rollouts import Rollout
 from fleetjobs.states import Reason, StartIf, State
 from fleetjobs.targets import Target
 from fleetjobs.values import read_json
@@ -71,6 +72,7 @@ class Request(Document, frozen=True, kw_only=True, tag="request"):
     ] = False
     after: tuple[After, ...] = ()
     retries: Annotated[int, Meta(ge=0, le=100)] | None = None  # None: as the action declares
+    rollout: Rollout | None = None  # None: all nodes at once; the nodes themselves do not mind
     is_plain: ClassVar[bool] = True
 
 

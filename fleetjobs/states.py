@@ -76,6 +76,7 @@ class Reason(StrEnum):
     RESOURCE_EXISTS = "resource_exists"
     HOLD = "hold"  # a person set it aside
     CANCELLED = "cancelled"  # a person called it off
+    ROLLOUT = "rollout"  # too many had failed before its turn came, or a person lets it go on
     RUNS_FAILED = "runs_failed"  # of a job: more of its runs failed than it tolerates
     LEGS_FAILED = "legs_failed"  # of a plan or a group: more of its legs failed than it tolerates
 

@@ -9,6 +9,7 @@ import msgspec
 from pydantic import BaseModel, Field
 
 from fleetjobs.jobs import Attempt, Dependency, Event, Job, Kind, Pending, Run
+from fleetjobs.rollouts import Phase
 from fleetjobs.states import Completion, Reason, StartIf, State, WaitReason
 
 EMPTY: Mapping[Pending, int] = MappingProxyType({})
@@ -35,6 +36,41 @@ class AfterDocument(BaseModel):
     def of(cls, item: Dependency) -> "AfterDocument":
         """The dependency as a document."""
         return cls.model_construct(job=item.on_job, node=item.on_node, when=item.when, met=item.met)
+
+
+class RolloutDocument(BaseModel):
+    """How far a job has come that goes over its nodes batch after batch."""
+
+    phase: Phase = Field(
+        description="rolling: a batch is at work; resting: until `next_at`; "
+        "paused: a person lets the next batch begin; stopped: nothing further begins"
+    )
+    batch: int = Field(description="the one that is out, from 1")
+    batches: int
+    size: int = Field(description="how many nodes that batch has")
+    live: int = Field(description="how many of those have not ended")
+    failed: int = Field(description="nodes that failed, were not reached, or were lost")
+    max_failures: int = Field(description="once more have failed, no further node begins")
+    excused: int = Field(description="failures that a person knew of who let it go on")
+    next_at: datetime | None = Field(description="when the next batch begins, while it rests")
+
+    @classmethod
+    def of(cls, job: Job) -> "RolloutDocument | None":
+        """The job's rollout as a document; None if it has none."""
+        course = job.rollout
+        if course is None:
+            return None
+        return cls.model_construct(
+            phase=course.phase,
+            batch=course.turn,
+            batches=len(course.sizes),
+            size=course.sizes[course.turn - 1],
+            live=course.live,
+            failed=job.tally[State.FAILED] + job.tally[State.EXPIRED],
+            max_failures=course.max_failures,
+            excused=course.excused,
+            next_at=course.next_at,
+        )
 
 
 class JobDocument(BaseModel):
@@ -89,6 +125,7 @@ class JobDocument(BaseModel):
     max_failures: int = Field(description="so many of its runs, or parts, may fail")
     on_failure: str | None = Field(description="of a leg: what follows when it has failed")
     undoes: str | None = Field(description="the leg that it takes back")
+    rollout: RolloutDocument | None = Field(description="null: all its nodes at once")
 
     @classmethod
     def of(
@@ -136,6 +173,7 @@ class JobDocument(BaseModel):
             max_failures=job.max_failures,
             on_failure=job.on_failure,
             undoes=job.undoes,
+            rollout=RolloutDocument.of(job),
         )
 
 

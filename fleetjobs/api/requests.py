@@ -16,6 +16,7 @@ from fleetjobs.errors import Denied, Unauthentic
 from fleetjobs.jobs import JobId
 from fleetjobs.messages import After, D, Id, Moment, Name, Request, decode, encode
 from fleetjobs.plans.documents import PlanRequest
+from fleetjobs.rollouts import Rollout
 from fleetjobs.signing import SigningKey, account_key_id, unseal
 from fleetjobs.store.access import Account
 from fleetjobs.targets import Target
@@ -39,6 +40,7 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     start_before: StartBefore = None
     after: tuple[After, ...] = ()
     retries: Annotated[int, Meta(ge=0, le=100)] | None = None  # as the action declares
+    rollout: Rollout | None = None  # all nodes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def seal_wish(
         not_before=wish.not_before,
         after=wish.after,
         retries=wish.retries,
+        rollout=wish.rollout,
         **read_start_before(wish.start_before),
     )
     return Sealed(request, key.seal(encode(request)))

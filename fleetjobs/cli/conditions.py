@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import rich_click as click
 
 from fleetjobs.cli.find_job import find_job
+from fleetjobs.cli.rolling import ROLLOUT, ROLLOUT_OPTIONS, take_rollout
 from fleetjobs.cli.screen import stderr
 from fleetjobs.cli.words import Duration
 from fleetjobs.client.asking import utc_now
@@ -52,15 +53,15 @@ CONDITION_OPTIONS = [
 
 def condition_options(command: C) -> C:
     """Let a command take conditions; read them by `take_conditions`."""
-    for option in reversed(_OPTIONS):
+    for option in reversed((*_OPTIONS, *ROLLOUT)):
         command = option(command)
-    return command
+    return click.option_panel("Batch after batch", options=ROLLOUT_OPTIONS)(command)
 
 
 def take_conditions(given: dict[str, Any], asked: Fleet) -> Conditions:
     """The conditions of a command's parameters, taken out of them; times are shown.
 
-    Raises InvalidTime, InvalidDocument, NotFound.
+    Raises InvalidTime, InvalidDocument, InvalidRollout, NotFound.
     """
     at, delay = given.pop("at"), given.pop("delay")
     if at is not None and delay is not None:
@@ -72,6 +73,7 @@ def take_conditions(given: dict[str, Any], asked: Fleet) -> Conditions:
         after=[_whole(asked, text) for text in given.pop("after")],
         start_before=given.pop("start_before"),
         retries=given.pop("retries"),
+        rollout=take_rollout(given),
     )
     show_times(conditions)
     return conditions

@@ -32,6 +32,7 @@ def header(screen: Screen, job: Document) -> None:
         ("follows", line(job["origin"]) if job.get("origin") else ""),
         ("then", _followers(job)),
         ("nodes", "" if job.get("parts") else f"{job['nodes']}: {tally}"),
+        ("batch", _rollout(job.get("rollout"))),
         ("target", line(as_options(job["target"])) or "every node"),
         ("caller", f"{line(job['caller'])} of {line(job['org'])}"),
         ("asked", local(job["created_at"])),
@@ -53,6 +54,18 @@ def _followers(job: Document) -> str:
     if not count:
         return ""
     return f"{count} job{'s' if count > 1 else ''} more, see `{program()} job legs {job['id']}`"
+
+
+def _rollout(course: Document | None) -> str:
+    """`2 of 5, rolling; 1 failed, 2 may`."""
+    if course is None:
+        return ""
+    known = f", {course['excused']} of them excused" if course["excused"] else ""
+    due = f" until {local(course['next_at'])}" if course["next_at"] else ""
+    return (
+        f"{course['batch']} of {course['batches']}, {line(course['phase'])}{due}; "
+        f"{course['failed']} failed{known}, {course['max_failures']} may"
+    )
 
 
 def as_options(target: Document) -> str:

@@ -47,6 +47,7 @@ With --at, --delay or --background it comes back at once, as `fj submit` does.
   fj rpc service restart name=nginx -I web1 -I web2 --timeout 2m
   fj rpc demo echo text=hello --limit 10% --limit-method random
   fj rpc service restart name=nginx -C web --at 'tomorrow 4am'
+  fj rpc service restart name=nginx -C web --canary 1 --batch 10% --max-failures 2
   fj rpc package status name=bash --display failed --json |
     fj rpc package install name=bash --nodes -
 """
@@ -96,10 +97,10 @@ def rpc(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
     if later:
         stdout().write(in_json(job.document) if manner.format == "json" else job.id)
         return Exit.OK
-    replies = job.replies(
-        deadline_of(declared.timeout) if timeout is None else (timeout or None),
-        skip_silent=timeout is None,
-    )
+    if timeout is None and conditions.rollout is None:
+        replies = job.replies(deadline_of(declared.timeout), skip_silent=True)
+    else:  # batches take as long as they take
+        replies = job.replies(timeout or None)
     return follow(replies, action=declared, manner=manner, named=is_named(target), began=began)
 
 

@@ -205,6 +205,7 @@ def _plain(call: Call) -> bytes:
         "start_before": NEVER if wanted.keep else _text(wanted.start_before),
         "after": msgspec.to_builtins(wanted.after),
         "retries": wanted.retries,
+        "rollout": msgspec.to_builtins(wanted.rollout),
     }
     given = {name: value for name, value in document.items() if value not in (None, [], ())}
     return json.dumps(given, ensure_ascii=False, allow_nan=False).encode()

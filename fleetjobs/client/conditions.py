@@ -8,6 +8,7 @@ from typing import Any
 from fleetjobs.errors import InvalidDocument, InvalidTime
 from fleetjobs.jobs import job_id, node_id
 from fleetjobs.messages import After
+from fleetjobs.rollouts import Rollout, check_rollout
 from fleetjobs.states import StartIf
 from fleetjobs.times import read_time
 
@@ -26,6 +27,7 @@ class Conditions:
     keep: bool = False  # never too late
     after: tuple[After, ...] = ()
     retries: int | None = None  # None: as the action declares
+    rollout: Rollout | None = None  # None: all nodes at once
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -44,13 +46,16 @@ def make_conditions(
     after: object = (),
     start_before: Moment | None = None,
     retries: int | None = None,
+    rollout: Rollout | None = None,
 ) -> Conditions:
-    """Conditions as a person gives them. Raises InvalidTime, InvalidDocument.
+    """Conditions as a person gives them. Raises InvalidTime, InvalidDocument, InvalidRollout.
 
     `after`: a job, its id, or `JOB[@node][:succeeded|failed|completed|always]`; or several.
     What has a time and no `start_before` starts within the hour or not at all: a restart that
     was meant for the night should not come at noon.
     """
+    if rollout is not None:
+        check_rollout(rollout)
     if at is not None and delay is not None:
         raise InvalidTime("a time and a delay exclude each other")
     if delay is not None:
@@ -58,7 +63,7 @@ def make_conditions(
     not_before = None if at is None else read_moment(at, now)
     keep = start_before == NEVER
     end = None if keep or start_before is None else read_moment(start_before, now)
-    if end is None and not keep and not_before is not None:
+    if end is None and not keep and not_before is not None and rollout is None:
         end = not_before + LATE
     if end is not None and end <= max(now, not_before or now):
         raise InvalidTime(f"start_before {end} leaves no time to start")
@@ -68,6 +73,7 @@ def make_conditions(
         keep=keep,
         after=tuple(read_after(each) for each in _several(after)),
         retries=retries,
+        rollout=rollout,
     )
 
 

@@ -22,6 +22,7 @@ from fleetjobs.client.jobs import Job, Replies
 from fleetjobs.client.later import Later, read_schedule
 from fleetjobs.errors import Fault
 from fleetjobs.interfaces import Action, Interface
+from fleetjobs.rollouts import Rollout
 from fleetjobs.targets import Target, make_target
 
 SCHEDULE = "schedule"  #: makes a call a job for later, as its authors wrote it
@@ -85,6 +86,7 @@ class RpcClient:
         after: object = (),
         start_before: Moment | None = None,
         retries: int | None = None,
+        rollout: Rollout | None = None,
         inputs: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> Job:
@@ -101,6 +103,7 @@ class RpcClient:
             after=after,
             start_before=start_before,
             retries=retries,
+            rollout=rollout,
         )
         return self._ask(action, {**(inputs or {}), **more}, conditions)
 
@@ -112,6 +115,7 @@ class RpcClient:
         after: object = (),
         start_before: Moment | None = None,
         retries: int | None = None,
+        rollout: Rollout | None = None,
         background: bool = True,  # noqa: ARG002  says what it is; there is no other way
     ) -> Later:
         """The same agent, for later: its actions give a Job at once.
@@ -129,6 +133,7 @@ class RpcClient:
             after=after,
             start_before=start_before,
             retries=retries,
+            rollout=rollout,
         )
         return Later(self._ask, conditions)
 

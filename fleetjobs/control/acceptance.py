@@ -10,11 +10,13 @@ import msgspec
 from sqlalchemy import Connection
 
 from fleetjobs.control.picks import pick_nodes
+from fleetjobs.control.rolling import in_order
 from fleetjobs.errors import Denied, InvalidDocument, InvalidTime, UnknownDependency
 from fleetjobs.interfaces import Action, Interface
 from fleetjobs.jobs import Job, JobId, NodeId
 from fleetjobs.messages import Request
 from fleetjobs.plans.documents import PlanRequest
+from fleetjobs.rollouts import check_rollout
 from fleetjobs.signing import digest
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.dependencies import judge, named_states
@@ -68,6 +70,8 @@ class Acceptance:
         """
         check_org(request, org)
         times = _times(request, now)
+        if request.rollout is not None:
+            check_rollout(request.rollout)
         survey = survey or Survey()
         picked = request.agent, request.target
         if picked not in survey.nodes:
@@ -76,7 +80,8 @@ class Acceptance:
         actions = self._actions(connection, request, nodes, survey)
         for action in actions:
             check(action, request.data)
-        return Weighed(_job(sealed, request, actions, times, now, len(nodes)), nodes, actions)
+        job = _job(sealed, request, actions, times, now, len(nodes))
+        return Weighed(job, in_order(connection, request, nodes, org), actions)
 
     def _actions(
         self, connection: Connection, request: Request, nodes: Sequence[NodeId], survey: Survey
@@ -142,6 +147,8 @@ def _times(request: Request, now: datetime) -> _Times:
     check_times(request.not_before, request.start_before, now)
     begin = request.not_before and request.not_before.astimezone(UTC)
     end = request.start_before and request.start_before.astimezone(UTC)
+    if request.rollout is not None:  # each batch has its own time, from when its turn has come
+        return _Times(begin, end)
     if request.keep:
         if end is not None:
             raise InvalidTime(f"start_before {end} and keep exclude each other")

@@ -19,6 +19,7 @@ from fleetjobs.control.acceptance import (
     patience_s,
 )
 from fleetjobs.control.gathering import gather, take_over
+from fleetjobs.control.rolling import roll_out
 from fleetjobs.control.wiring import wire
 from fleetjobs.errors import InvalidPlan, Refused
 from fleetjobs.inputs import InputType
@@ -28,7 +29,7 @@ from fleetjobs.plans.checks import check_data, output_type
 from fleetjobs.plans.documents import Leg, Need, OnFailure, Pace, PlanRequest
 from fleetjobs.plans.references import Reference, is_plain
 from fleetjobs.plans.shapes import Placed, Shape, arrange, leg_id
-from fleetjobs.plans.shares import share_of
+from fleetjobs.shares import share_of
 from fleetjobs.states import StartIf, State, WaitReason
 from fleetjobs.store.plans import Part, Successes
 from fleetjobs.store.standing import due_at, latest
@@ -118,6 +119,7 @@ class Drawing:
             start_before=start_before,
             keep=bool(placed.needs) and start_before is None,
             retries=leg.retries,
+            rollout=leg.rollout,
         )
 
     def _check_reference(self, leg: Leg, reference: Reference) -> None:
@@ -167,7 +169,10 @@ class Drawing:
             nodes=weighed.nodes,
             dispatch_at=due,
         )
-        return take_over(part, self.done.get(leg.key, {}), self.now)
+        part = take_over(part, self.done.get(leg.key, {}), self.now)
+        pauses = part.job.on_failure == OnFailure.PAUSE
+        rolled = roll_out(part.job, part.nodes, leg.rollout, pauses=pauses)
+        return dataclasses.replace(part, job=rolled)
 
     def _fills(self, placed: Placed) -> dict[str, JobId]:
         return {one.text: leg_id(self.request.id, one.leg) for one in placed.references}
@@ -250,7 +255,6 @@ def _check_possible(leg: Leg, on_failure: OnFailure) -> None:
     wished = {
         "on_failure: rollback": on_failure is OnFailure.ROLLBACK,
         f"retry_mode: {leg.retry_mode}": leg.retry_mode != "as_is",
-        "rollout": leg.rollout is not None,
     }
     for name, asked in wished.items():
         if asked:

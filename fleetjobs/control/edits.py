@@ -62,6 +62,7 @@ class Edits:
                 raise NotFound(f"there is no job {name}")
             if (request.agent, request.action) != (before.agent, before.action):
                 raise Conflict("another action is another job")
+            _check_rollout(before, request)
             weighed = self.acceptance.weigh(connection, sealed, request, org=org, now=now)
         with self.database.transaction() as connection:
             ledger = Ledger.of_jobs(connection, [name], now)
@@ -74,6 +75,14 @@ class Edits:
             ring(connection, CHANGES, ",".join(sorted(settle(ledger))))
             changed = get_job(connection, name, org=org)
         return changed or before
+
+
+def _check_rollout(before: Job, request: Request) -> None:
+    """The nodes of a rollout are dealt out to its batches, and stay there. Raises Conflict."""
+    asked = signed_request(before)
+    rolls = asked.rollout is not None or request.rollout is not None
+    if rolls and (asked.rollout, asked.target) != (request.rollout, request.target):
+        raise Conflict("the batches of a rollout stay as they are; cancel it and ask anew")
 
 
 def signed_request(job: Job) -> Request:

@@ -15,6 +15,7 @@ from fleetjobs.control.nodes import Nodes
 from fleetjobs.control.plans import Plans
 from fleetjobs.control.questions import Questions
 from fleetjobs.control.relay import Relay
+from fleetjobs.control.rolling import roll_out
 from fleetjobs.control.schedules import Schedules
 from fleetjobs.control.submissions import Submission, find_earlier
 from fleetjobs.control.verbs import Verbs
@@ -90,6 +91,7 @@ class Control:
             weighed = self._acceptance.weigh(connection, sealed, request, org=org, now=now)
             self.limits.check(connection, org, weighed.nodes)
         job = dataclasses.replace(weighed.job, rerun_of=rerun_of)
+        job = roll_out(job, weighed.nodes, request.rollout)
         with self.database.transaction() as connection:
             kept = keep_job(connection, request, dataclasses.replace(weighed, job=job), now)
             earlier = None if kept else find_earlier(connection, request, org)

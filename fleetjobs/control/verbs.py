@@ -25,6 +25,7 @@ from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.nodes import nodes_heard
 from fleetjobs.store.outbox import hold_back, line_up, may_be_handed, recall
 from fleetjobs.store.plans import legs_of
+from fleetjobs.store.rollouts import resume as resume_rollout
 
 Nodes = Sequence[NodeId] | None  #: on which of its nodes; None: all of them
 
@@ -122,8 +123,9 @@ class Verbs:
         return case.answer[0]
 
     def release(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
-        """Let what is held go on; nothing else is touched."""
+        """Let what is held go on, and rollouts that paused; nothing else is touched."""
         with self._case(job, org, account, nodes) as case:
+            _roll_on(case)
             blocked = case.blocked
             for run in case.runs:
                 case.note(run, _release(case.ledger, run, blocked, case.actor))
@@ -147,6 +149,7 @@ class Verbs:
         """
         with self._case(job, org, account, nodes) as case:
             _check_live(case)
+            _roll_on(case)
             blocked = case.blocked
             for run in case.runs:
                 if run.state is State.PAUSED and run.reason is not Reason.HOLD:
@@ -165,7 +168,7 @@ class Verbs:
         if outcome not in {State.SUCCEEDED, State.FAILED}:
             raise Conflict(f"nothing can be resolved as {outcome}")
         with self._case(job, org, account, nodes) as case:
-            lost = [run for run in case.runs if run.attention and run.state is State.PAUSED]
+            lost = [run for run in case.runs if _is_stuck(run)]
             if not lost and all(run.state is not outcome for run in case.runs):
                 raise Conflict(f"no run of {job} waits for a person to decide")
             for run in lost:
@@ -181,7 +184,7 @@ class Verbs:
         with self._case(job, org, account, nodes) as case:
             if case.ledger.job_named(job).plan is None:
                 raise Conflict(f"{job} is no leg of a plan; only those can be skipped")
-            stuck = [run for run in case.runs if run.attention and run.state is State.PAUSED]
+            stuck = [run for run in case.runs if _is_stuck(run)]
             if not stuck and all(run.state is not State.SKIPPED for run in case.runs):
                 raise Conflict(f"no run of {job} waits for a person to decide")
             for run in stuck:
@@ -236,6 +239,23 @@ def _check_live(case: Case) -> None:
         raise Conflict(f"{case.job} has ended; to do it again takes a new job")
 
 
+def _roll_on(case: Case) -> None:
+    """Let rollouts go on of which a run waits for that."""
+    paused = {run.job for run in case.runs if _waits_in_rollout(run)}
+    for job in sorted(paused):
+        if resume_rollout(case.ledger, case.ledger.job_named(job), actor=case.actor):
+            case.changed |= {case.job, job}
+
+
+def _waits_in_rollout(run: RunEntry) -> bool:
+    return run.state is State.PAUSED and run.reason is Reason.ROLLOUT
+
+
+def _is_stuck(run: RunEntry) -> bool:
+    """Whether a person has to say what became of it, or is to become of it."""
+    return run.attention and run.state is State.PAUSED and not _waits_in_rollout(run)
+
+
 def _may_be_held(run: RunEntry) -> bool:
     held = run.state is State.PAUSED and run.reason is Reason.HOLD
     return held or run.state in {State.SCHEDULED, State.WAITING, State.QUEUED}
@@ -270,7 +290,7 @@ def _release(ledger: Ledger, run: RunEntry, blocked: set[RunName], actor: str) -
 
 
 def _retry(ledger: Ledger, run: RunEntry, actor: str) -> bool:
-    if run.state is State.PAUSED and run.reason is not Reason.HOLD:
+    if run.state is State.PAUSED and run.reason not in {Reason.HOLD, Reason.ROLLOUT}:
         give_up_attempt(ledger, run, run.reason or Reason.LOST)
         begin_attempt(ledger, run, ledger.now, actor=actor)
         return True

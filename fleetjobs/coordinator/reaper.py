@@ -11,9 +11,12 @@ from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.deadlines import end_overdue, runs_overdue
 from fleetjobs.store.handovers import ask_again, runs_to_ask
+from fleetjobs.store.judging import settle
+from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.losses import lose_runs, runs_lost
 from fleetjobs.store.questions import forget_questions
 from fleetjobs.store.replies import no_jitter
+from fleetjobs.store.rollouts import rollouts_due, wake_rollouts
 from fleetjobs.store.twins import tell_twins
 
 BATCH = 500
@@ -44,6 +47,8 @@ class Reaper:
             done += self._ask(now)
         if due.lost:
             done += self._lose(now)
+        if due.rested:
+            done += self._wake(now)
         if due.outdated:
             with self.database.transaction() as connection:
                 forget_questions(connection, now)
@@ -59,6 +64,16 @@ class Reaper:
             if moved:
                 ring(connection, CHANGES, ",".join(sorted(moved)))
         return len(overdue)
+
+    def _wake(self, now: datetime) -> int:
+        with self.database.transaction() as connection:
+            due = rollouts_due(connection, now, BATCH)
+            ledger = Ledger(connection, (), now)
+            wake_rollouts(ledger, due)
+            moved = settle(ledger)
+            if moved:
+                ring(connection, CHANGES, ",".join(sorted(moved)))
+        return len(due)
 
     def _ask(self, now: datetime) -> int:
         with self.database.transaction() as connection:

@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 
 from fleetjobs.declarations import Undo
 from fleetjobs.messages import Account, Document, Id, Moment, Name
+from fleetjobs.rollouts import Rollout, Seconds
+from fleetjobs.shares import Share
 from fleetjobs.states import StartIf
 from fleetjobs.targets import Target
 
@@ -18,10 +20,6 @@ LEGS_MOST = 10_000  #: of one plan; a bigger one is refused
 
 Key = Annotated[
     str, Meta(pattern=r"\A[A-Za-z][A-Za-z0-9_-]{0,63}\Z", description="a leg or a group")
-]
-Seconds = Annotated[float, Meta(ge=0, le=3660 * 24 * 3600, description="seconds")]
-Share = Annotated[
-    str, Meta(pattern=r"\A[0-9]{1,9}%?\Z", description="a number of nodes, or a percentage")
 ]
 
 
@@ -51,19 +49,6 @@ class Need(Part, frozen=True, kw_only=True, omit_defaults=True):
     leg: Key  # or a group
     when: StartIf = StartIf.SUCCEEDED
     pace: Pace = Pace.NODE
-
-
-class Rollout(Part, frozen=True, kw_only=True, omit_defaults=True):
-    """How a leg goes over its nodes: batch after batch."""
-
-    batch: Share = "100%"
-    canary: Share = "0"  # nodes that go first, alone
-    sleep_s: Seconds = 0  # between one batch and the next
-    max_failures: Share = "0"  # once more have failed, no further node begins
-    order: Annotated[str, Meta(pattern=r"\A(listed|random|fact:.+)\Z")] = "listed"
-    seed: int | None = None  # of `random`
-    reach_s: Seconds = 300  # a node that has not taken its run by then counts as failed
-    by_hand: bool = False  # pause before each batch until a person resumes
 
 
 class Member(Part, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,7 +11,8 @@ from fleetjobs.jobs import JobId
 from fleetjobs.plans.documents import LEGS_MOST, Group, Leg, Need, Plan
 from fleetjobs.plans.graph import Graph
 from fleetjobs.plans.references import Reference, find_references
-from fleetjobs.plans.shares import check_share
+from fleetjobs.rollouts import check_rollout
+from fleetjobs.shares import check_share
 
 NEEDS_MOST = 100_000  #: of all legs, those of their groups included; more are a group's affair
 DEEPEST = 32  #: groups in one another
@@ -180,9 +181,7 @@ def _place(leg: Leg, groups: dict[str, Group]) -> Placed:
 def _check_leg(leg: Leg) -> None:
     check_share(leg.max_failures, f"max_failures of {leg.key}")
     if leg.rollout is not None:
-        check_share(leg.rollout.batch, f"the batch of {leg.key}", least=1)
-        check_share(leg.rollout.canary, f"the canary of {leg.key}")
-        check_share(leg.rollout.max_failures, f"max_failures of the rollout of {leg.key}")
+        check_rollout(leg.rollout, f" of {leg.key}")
     if leg.not_before and leg.start_before and leg.start_before <= leg.not_before:
         raise InvalidPlan(f"{leg.key} is to start before {leg.start_before} and not until then")
     if (leg.retry_mode == "rollback_to") != bool(leg.rollback_to):

@@ -9,7 +9,7 @@ from fleetjobs.nodes import TWIN_SHOWN
 from fleetjobs.store.leases import RELAY
 from fleetjobs.store.losses import SILENCE_LEAST, is_at_work
 from fleetjobs.store.questions import KEEP_QUESTIONS
-from fleetjobs.store.schema import nodes, questions, runs, switches
+from fleetjobs.store.schema import jobs, nodes, questions, runs, switches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,7 @@ class Chores:
     overdue: bool
     silent: bool  # runs to be asked after
     lost: bool
+    rested: bool  # rollouts whose next batch is due
     outdated: bool  # questions nobody waits for
     twins: bool  # nodes of which it is not logged yet that they have, or had, a twin
 
@@ -79,6 +80,7 @@ _CHORES = select(
     exists()
     .where(is_at_work(), _OF_NODE, nodes.c.seen_at < bindparam("silent_since"))
     .label("lost"),
+    exists().where(jobs.c.rollout_at <= _NOW).label("rested"),
     exists().where(questions.c.expires_at <= bindparam("old")).label("outdated"),
     exists()
     .where(nodes.c.twin_at.is_not(None))

@@ -13,13 +13,14 @@ from sqlalchemy import Connection, select
 from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.messages import Stage
 from fleetjobs.states import Reason, State
-from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName, start_limit
+from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName, patience_of, start_limit
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.outbox import confirm, recall
 from fleetjobs.store.schema import nodes, runs
 from fleetjobs.store.standing import ANSWER_TIME, UNSTARTED, path
 
+REACH_LEAST = timedelta(seconds=30)  #: nodes may have told more than was read when we began
 DEAF_PAUSE = timedelta(minutes=1)  #: while nobody is heard, nobody is given up
 
 
@@ -47,13 +48,21 @@ def end_overdue(
         run = ledger.run(*name)
         if run is None or run.expire_at is None or run.expire_at > now:
             continue
-        if _is_with_node(run):
+        if _misses_its_batch(ledger, run):
+            judge.reach(run)
+        elif _is_with_node(run):
             judge.look(run)
         elif run.state in UNSTARTED or _is_held(run):
             _expire(ledger, run)
         else:
             run.change(expire_at=None)
     return settle(ledger)
+
+
+def _misses_its_batch(ledger: Ledger, run: RunEntry) -> bool:
+    """Whether a batch waits for its node to begin it, or to give it back."""
+    handed = run.state is State.QUEUED or (run.state is State.WAITING and run.pending is not None)
+    return handed and ledger.job_of(run).rollout is not None
 
 
 def _is_held(run: RunEntry) -> bool:
@@ -86,13 +95,24 @@ class _Judge:
     since: datetime | None
     heard: dict[NodeId, datetime | None]
 
+    def reach(self, run: RunEntry) -> None:
+        """Give a run up that had its time to begin; it counts as failed, and never begins."""
+        heard_out = None if self.since is None else self.since + REACH_LEAST
+        if heard_out is None or heard_out > self.ledger.now:
+            run.change(expire_at=heard_out or self.ledger.now + DEAF_PAUSE)
+        else:
+            course = self.ledger.job_of(run).rollout
+            within = "in time" if course is None else f"within {course.reach_s:g} s"
+            give_up(self.ledger, run, f"left behind: {run.node} did not begin {within}")
+
     def look(self, run: RunEntry) -> None:
         """Give the run up, or set its alarm again."""
         job = self.ledger.job_of(run)
-        if job.give_up_s is None:
+        patience = patience_of(job)
+        if patience is None:
             run.change(expire_at=None)
             return
-        again = self._not_before(run, timedelta(seconds=job.give_up_s), start_limit(job, run))
+        again = self._not_before(run, patience, start_limit(job, run))
         if again > self.ledger.now:
             run.change(expire_at=again)
         else:

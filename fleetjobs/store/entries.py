@@ -3,19 +3,20 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Table, bindparam, select, update
+from sqlalchemy import Connection, Executable, RowMapping, Table, bindparam, select, update
 
 from fleetjobs.errors import InvalidTransition
 from fleetjobs.jobs import JobId, Kind, NodeId, Pending
 from fleetjobs.messages import Stage
 from fleetjobs.plans.progress import done
+from fleetjobs.rollouts import Course
 from fleetjobs.states import Reason, State, Tally, Terms, WaitReason
 from fleetjobs.store import dialect
-from fleetjobs.store.jobs import read_tally
+from fleetjobs.store.jobs import read_course, read_tally
 from fleetjobs.store.schema import jobs, runs
 
 COORDINATOR = "coordinator"  #: the actor of what follows from the runs by itself
@@ -44,6 +45,7 @@ class RunEntry:
     expire_at: datetime | None
     not_before: datetime | None
     start_before: datetime | None
+    turn: int
     found: State = field(init=False)  # as it was read
     counted: bool = field(init=False)  # whether its job knows that it is blocked
     ended: bool = field(init=False)  # whether its end was judged
@@ -51,13 +53,19 @@ class RunEntry:
 
     def __post_init__(self) -> None:
         self.found = self.state
-        self.counted = self.is_blocked
+        self.counted = self.is_idle
         self.ended = self.state.is_terminal
 
     @property
     def is_blocked(self) -> bool:
         """Whether something else has to end first."""
         return self.state is State.WAITING and self.wait_reason is WaitReason.DEPENDENCY
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for others to end, be it those of the batch before."""
+        waits = {WaitReason.DEPENDENCY, WaitReason.ROLLOUT}
+        return self.state is State.WAITING and self.wait_reason in waits
 
     def is_due(self, by: datetime) -> bool:
         """Whether the dispatcher has something new to do for it until then."""
@@ -117,6 +125,7 @@ class JobEntry:
     blocked: int
     forgiven: int
     called_off: bool
+    rollout: Course | None
     found: State = field(init=False)  # as it was read
     told: Told = field(init=False)  # what its parent knows
     began_at: datetime | None = None  # the earliest start seen now
@@ -143,7 +152,8 @@ class JobEntry:
         """How it stands."""
         return Told(
             state=self.state,
-            blocked=self.state is State.WAITING and self.wait_reason is WaitReason.DEPENDENCY,
+            blocked=self.state is State.WAITING
+            and self.wait_reason in {WaitReason.DEPENDENCY, WaitReason.ROLLOUT},
             needing=self.needing,
             done=self.done,
         )
@@ -173,7 +183,18 @@ JOB_COLUMNS = (
     *("max_attempts", "retry_delay_s", "lost_after_s", "retry_lost", "give_up_s", "edit"),
     *("kind", "plan", "parent", "origin", "on_failure", "max_failures", "delay_s"),
     *("weight", "weights", "progress", "percent", "blocked", "forgiven", "called_off"),
+    "rollout",
 )
+
+
+def patience_of(job: JobEntry) -> timedelta | None:
+    """How long a silent node is waited for; a rollout does not wait longer than for its start.
+
+    None: for ever.
+    """
+    waits = [job.give_up_s, None if job.rollout is None else job.rollout.reach_s]
+    known = [seconds for seconds in waits if seconds is not None]
+    return timedelta(seconds=min(known)) if known else None
 
 
 def start_limit(job: JobEntry, run: RunEntry) -> datetime | None:
@@ -200,7 +221,11 @@ def lock_jobs(connection: Connection, ids: Collection[JobId]) -> dict[JobId, Job
         return {}
     locking = _locking(sqlite=dialect.is_sqlite(connection))
     found = connection.execute(locking, dialect.name_values(connection, sorted(ids))).mappings()
-    return {row["id"]: JobEntry(**{**row, "tally": read_tally(row["tally"])}) for row in found}
+    return {row["id"]: JobEntry(**{**row, **_read(row)}) for row in found}
+
+
+def _read(row: RowMapping) -> dict[str, Any]:
+    return {"tally": read_tally(row["tally"]), "rollout": read_course(row["rollout"])}
 
 
 @cache  # as the others here: to build it costs more than to execute it
@@ -213,7 +238,7 @@ def _locking(*, sqlite: bool) -> Executable:
 _COLUMNS = (
     *("job", "node", "org", "state", "wait_reason", "reason", "attempt", "tries", "generation"),
     *("pending", "pending_at", "attention", "stage", "queued_at", "dispatch_at", "expire_at"),
-    *("not_before", "start_before"),
+    *("not_before", "start_before", "turn"),
 )
 _NAMES = frozenset(_COLUMNS)
 

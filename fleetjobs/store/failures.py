@@ -44,6 +44,8 @@ def _pauses(job: JobEntry, run: RunEntry) -> bool:
     """Whether one more failure is one too many, and a person is to be asked then."""
     if job.on_failure != OnFailure.PAUSE or run.state is State.CANCELLING:
         return False
+    if job.rollout is not None:  # which pauses as a whole, once its budget is spent
+        return False
     bad = (State.FAILED, State.EXPIRED, State.CANCELLED, State.PAUSED)
     return sum(job.tally[state] for state in bad) >= job.max_failures
 

@@ -16,6 +16,7 @@ from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import jobs, nodes, runs
 from fleetjobs.store.standing import ANSWER_TIME, latest
 
+REACH_GRACE = timedelta(seconds=5)  #: for a node to say that it began in time
 ASK_AT_MOST = timedelta(hours=1)  #: a long run is asked after ever more rarely, at last every hour
 
 
@@ -32,6 +33,7 @@ class Handover:
     sealed: str  # the request
     not_before: datetime | None
     start_before: datetime | None
+    reach_s: float | None = None  # of a rollout: so long its node has to begin
     references: Mapping[str, JobId] | None = None  # in its data, and the legs that they mean
     fills: dict[str, Any] | None = None  # what they come to
 
@@ -46,17 +48,17 @@ def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[
         return []
     ids = {"ids": sorted({row.job for row in due})}
     asked = {row.id: row for row in connection.execute(_REQUESTS, ids)}
-    return [_handover(row, asked[row.job]) for row in due]
+    return [_handover(row, asked[row.job], now) for row in due]
 
 
 _OF_RUN = (
     *("job", "node", "attempt", "generation", "stage", "queued_at", "expire_at"),
     *("not_before", "start_before"),
 )
-_OF_JOB = ("id", "agent", "action", "sealed", "not_before", "start_before", "fills")
+_OF_JOB = ("id", "agent", "action", "sealed", "not_before", "start_before", "fills", "rollout")
 
 
-def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]]) -> Handover:
+def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]], now: datetime) -> Handover:
     return Handover(
         job=run.job,
         node=run.node,
@@ -66,12 +68,18 @@ def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]]) -> Handove
         task=f"{job.agent}.{job.action}",
         sealed=job.sealed,
         not_before=latest(job.not_before, run.not_before) if run.attempt == 1 else None,
-        start_before=_start_before(run, job.start_before or run.start_before),
+        start_before=_start_before(run, job, now),
+        reach_s=None if job.rollout is None else job.rollout["reach_s"],
         references=job.fills,
     )
 
 
-def _start_before(run: Row[Any], of_job: datetime | None) -> datetime | None:
+def _start_before(run: Row[Any], job: Row[Any], now: datetime) -> datetime | None:
+    of_job: datetime | None = job.start_before or run.start_before
+    if job.rollout is not None:
+        due = latest(run.queued_at or now, job.not_before, run.not_before) or now
+        reach = due + timedelta(seconds=job.rollout["reach_s"])
+        return reach if of_job is None or run.attempt > 1 else min(of_job, reach)
     if run.attempt == 1:
         return of_job
     limit: datetime | None = run.expire_at
@@ -112,7 +120,8 @@ def mark_queued(
         run.change(dispatch_at=None, handed_at=now, ask_at=asked_at)
         if run.state in {State.SCHEDULED, State.WAITING}:
             ledger.move(run, [State.QUEUED], actor=COORDINATOR)
-            answer_by = None if item.start_before is None else item.start_before + ANSWER_TIME
+            grace = ANSWER_TIME if item.reach_s is None else REACH_GRACE
+            answer_by = None if item.start_before is None else item.start_before + grace
             run.change(queued_at=now, expire_at=answer_by, next_attempt_at=None)
     return settle(ledger)
 

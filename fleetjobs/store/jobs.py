@@ -25,8 +25,9 @@ from sqlalchemy import (
 )
 
 from fleetjobs.jobs import Job, JobId, Kind, Link, NodeId
+from fleetjobs.rollouts import Course, turns
 from fleetjobs.signing import account_key_id
-from fleetjobs.states import Reason, State, Tally
+from fleetjobs.states import Reason, State, Tally, WaitReason
 from fleetjobs.store import dialect
 from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.pages import Page, read_time_cursor, time_cursor
@@ -105,13 +106,21 @@ def job_columns(job: Job, meaning: str) -> dict[str, Any]:
         "target": msgspec.to_builtins(job.target),
         "tally": dump_tally(job.tally),
         "needs": msgspec.to_builtins(job.needs) if job.needs else None,
+        "rollout": dump_course(job.rollout),
     }
 
 
 def insert_runs(
     connection: Connection, job: Job, nodes: Sequence[NodeId], dispatch_at: datetime | None
 ) -> None:
-    """Runs that stand as the job does: by one statement, for they differ in the node alone."""
+    """Runs that stand as the job does: by one statement, for they differ in the node alone.
+
+    Those of a rollout one by one, for they stand where their batch does.
+    """
+    if job.rollout is not None:
+        if nodes:
+            connection.execute(insert(runs), rolled_runs(job, nodes, dispatch_at))
+        return
     alike = run_columns(job, dispatch_at)
     statement = _spreading(tuple(alike), sqlite=dialect.is_sqlite(connection))
     connection.execute(statement, alike | dialect.name_values(connection, nodes))
@@ -132,6 +141,26 @@ def run_columns(job: Job, dispatch_at: datetime | None) -> dict[str, Any]:
         "dispatch_at": dispatch_at,
         "expire_at": job.start_before,
     }
+
+
+def rolled_runs(
+    job: Job, nodes: Sequence[NodeId], dispatch_at: datetime | None
+) -> list[dict[str, Any]]:
+    """The runs of a job that goes batch after batch, the nodes in their order."""
+    first = run_columns(job, dispatch_at)
+    rest = first
+    if dispatch_at is not None:
+        rest = first | {
+            "state": State.WAITING,
+            "wait_reason": WaitReason.ROLLOUT,
+            "dispatch_at": None,
+            "expire_at": job.start_before,
+        }
+    places = turns(job.rollout.sizes if job.rollout else (len(nodes),))
+    return [
+        (first if turn == 1 else rest) | {"node": node, "turn": turn}
+        for node, turn in zip(nodes, places, strict=True)
+    ]
 
 
 @cache
@@ -227,8 +256,20 @@ def read_job(row: RowMapping) -> Job:
     fields = {name: row[name] for name in Job.__slots__}
     fields["target"] = msgspec.convert(row["target"], Target)
     fields["tally"] = read_tally(row["tally"])
+    fields["rollout"] = read_course(row["rollout"])
     fields["needs"] = msgspec.convert(row["needs"] or (), tuple[Link, ...])
     return Job(**fields)
+
+
+def dump_course(course: Course | None) -> dict[str, Any] | None:
+    """How far a rollout has come, as JSON keeps it."""
+    kept: dict[str, Any] | None = msgspec.to_builtins(course)
+    return kept
+
+
+def read_course(kept: dict[str, Any] | None) -> Course | None:
+    """The course from what `dump_course` gave."""
+    return None if kept is None else msgspec.convert(kept, Course)
 
 
 def dump_tally(tally: Tally) -> dict[str, int]:

@@ -18,6 +18,7 @@ from fleetjobs.store.dependencies import (
 from fleetjobs.store.entries import COORDINATOR, RunEntry
 from fleetjobs.store.ledger import Ended, Ledger
 from fleetjobs.store.outbox import line_up
+from fleetjobs.store.rollouts import roll_on
 from fleetjobs.store.standing import path
 
 
@@ -32,6 +33,7 @@ def settle(ledger: Ledger, ended: Sequence[Ended] = ()) -> set[JobId]:
         items = waiting_for(ledger.connection, ended)
         if items:
             _judge(ledger, items)
+        roll_on(ledger, ended)
         ended = ledger.advance()
     return ledger.write()
 

@@ -67,20 +67,21 @@ class Ledger:
     def include(self, names: Iterable[RunName]) -> None:
         """Also these runs, and their jobs."""
         wanted = sorted(set(names) - self._runs.keys())
-        self._lock({job for job, _ in wanted})
+        self.lock({job for job, _ in wanted})
         for name, run in read_runs(self.connection, wanted).items():
             self._runs[name] = run
             self._nodes[run.job].add(run.node)
 
     def include_jobs(self, ids: Collection[JobId]) -> None:
         """Also these jobs, with all their runs."""
-        self._lock(ids)
+        self.lock(ids)
         if ids:
             query = _runs_of(sqlite=dialect.is_sqlite(self.connection))
             found = self.connection.execute(query, dialect.name_values(self.connection, ids))
             self.include([(row.job, row.node) for row in found])
 
-    def _lock(self, ids: Collection[JobId]) -> None:
+    def lock(self, ids: Collection[JobId]) -> None:
+        """Also these jobs, without their runs."""
         new = set(ids) - self._jobs.keys()
         if new:
             self._jobs |= lock_jobs(
@@ -202,8 +203,8 @@ class Ledger:
         ended: list[Ended] = []
         for name in sorted(self._touched):
             run = self._runs[name]
-            self._jobs[run.job].blocked += run.is_blocked - run.counted
-            run.counted = run.is_blocked
+            self._jobs[run.job].blocked += run.is_idle - run.counted
+            run.counted = run.is_idle
             if run.state.is_terminal and not run.ended:
                 run.ended = True
                 ended.append(name)
@@ -238,7 +239,7 @@ class Ledger:
             levels.append(front)
             above = {self._jobs[job].above for job in front} - {None}
             front = {job for job in above if job is not None}
-            self._lock(front)
+            self.lock(front)
         seen: set[JobId] = set()
         for level in reversed(levels):  # a plan stands above its deepest leg
             level.difference_update(seen)

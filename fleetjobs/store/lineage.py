@@ -94,9 +94,11 @@ def _wait(job: JobEntry) -> WaitReason | None:
     if job.state is not State.WAITING:
         return None
     if job.blocked and job.blocked >= job.tally[State.WAITING]:
-        return WaitReason.DEPENDENCY
-    kept = None if job.wait_reason is WaitReason.DEPENDENCY else job.wait_reason
-    return job.waits or kept or WaitReason.OUTBOX
+        begun = job.rollout is not None and job.terms.begun
+        return WaitReason.ROLLOUT if begun else WaitReason.DEPENDENCY
+    idle = {WaitReason.DEPENDENCY, WaitReason.ROLLOUT}
+    known = (wait for wait in (job.waits, job.wait_reason) if wait not in {None, *idle})
+    return next(known, WaitReason.OUTBOX)
 
 
 def _reason(job: JobEntry, state: State) -> Reason | None:

@@ -15,7 +15,8 @@ from fleetjobs.store.attempts import (
     may_retry,
     retry_wait,
 )
-from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry, RunName
+from fleetjobs.store.deadlines import give_up
+from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry, RunName, patience_of
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import AT_WORK, jobs, nodes, runs
@@ -69,6 +70,8 @@ def _lose(ledger: Ledger, run: RunEntry, chance: Chance) -> None:
     if run.state is State.CANCELLING:
         ledger.need(run, needed=True)
         run.change(expire_at=_deadline(ledger, job))
+    elif job.rollout is not None and not (job.retry_lost and may_retry(job, run)):
+        give_up(ledger, run, f"lost: {run.node} fell silent, and its batch goes on without it")
     elif job.retry_lost and may_retry(job, run):
         give_up_attempt(ledger, run, Reason.LOST)
         at = ledger.now + retry_wait(job, run.tries, chance)
@@ -81,4 +84,5 @@ def _lose(ledger: Ledger, run: RunEntry, chance: Chance) -> None:
 
 
 def _deadline(ledger: Ledger, job: JobEntry) -> datetime | None:
-    return None if job.give_up_s is None else ledger.now + timedelta(seconds=job.give_up_s)
+    patience = patience_of(job)
+    return None if patience is None else ledger.now + patience

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.messages import Stage
+from fleetjobs.rollouts import Gate
 from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.entries import JobEntry, RunEntry, start_limit
 from fleetjobs.store.ledger import Ledger
@@ -50,10 +51,21 @@ def confirm(run: RunEntry) -> None:
 
 
 def line_up(ledger: Ledger, run: RunEntry, *, actor: str, blocked: bool = False) -> None:
-    """Put an unstarted run in line for hand-over, or behind what it depends on."""
+    """Put an unstarted run in line for hand-over, or behind what it depends on.
+
+    One whose batch has not come waits for it; one that is not to begin any more ends.
+    """
     job = ledger.job_of(run)
     first = run.attempt == 1
-    if job.plan is not None and first and not blocked and run.start_before is None:
+    gate = job.rollout.gate(run.turn) if job.rollout is not None and first else Gate.OPEN
+    if gate is Gate.SHUT:
+        _leave_out(ledger, run, actor=actor)
+        return
+    if gate is not Gate.OPEN and not blocked:
+        _line_up_later(ledger, run, gate, actor=actor)
+        return
+    counts = job.plan is not None or job.rollout is not None
+    if counts and first and not blocked and run.start_before is None:
         _begin_to_count(ledger, job, run)
     not_before = latest(job.not_before, run.not_before) if first else None
     later = not blocked and not_before is not None and not_before > ledger.now
@@ -69,6 +81,29 @@ def line_up(ledger: Ledger, run: RunEntry, *, actor: str, blocked: bool = False)
         ask_at=None,
         next_attempt_at=None,
     )
+
+
+def _leave_out(ledger: Ledger, run: RunEntry, *, actor: str) -> None:
+    """Too many have failed before it."""
+    ledger.move(run, path(run.state, State.SKIPPED), actor=actor, reason=Reason.ROLLOUT)
+    run.change(
+        statusmsg="left out: too many had failed before its turn",
+        ended_at=ledger.now,
+        dispatch_at=None,
+        expire_at=None,
+    )
+
+
+def _line_up_later(ledger: Ledger, run: RunEntry, gate: Gate, *, actor: str) -> None:
+    """Its turn has not come, or a person says whether it does."""
+    run.change(dispatch_at=None, ask_at=None, expire_at=ledger.job_of(run).start_before)
+    if gate is Gate.PERSON:
+        way = path(run.state, State.PAUSED)
+        ledger.move(run, way, actor=actor, reason=Reason.ROLLOUT)
+    elif run.state is State.WAITING:
+        ledger.wait_for(run, WaitReason.ROLLOUT)
+    else:
+        ledger.move(run, path(run.state, State.WAITING), actor=actor, wait=WaitReason.ROLLOUT)
 
 
 def _begin_to_count(ledger: Ledger, job: JobEntry, run: RunEntry) -> None:

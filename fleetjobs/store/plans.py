@@ -116,7 +116,7 @@ def insert_parts_runs(connection: Connection, parts: Iterable[Part]) -> None:
     """Keep the runs of these, as their jobs stand."""
     few: list[dict[str, Any]] = []
     for part in parts:
-        if len(part.nodes) > _ONE_BY_ONE:
+        if part.job.rollout is not None or len(part.nodes) > _ONE_BY_ONE:
             insert_runs(connection, part.job, part.nodes, part.dispatch_at)
         else:
             few += (run_columns(part.job, part.dispatch_at) | {"node": at} for at in part.nodes)

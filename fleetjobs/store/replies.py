@@ -116,6 +116,8 @@ def _apply(
 def _next_look(ledger: Ledger, run: RunEntry) -> datetime | None:
     """When to see whether the node that has the run is still there; None: it may stay away."""
     job = ledger.job_of(run)
+    if job.rollout is not None:
+        return run.expire_at  # its batch waits for it to begin, not only to be taken
     if job.give_up_s is None:
         return None
     return max(ledger.now, start_limit(job, run) or ledger.now) + timedelta(seconds=job.give_up_s)

@@ -176,6 +176,8 @@ jobs = Table(
     Column("schedule", String),  # that made it
     Column("occurrence", Integer),  # of that schedule
     Column("missed_count", Integer, nullable=False, server_default="0"),
+    Column("rollout", JSON(none_as_null=True)),  # see `rollouts.Course`
+    Column("rollout_at", Moment),  # its next batch begins then
     _one_of("state", State),
 )
 
@@ -231,6 +233,7 @@ occurrences = Table(  # each has exactly one fate
     Column("job", String),  # that it became, or that stands for it
     Column("noted_at", Moment, nullable=False),
 )
+Index(None, jobs.c.rollout_at, **_where(jobs.c.rollout_at.is_not(None)))
 
 runs = Table(
     "runs",
@@ -262,6 +265,7 @@ runs = Table(
     Column("blocked_by", String),
     Column("not_before", Moment),  # of a leg, counted from when it was let go on
     Column("start_before", Moment),
+    Column("turn", Integer, nullable=False, server_default="1"),  # the batch that it is in
     # Four alarms; each is null when it is not set, so that a quiet index is an empty one.
     Column("dispatch_at", Moment),  # to be given to the broker from then on
     Column("order_at", Moment),  # an order is to be given to the broker from then on

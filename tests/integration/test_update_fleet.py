@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from fleetjobs.client.fleet import Fleet
@@ -46,8 +45,6 @@ def fleet(tmp_path: Path) -> AptFleet:
 def update(state: Path, **params: Any) -> PlanJob:
     """Run the example to its end."""
     plan = example("update-fleet", params)
-    legs = tuple(msgspec.structs.replace(leg, rollout=None) for leg in plan.legs)
-    plan = msgspec.structs.replace(plan, legs=legs)
     job = Fleet.connect(state / "client.toml").submit(plan)
     assert job.wait(PATIENT), job.document
     return job

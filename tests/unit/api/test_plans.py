@@ -137,7 +137,7 @@ def test_the_same_key_is_the_same_plan_and_another_wish_is_a_conflict(ann: TestC
         ([leg("a", "nobody")], "no_nodes", "leg a:"),
         ([leg("a") | {"action": "pong"}], "unknown_action", "leg a:"),
         ([leg("a", on_failure="rollback")], "invalid_plan", "on_failure: rollback"),
-        ([leg("a", rollout={"batch": "1"})], "invalid_plan", "rollout is not possible yet"),
+        ([leg("a", rollout={"batch": "0"})], "invalid_rollout", "the batch of a is 0"),
     ],
 )
 def test_a_plan_is_refused_whole_and_the_leg_is_named(
