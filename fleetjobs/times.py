@@ -53,8 +53,11 @@ def say_time(moment: datetime, zone: tzinfo | None = None) -> str:
     """The moment in full, so that nothing is left to guess: in that zone, and in UTC."""
     here = moment.astimezone(zone)
     utc = moment.astimezone(UTC)
+    said = f"{here:%a %Y-%m-%d %H:%M:%S} {here.tzname()}"
+    if here.tzname() == utc.tzname():
+        return said
     day = "" if utc.date() == here.date() else f"{utc:%Y-%m-%d} "
-    return f"{here:%a %Y-%m-%d %H:%M:%S} {here.tzname()} ({day}{utc:%H:%M:%S} UTC)"
+    return f"{said} ({day}{utc:%H:%M:%S} UTC)"
 
 
 def _after(text: str, now: datetime) -> datetime | None:

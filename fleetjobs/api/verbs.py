@@ -221,7 +221,10 @@ async def retry(
     if not found.state.is_terminal:
         return await deed.do(response, wish.target, desk.control.verbs.retry)
     if wish.target != Target():
-        raise InvalidBody("an ended job is tried again wherever it failed", field="target")
+        raise InvalidBody(
+            "the job has ended: it is tried again on all nodes where it failed, not on chosen ones",
+            field="target",
+        )
     return await _again(deed, response, wish, failed=True)
 
 

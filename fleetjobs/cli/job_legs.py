@@ -63,5 +63,7 @@ def _legs(asked: Fleet, job: str) -> tuple[Document, list[Document]]:
     """The plan, and its legs; or a job, and what follows it. Raises NotFound if nothing does."""
     found = find_job(asked, job)
     if not is_plan(found) and not asked.job(found["id"]).get("children"):
-        raise NotFound(f"{found['id']} is no plan: it has runs; `{program()} job show` shows them")
+        refusal = NotFound(f"{found['id']} is no plan: it has runs")
+        refusal.add_note(f"`{program()} job show` shows them")
+        raise refusal
     return found, list(asked.legs(found["id"]))

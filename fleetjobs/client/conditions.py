@@ -10,7 +10,7 @@ from fleetjobs.jobs import job_id, node_id
 from fleetjobs.messages import After
 from fleetjobs.rollouts import Rollout, check_rollout
 from fleetjobs.states import StartIf
-from fleetjobs.times import read_time
+from fleetjobs.times import read_time, say_time
 
 NEVER = "never"  #: of `start_before`: it is never too late
 LATE = timedelta(hours=1)  #: a job with a time starts so much later at most, unless told otherwise
@@ -66,7 +66,8 @@ def make_conditions(
     if end is None and not keep and not_before is not None and rollout is None:
         end = not_before + LATE
     if end is not None and end <= max(now, not_before or now):
-        raise InvalidTime(f"start_before {end} leaves no time to start")
+        first, last = say_time(not_before or now), say_time(end)
+        raise InvalidTime(f"there is no time to start from {first} on and before {last}")
     return Conditions(
         not_before=not_before,
         start_before=end,
@@ -96,7 +97,7 @@ def read_after(wanted: object) -> After:
     name, colon, when = text.partition(":")
     job, at, node = name.partition("@")
     if colon and when not in frozenset(StartIf):
-        raise InvalidDocument(f"{text!r}: it may have {', '.join(StartIf)}, not {when!r}")
+        raise InvalidDocument(f"{text!r}: {when!r} is none of {', '.join(StartIf)}")
     return After(
         job=job_id(job),
         node=node_id(node) if at else None,

@@ -27,12 +27,12 @@ def begin_agent(name: str, language: str, directory: Path) -> tuple[Path, list[s
     Raises InvalidInput, and writes nothing then.
     """
     if not NAME.match(name):
-        raise InvalidInput(
-            f"{name!r:.70} cannot name an agent: small letters, digits and _, a letter first"
+        raise _refusal(
+            f"{name!r:.70} cannot name an agent", "small letters, digits, _; a letter first"
         )
     place = directory / name
     if place.exists():
-        raise InvalidInput(f"{place} is there already")
+        raise _refusal(f"{place} is there already", "nothing was written; choose another name")
     example = f"hello_{language}"
     place.mkdir(parents=True)
     for path in sorted((EXAMPLES / example).rglob("*")):
@@ -42,6 +42,12 @@ def begin_agent(name: str, language: str, directory: Path) -> tuple[Path, list[s
         elif path.suffix not in {".pyc", ""} or path.name in {example, ".gitignore"}:
             _copy(path, copy, example, name)
     return place, _finish(place, name, language)
+
+
+def _refusal(text: str, remedy: str) -> InvalidInput:
+    refusal = InvalidInput(text)
+    refusal.add_note(remedy)
+    return refusal
 
 
 def _copy(path: Path, copy: Path, example: str, name: str) -> None:

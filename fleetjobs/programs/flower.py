@@ -33,7 +33,9 @@ def find_broker(options: argparse.Namespace) -> str:
         return named
     system_wide = Path("/etc/fleetjobs/coordinator.toml")
     places = [Premises(default_state(os.environ)).settings("coordinator"), system_wide]
-    for path in [options.config] if options.config else places:
+    if options.config:
+        return load_settings(CoordinatorSettings, options.config, {}).broker
+    for path in places:
         if path.exists():
             return load_settings(CoordinatorSettings, path, {}).broker
     raise InvalidSetting("no broker is known: give --broker URL, or --config FILE")

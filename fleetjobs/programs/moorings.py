@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fleetjobs.errors import Conflict
+from fleetjobs.errors import Conflict, InvalidSetting
 
 LEFTOVERS_S = 20.0  #: how long the processes of a killed fleet may take to notice and end
 
@@ -17,11 +17,12 @@ LEFTOVERS_S = 20.0  #: how long the processes of a killed fleet may take to noti
 def hold(path: Path) -> Iterator[int]:
     """The lock of a state directory, as a descriptor. Raises Conflict while another fleet has it.
 
+    Raises InvalidSetting for a directory in which nothing can be written.
+
     Programs that the fleet starts inherit it: it is free only when the last of them is gone, so a
     fleet whose `up` was killed cannot have its spools and queues taken by a second one too early.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _open(path)
     try:
         _take(descriptor, path)
         os.ftruncate(descriptor, 0)
@@ -30,6 +31,15 @@ def hold(path: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        reason = f"{path.parent} cannot be written: {error.strerror}; give another --state"
+        raise InvalidSetting(reason) from None
 
 
 def _take(descriptor: int, path: Path) -> None:

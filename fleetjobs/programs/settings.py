@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import fields
 
 from fleetjobs.errors import InvalidSetting
 
@@ -78,6 +79,10 @@ def load_settings(kind: type[S], path: Path | None, environment: Mapping[str, st
     """
     values = _from_file(path) if path else {}
     values |= _from_environment(kind, environment)
+    if not path and not values:
+        needed = [_variable(kind, field.name) for field in fields(kind) if field.required]
+        ways = f"--config FILE, or set {', '.join(needed)}"
+        raise InvalidSetting(f"no settings are known: give {ways}")
     try:
         settings = msgspec.convert(values, kind, strict=False, dec_hook=_decode)
     except (msgspec.ValidationError, ValueError) as error:
@@ -90,20 +95,25 @@ def load_settings(kind: type[S], path: Path | None, environment: Mapping[str, st
 def _from_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidSetting(f"{path}: cannot be read: {error}") from None
+    except OSError as error:
+        raise InvalidSetting(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InvalidSetting(f"{path}: cannot be read as TOML: {error}") from None
 
 
 def _from_environment(kind: type[Struct], environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    # each program has its own prefix: FLEETJOBS_KEY alone is the caller's
-    prefix = f"{PREFIX}{kind.__name__.removesuffix('Settings').upper()}_"
-    for field in msgspec.structs.fields(kind):
-        text = environment.get(prefix + field.name.upper())
+    for field in fields(kind):
+        text = environment.get(_variable(kind, field.name))
         if text is not None:
             several = getattr(field.type, "__origin__", None) is tuple
             found[field.name] = text.split(os.pathsep) if several else text
     return found
+
+
+def _variable(kind: type[Struct], name: str) -> str:
+    """Each program has its own prefix: FLEETJOBS_KEY alone is the caller's."""
+    return f"{PREFIX}{kind.__name__.removesuffix('Settings')}_{name}".upper()
 
 
 def _decode(kind: type, value: Any) -> Any:

@@ -116,6 +116,10 @@ def test_a_time_is_said_in_full() -> None:
     assert say_time(late, PRAGUE) == "Sat 2026-11-21 00:30:00 CET (2026-11-20 23:30:00 UTC)"
 
 
+def test_a_moment_is_not_said_twice_where_clocks_show_utc() -> None:
+    assert say_time(NOW, UTC) == "Sat 2026-11-21 04:30:00 UTC"
+
+
 def test_dateparser_is_loaded_only_for_english() -> None:
     code = (
         "import sys; from datetime import *; from fleetjobs.times import *\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetjobs.errors import Conflict
+from fleetjobs.errors import Conflict, InvalidSetting
 from fleetjobs.programs import moorings
 from fleetjobs.programs.moorings import free_or_refuse, hold
 
@@ -52,3 +52,14 @@ def test_a_port_that_is_taken_is_refused() -> None:
 
         with pytest.raises(Conflict, match="give another --port"):
             free_or_refuse(other.getsockname()[1], "--port")
+
+
+def test_a_state_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    """No traceback: a person has mistyped a path."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    with (
+        pytest.raises(InvalidSetting, match=r"cannot be written.*--state"),
+        hold(tmp_path / "file" / "lock"),
+    ):
+        pass

@@ -78,3 +78,13 @@ def test_what_is_wrong_is_named_with_its_file(file: Path, line: str, named: str)
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting, match=r"nowhere\.toml"):
         load_settings(NodeSettings, tmp_path / "nowhere.toml", {})
+
+
+def test_that_nothing_is_set_says_what_has_to_be() -> None:
+    with pytest.raises(InvalidSetting) as raised:
+        load_settings(CoordinatorSettings, None, {})
+
+    assert str(raised.value) == (
+        "no settings are known: give --config FILE, or set FLEETJOBS_COORDINATOR_BROKER, "
+        "FLEETJOBS_COORDINATOR_DATABASE, FLEETJOBS_COORDINATOR_KEY"
+    )
