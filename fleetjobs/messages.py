@@ -88,6 +88,10 @@ class Delivery(Document, frozen=True, kw_only=True, tag="delivery"):
     generation: Annotated[int, Meta(ge=0)] = 0
     request: Annotated[str, Meta(description="SHA-256 of the sealed request, hexadecimal")]
     known: bool = False  # the node has told of the attempt: a question, never a start
+    key: Annotated[
+        str | None,
+        Meta(description="public key of the node, base64url; another machine of its name refuses"),
+    ] = None
     issued_at: Moment
     not_before: Moment | None = None
     start_before: Moment | None = None

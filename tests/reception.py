@@ -141,6 +141,7 @@ class Bench:
         start_before: datetime | None = None,
         generation: int = 0,
         known: bool = False,
+        key: str | None = None,
         agent: str = "probe",
         change: Callable[[str], str] = str,
     ) -> bytes:
@@ -162,6 +163,7 @@ class Bench:
             generation=generation,
             request=digest(sealed_request),
             known=known,
+            key=key,
             issued_at=issued_at,
             start_before=start_before,
         )
@@ -229,6 +231,7 @@ def make_bench(tmp_path: Path) -> Bench:
             registry=registry,
             facts=dict,
             classes=frozenset,
+            own_key=keys["node:web1"].verify_key.text,
         ),
         signer=keys["node:web1"],
         spool=spool,

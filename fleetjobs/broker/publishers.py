@@ -4,6 +4,7 @@ Waiting for each confirmation costs a round trip and, on RabbitMQ, an fsync a me
 publishers send a batch first and then wait once.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from fleetjobs.broker.connections import connect, durable_queue, failures_as_awa
 from fleetjobs.broker.parcels import Parcel, Publisher, Unconfirmed
 
 CONFIRM_WITHIN_S = 10.0  #: how long a broker may be silent before what it owes counts as lost
+#: A consumer is told that its queue was deleted, and begins anew. Declared again at once, RabbitMQ
+#: takes the new queue for the old one: it tells nobody, and hands messages out that never arrive.
+VANISHED_PAUSE_S = 1.0
 IN_FLIGHT = 500  #: parcels sent before the confirmations are read
 
 
@@ -54,6 +58,7 @@ class AmqpPublisher:
     def _publish_some(self, parcels: Sequence[Parcel]) -> list[Parcel]:
         failed = self._send(parcels)
         if missing := set(self._returned):  # say after the broker lost its disk: declare them anew
+            time.sleep(VANISHED_PAUSE_S)
             self._declared -= missing
             failed += self._send([parcel for parcel in parcels if parcel.queue in missing])
             failed += [parcel for parcel in parcels if parcel.queue in self._returned]

@@ -147,6 +147,7 @@ class Dispatcher:
             generation=item.generation,
             request=request,
             known=item.known,
+            key=item.node_key,
             issued_at=now,
             not_before=item.not_before,
             start_before=item.start_before,

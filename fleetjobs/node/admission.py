@@ -56,6 +56,7 @@ class Admission:
     registry: Registry
     facts: Callable[[], Mapping[str, object]]
     classes: Callable[[], frozenset[str]]
+    own_key: str | None = None  # public, base64url; None: whatever a delivery names
 
     def believe(self, body: bytes, now: datetime) -> Letter | Order | Question:
         """What a message's body says.
@@ -75,6 +76,9 @@ class Admission:
     def _letter(self, sealed_delivery: str, sealed_request: str, now: datetime) -> Letter:
         keys = self.keys()
         delivery = self._addressed(Delivery, sealed_delivery, keys, now)
+        if self.own_key is not None and delivery.key not in {None, self.own_key}:
+            # nobody would believe our reply, and the machine that is meant would act as well
+            raise Misaddressed(f"for a machine with another key; {self.node} is enrolled with that")
         if digest(sealed_request) != delivery.request:
             raise Misaddressed("the request is not the one that the delivery names")
         signer, raw = unseal(sealed_request, keys)

@@ -144,7 +144,7 @@ def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: Runner
     )
     receiver = Receiver(
         node=identity,
-        admission=_admission(settings, identity, registry, beater),
+        admission=_admission(settings, signer, identity, registry, beater),
         signer=signer,
         spool=spool,
         orders=orders,
@@ -177,7 +177,11 @@ def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: Runner
 
 
 def _admission(
-    settings: NodeSettings, identity: NodeId, registry: Registry, beater: Beater
+    settings: NodeSettings,
+    signer: SigningKey,
+    identity: NodeId,
+    registry: Registry,
+    beater: Beater,
 ) -> Admission:
     return Admission(
         node=identity,
@@ -186,6 +190,7 @@ def _admission(
         registry=registry,
         facts=beater.facts,
         classes=beater.classes,
+        own_key=signer.verify_key.text,
     )
 
 

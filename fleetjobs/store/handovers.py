@@ -31,6 +31,7 @@ class Handover:
     known: bool  # its node has told of it before
     task: str  # agent.action
     sealed: str  # the request
+    node_key: str | None = None  # its public one, base64url
     not_before: datetime | None
     start_before: datetime | None
     reach_s: float | None = None  # of a rollout: so long its node has to begin
@@ -67,6 +68,7 @@ def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]], now: datet
         known=run.stage in {Stage.ACCEPTED, Stage.STARTED},
         task=f"{job.agent}.{job.action}",
         sealed=job.sealed,
+        node_key=run.verify_key,
         not_before=latest(job.not_before, run.not_before) if run.attempt == 1 else None,
         start_before=_start_before(run, job, now),
         reach_s=None if job.rollout is None else job.rollout["reach_s"],
@@ -88,7 +90,8 @@ def _start_before(run: Row[Any], job: Row[Any], now: datetime) -> datetime | Non
 
 
 _DUE = (
-    select(*(runs.c[name] for name in _OF_RUN))
+    select(*(runs.c[name] for name in _OF_RUN), nodes.c.verify_key)
+    .outerjoin(nodes, nodes.c.identity == runs.c.node)
     .where(runs.c.dispatch_at <= bindparam("now"))
     .order_by(runs.c.dispatch_at, runs.c.job, runs.c.node)
     .limit(bindparam("limit"))

@@ -193,8 +193,8 @@ class History:
     def retry(self) -> str:
         """Try a job again that failed somewhere, and was called off nowhere."""
         calls = [call for call in self._accepted() if call.sealed and not call.called_off]
-        for call in self.dice.sample(calls, min(LATEST, len(calls))):
-            with suppress(Fault):
+        with suppress(Fault):
+            for call in () if self.fleet.server.is_paused else self.dice.sample(calls, len(calls)):
                 if self._failed(call):
                     return f"{call.job[-6:]} by {self.caller.retry(call).job[-6:]}"
         return ""

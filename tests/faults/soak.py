@@ -1,6 +1,6 @@
 """Soak: random histories, one after the other, for as long as is wanted.
 
-    python -m tests.faults.soak [--minutes 30] [--seed N] [--steps 60] [--stack redis-sqlite]
+    python -m tests.faults.soak [--minutes 30] [--seed N] [--steps 100] [--stack redis-sqlite]
 
 Each history has a seed, printed before it begins; `--seed` begins with that one. Exits with 1 if
 an invariant was violated, after saying how and in which history.
@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.faults.fleet import STACKS, Fleet, raise_fleet
 from tests.faults.histories import History
 
-STEPS = 60  #: of a history, before it is healed and checked
+STEPS = 100  #: of a history, before it is healed and checked
 NODES = 3
 
 

@@ -124,12 +124,16 @@ def test_a_machine_set_up_anew_with_another_key_is_not_believed(
     SigningKey.generate(node_key_id(NODE)).save(key)
     fleet.worker(NODE).start()
     wait_for(lambda: "was rejected" in fleet.coordinator.log.read_text(), within=60.0)
-    meanwhile = caller.states(running)
+    meanwhile = caller.submit(NODE)
+    wait_for(lambda: "machine with another key" in fleet.worker(NODE).log.read_text(), within=60.0)
+    believed = caller.states(running), caller.states(meanwhile), words(fleet, meanwhile)
     key.write_bytes(right)
     fleet.worker(NODE).restart()
-    caller.wait(running)
+    caller.wait()
 
-    assert meanwhile == {State.RUNNING}
+    assert believed == ({State.RUNNING}, {State.QUEUED}, [])
+    assert caller.states(meanwhile) == {State.SUCCEEDED}
+    assert words(fleet, meanwhile) == [START, END]
     assert [run["reason"] for run in caller.runs(running)] == [Reason.INTERRUPTED]
     assert words(fleet, running) == [START]
     assert violations(caller) == []

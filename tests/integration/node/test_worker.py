@@ -11,10 +11,11 @@ from typing import Any
 
 import psutil
 import pytest
+from amqp.exceptions import NotFound
 from celery import Celery
 
-from fleetjobs.broker.connections import REPLIES
-from fleetjobs.broker.parcels import Parcel
+from fleetjobs.broker.connections import REPLIES, connect, node_queue_name
+from fleetjobs.broker.parcels import Parcel, Publisher
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.subscribers import open_subscriber
 from fleetjobs.broker.tasks import make_order_parcel, make_parcel, make_question_parcel
@@ -81,6 +82,7 @@ class House:
         self.shell(f"echo start >> {self.marks}; sleep 600")
         self.replies = open_subscriber(url, REPLIES)
         self.process: subprocess.Popen[bytes] | None = None
+        self.publisher: Publisher | None = None  # None: a new one each time
 
     def shell(self, script: str) -> None:
         """Make `shell.do` run this script."""
@@ -113,6 +115,9 @@ class House:
 
     def send(self, parcel: Parcel) -> None:
         """To the node's queue."""
+        if self.publisher is not None:
+            self.publisher.publish([parcel])
+            return
         publisher = open_publisher(self.url)
         publisher.publish([parcel])
         publisher.close()
@@ -182,6 +187,21 @@ class House:
         found = find()
         assert found is not None
         return found
+
+    def has_told_of(self, job: str) -> bool:
+        """Whether it has said anything of that job by now."""
+        return any(isinstance(said, Reply) and said.job == job for said in self.heard())
+
+    def has_queue(self) -> bool:
+        """Whether the broker has its queue, with somebody to take from it."""
+        with connect(self.url) as connection:
+            try:
+                found = connection.default_channel.queue_declare(
+                    node_queue_name(NODE), passive=True
+                )
+            except NotFound:
+                return False
+            return found.consumer_count > 0
 
     def runs(self) -> int:
         """How many programs have begun."""
@@ -283,3 +303,29 @@ def test_a_node_says_that_it_is_back_as_soon_as_the_broker_is(tmp_path: Path) ->
 
         wait_for(lambda: house.count(Beat) == 3, within=30)
         house.stop()
+
+
+@pytest.mark.spec("F8")
+@pytest.mark.parametrize("found", ["by the worker", "by the coordinator"])
+def test_a_worker_whose_queue_is_deleted_takes_from_the_next_one(
+    tmp_path: Path, rabbit_url: str, found: str
+) -> None:
+    """An operator's slip: the broker lives, and so do its other queues. Several times, for luck."""
+    house = House(tmp_path, rabbit_url)
+    publisher = house.publisher = open_publisher(rabbit_url)
+    try:
+        house.start()
+        for _ in range(4):
+            key = make_key()
+            house.deliver(make_key())
+            with connect(rabbit_url) as connection:
+                connection.default_channel.queue_delete(node_queue_name(NODE))
+            if found == "by the worker":
+                wait_for(house.has_queue, within=60)
+
+            house.deliver(key)
+
+            wait_for(lambda name=key.job: house.has_told_of(name), within=60)
+    finally:
+        house.stop()
+        publisher.close()

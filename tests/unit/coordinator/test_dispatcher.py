@@ -15,7 +15,7 @@ from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.jobs import get_job, insert_job
 from fleetjobs.store.runs import get_run, get_runs
-from tests.makers import NOW, Clock, keep_job, make_job
+from tests.makers import NOW, Clock, enroll, keep_job, make_job
 from tests.unit.coordinator.fakes import FakePublisher
 
 KEY = SigningKey.generate(COORDINATOR)
@@ -41,6 +41,7 @@ def test_nothing_due_is_nothing_done(dispatcher: Dispatcher, publisher: FakePubl
 def test_each_node_gets_a_delivery_of_its_own(
     dispatcher: Dispatcher, database: Database, publisher: FakePublisher
 ) -> None:
+    keys = enroll(database, "web1", "web2", alive=False)
     job = keep_job(database, "web1", "web2", sealed="the.sealed.request")
 
     assert dispatcher.step() == 2
@@ -55,6 +56,7 @@ def test_each_node_gets_a_delivery_of_its_own(
         node="web1",
         attempt=1,
         request=digest(request),
+        key=keys[0].verify_key.text,
         issued_at=NOW,
         start_before=job.start_before,
     )

@@ -8,7 +8,7 @@ import pytest
 
 from fleetjobs.errors import SpoolFull
 from fleetjobs.messages import Refusal, Reply, Stage
-from fleetjobs.signing import SERVER
+from fleetjobs.signing import SERVER, SigningKey
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.states import Reason, State
 from tests.reception import JOB, NOW, Bench
@@ -216,3 +216,16 @@ def test_without_room_nothing_is_acknowledged(
         bench.receive(bench.letter())
 
     assert bench.acknowledged == 0
+
+
+@pytest.mark.spec("F12", "G8", "I3")
+def test_a_delivery_for_a_machine_of_our_name_with_another_key_is_refused(bench: Bench) -> None:
+    """It is enrolled and we are not: nobody would believe what we say of it."""
+    ours = bench.receiver.signer.verify_key.text
+
+    bench.receive(bench.letter(key=SigningKey.generate("node:web1").verify_key.text))
+    assert bench.only().code == "misaddressed"
+    assert bench.spool.runs() == []
+    bench.receive(bench.letter(key=ours))
+
+    assert [run.key for run in bench.spool.runs()] == [RunKey(JOB, 1)]
