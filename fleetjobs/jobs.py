@@ -8,7 +8,7 @@ from typing import Any, NewType
 
 from fleetjobs.errors import InvalidDocument
 from fleetjobs.rollouts import Course
-from fleetjobs.states import Completion, Reason, StartIf, State, Tally, WaitReason
+from fleetjobs.states import Completion, Reason, Rollback, StartIf, State, Tally, WaitReason
 from fleetjobs.targets import Target
 
 JobId = NewType("JobId", str)  #: UUIDv7 in its 36-character form, chosen by whoever asks
@@ -100,7 +100,11 @@ class Job:
     blocked: int = 0  # runs or legs that wait for something to end
     called_off: bool = False  # a person cancelled the whole of it
     rollout: Course | None = None  # how far it has come, if it goes batch after batch
-    undoes: JobId | None = None  # the leg that it takes back
+    undoes: JobId | None = None  # the leg that it takes back; of a group, the plan
+    undo: dict[str, Any] | None = None  # what would take it back; None: nothing can
+    rollback: Rollback | None = None  # None: nothing was taken back, or not yet
+    rollback_percent: float | None = None  # of what is taken back
+    irreversible: tuple[str, ...] = ()  # the legs that stay done, for nothing takes them back
     schedule: str | None = None  # the id of the schedule that made it
     occurrence: int | None = None  # of that schedule, from 1 on
     missed_count: int = 0  # occurrences it stands for that did not start at their time

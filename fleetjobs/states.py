@@ -66,6 +66,7 @@ class Reason(StrEnum):
     USER_ERROR = "user_error"  # the action says the request itself was wrong
     START_BEFORE = "start_before"  # not started in time
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+    ROLLBACK_STUCK = "rollback_stuck"  # what takes a leg back failed, as often as it may
     DEPENDENCY_FAILED = "dependency_failed"
     START_IF = "start_if"  # it was for the case that another one fails, which did not
     OVERLAP = "overlap"
@@ -96,6 +97,15 @@ class Completion(StrEnum):
     FULL = "full"
     PARTIAL = "partial"
     NONE = "none"
+
+
+class Rollback(StrEnum):
+    """What became of what a plan had done, when it was to be taken back."""
+
+    NONE = "none"  # nothing was taken back
+    DONE = "done"  # all of it was
+    FAILED = "failed"  # a part was given up
+    NOT_REVERSIBLE = "not_reversible"  # all that says how; a part of it does not
 
 
 class Status(IntEnum):
@@ -204,6 +214,8 @@ class Terms:
     blocked: int = 0  # so many wait for something that has to end first
     called_off: bool = False  # a person cancelled the whole of it
     begun: bool = False  # one of them started
+    reverts: bool = False  # what was done is to be undone, once nothing of it is at work
+    undoing: State | None = None  # how that stands
 
 
 PLAIN = Terms()
@@ -214,11 +226,26 @@ def derive(tally: Tally, terms: Terms = PLAIN) -> State:
 
     What is blocked is no activity: it goes on when others do.
     """
+    if terms.undoing is not None:
+        return _backwards(terms.undoing, terms)
     idle = Counter({State.WAITING: terms.blocked})
     live = next((state for state in _ACTIVITY if tally[state] > idle[state]), None)
     if live is not None:
         return live
-    return State.WAITING if tally[State.WAITING] else _end(tally, terms)
+    if tally[State.WAITING]:
+        return State.WAITING
+    return State.REVERTING if terms.reverts and _has_begun(tally, terms) else _end(tally, terms)
+
+
+def _has_begun(tally: Tally, terms: Terms) -> bool:
+    return terms.begun or tally[State.SUCCEEDED] > 0
+
+
+def _backwards(undoing: State, terms: Terms) -> State:
+    """Where a plan stands that is rolled back: it never goes on, and never succeeds."""
+    if undoing.is_terminal:
+        return State.CANCELLED if terms.called_off else State.FAILED
+    return State.PAUSED if undoing is State.PAUSED else State.REVERTING
 
 
 def _end(tally: Tally, terms: Terms) -> State:

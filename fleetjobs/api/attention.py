@@ -11,6 +11,7 @@ from fleetjobs.api.documents import Page, RunDocument
 from fleetjobs.api.parameters import Part
 from fleetjobs.api.problems import RESPONSES
 from fleetjobs.jobs import Job, Run
+from fleetjobs.states import State
 from fleetjobs.store.jobs import JobFilter, list_jobs
 from fleetjobs.store.runs import list_attention
 
@@ -23,12 +24,30 @@ class AttentionDocument(RunDocument):
     agent: str
     action: str
     caller: str = Field(description="who asked for the job")
+    plan: str | None = Field(description="the plan that it is a part of")
+    leg: str | None = Field(description="its key there")
+    verbs: list[str] = Field(description="what can be done about it, of the job or its plan")
 
     @classmethod
     def about(cls, run: Run, job: Job) -> "AttentionDocument":
         """The run with what its job says of it."""
         told = dict(RunDocument.of(run))
-        return cls.model_construct(**told, agent=job.agent, action=job.action, caller=job.caller)
+        return cls.model_construct(
+            **told,
+            agent=job.agent,
+            action=job.action,
+            caller=job.caller,
+            plan=job.plan,
+            leg=job.leg,
+            verbs=_verbs(run, job),
+        )
+
+
+def _verbs(run: Run, job: Job) -> list[str]:
+    found = ["retry", "resume", "resolve"] if run.state is State.PAUSED else []
+    if job.plan is not None and run.state is State.PAUSED:
+        found += ["skip"] if job.undoes is not None else ["skip", "rollback"]
+    return [*found, "cancel"]
 
 
 @router.get("/attention", summary="What waits for a person")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from fleetjobs.jobs import Attempt, Dependency, Event, Job, Kind, Pending, Run
 from fleetjobs.rollouts import Phase
-from fleetjobs.states import Completion, Reason, StartIf, State, WaitReason
+from fleetjobs.states import Completion, Reason, Rollback, StartIf, State, WaitReason
 
 EMPTY: Mapping[Pending, int] = MappingProxyType({})
 
@@ -124,8 +124,11 @@ class JobDocument(BaseModel):
     percent_complete: float | None = Field(description="of it that is done, 0 to 100")
     max_failures: int = Field(description="so many of its runs, or parts, may fail")
     on_failure: str | None = Field(description="of a leg: what follows when it has failed")
-    undoes: str | None = Field(description="the leg that it takes back")
     rollout: RolloutDocument | None = Field(description="null: all its nodes at once")
+    undoes: str | None = Field(description="the leg that it takes back; of a group, the plan")
+    rollback: Rollback | None = Field(description="of a plan: what became of its undoing")
+    rollback_percent: float | None = Field(description="of what is undone, 0 to 100")
+    not_reversible: list[str] = Field(description="legs that were done and that nothing undoes")
 
     @classmethod
     def of(
@@ -174,6 +177,9 @@ class JobDocument(BaseModel):
             on_failure=job.on_failure,
             undoes=job.undoes,
             rollout=RolloutDocument.of(job),
+            rollback=job.rollback,
+            rollback_percent=job.rollback_percent,
+            not_reversible=list(job.irreversible),
         )
 
 

@@ -43,6 +43,7 @@ class Cancel(Choice, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a job is to be called off."""
 
     force: bool = False  # it is over now, whatever its nodes know
+    rollback: bool = False  # of a plan: what it has done is undone then
 
 
 class Verdict(Choice, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,11 +134,28 @@ async def cancel(
 ) -> JobDocument:
     """What has not begun never will; what runs is ended. Nodes that are away confirm later.
 
-    `force` does not wait for them. On a job that has ended it does nothing.
+    `force` does not wait for them. With `rollback`, what a plan has done is undone. On a job that
+    has ended it does nothing.
     """
     wish = await _wish(request, Cancel)
     deed = Deed(desk=desk, caller=caller, job=job)
-    return await deed.do(response, wish.target, desk.control.verbs.cancel, force=wish.force)
+    how = {"force": wish.force, "rollback": wish.rollback}
+    return await deed.do(response, wish.target, desk.control.verbs.cancel, **how)
+
+
+@router.post(
+    "/jobs/{job}/rollback", summary="Undo what a plan has done", openapi_extra=_takes(Choice)
+)
+async def rollback(
+    request: Request, response: Response, desk: AtDesk, caller: Operator, job: InJob
+) -> JobDocument:
+    """Of a plan that waits for a person, or whose `on_failure` is `pause` or `rollback`.
+
+    What runs comes to its end first; what has not begun never will. The plan has failed then.
+    """
+    wish = await _wish(request, Choice)
+    deed = Deed(desk=desk, caller=caller, job=job)
+    return await deed.do(response, wish.target, desk.control.verbs.rollback)
 
 
 @router.delete("/jobs/{job}", summary="Call a job off")

@@ -18,6 +18,7 @@ WHAT = {
     "lost": "the node fell silent at work",
     "denied": "it was not allowed",
     "attempts_exhausted": "it failed too often",
+    "rollback_stuck": "it could not be undone",
 }
 
 
@@ -84,6 +85,8 @@ def _say_what_to_do(screen: Screen) -> None:
     for verb, about in (
         ("retry JOB", "try again"),
         ("resolve JOB --as succeeded|failed", "say what came of it"),
+        ("skip JOB", "of a plan: leave the leg out"),
+        ("rollback PLAN", "undo what the plan has done"),
         ("cancel JOB", "call it off"),
     ):
         screen.write(f"   {program()} job {verb:<34}  {about}")

@@ -18,6 +18,9 @@ DONE = {
     "hold": "is held",
     "release": "goes on",
     "resolve": "is resolved",
+    "resume": "goes on",
+    "rollback": "goes back",
+    "skip": "is left out",
     "edit": "is changed",
 }
 UNDER_WAY = {
@@ -25,6 +28,9 @@ UNDER_WAY = {
     "hold": "is to be held",
     "release": "is to go on",
     "resolve": "is resolved",
+    "resume": "is to go on",
+    "rollback": "is to go back",
+    "skip": "is left out",
     "edit": "is to be changed",
 }
 

@@ -34,6 +34,9 @@ MORE = {  #: what is not needed to look at jobs is loaded when it is used
     "release": ("verbs:release", "Let what was held go on"),
     "retry": ("verbs:retry", "Try again what went wrong"),
     "rerun": ("verbs:rerun", "Ask for the same once more: a new job"),
+    "resume": ("verbs:resume", "Let what is paused go on"),
+    "rollback": ("verbs:rollback", "Undo what a plan has done"),
+    "skip": ("verbs:skip", "Leave out a leg that waits for a person"),
     "resolve": ("verbs:resolve", "Say what came of runs that wait for a person"),
 }
 

@@ -17,6 +17,7 @@ from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import Duration
 from fleetjobs.client.jobs import new_id
 from fleetjobs.client.replies import Document
+from fleetjobs.errors import NotFound
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -46,8 +47,9 @@ def _verb(command: C) -> C:
 
 @click.command(epilog=EPILOG)
 @click.option("--force", is_flag=True, help="It is over now, whatever its nodes are doing.")
+@click.option("--rollback", is_flag=True, help="Of a plan: undo what it has done, then.")
 @_verb
-def cancel(job: str, *, nodes: tuple[str, ...], force: bool, **given: Any) -> int:
+def cancel(job: str, *, nodes: tuple[str, ...], force: bool, rollback: bool, **given: Any) -> int:
     """Call a job off.
 
     What has not begun never will. What runs is ended with all its processes: asked to end, killed
@@ -59,7 +61,66 @@ def cancel(job: str, *, nodes: tuple[str, ...], force: bool, **given: Any) -> in
 
     fj job cancel last -I web1 --force
     """
-    return _act(job, "cancel", nodes, {"force": force}, **given)
+    how = {"force": force} | ({"rollback": True} if rollback else {})
+    return _act(job, "cancel", nodes, how, **given)
+
+
+@click.command(epilog=EPILOG)
+@job_argument
+@_TIMEOUT
+@json_option
+def rollback(job: str, **given: Any) -> int:
+    """Undo what a plan has done, the last first.
+
+    Of a plan that waits for a person, or that would if a leg failed. What runs comes to its end;
+    what has not begun never will. Any other live plan: `job cancel --rollback`.
+
+    [bold]Examples[/]
+
+    fj job rollback last && fj job wait last
+    """
+    return _act(job, "rollback", (), {}, **given)
+
+
+@click.command(epilog=EPILOG)
+@job_argument
+@click.argument("leg", required=False)
+@_ON
+@_TIMEOUT
+@json_option
+def skip(job: str, *, leg: str | None, nodes: tuple[str, ...], **given: Any) -> int:
+    """Leave a leg out that waits for a person; its plan goes on.
+
+    JOB is the leg, or its plan and the LEG's key.
+
+    [bold]Examples[/]
+
+    fj job skip last make_volume -I web1
+    """
+    return _act(job if leg is None else _leg(job, leg), "skip", nodes, {}, **given)
+
+
+def _leg(plan: str, key: str) -> str:
+    """The id of the leg. Raises NotFound naming those that there are."""
+    asked = fleet()
+    found = find_job(asked, plan)
+    legs = {str(leg["key"]): str(leg["id"]) for leg in asked.legs(found["id"])}
+    if key not in legs:
+        few = ", ".join(list(legs)[:12]) or "none"
+        raise NotFound(f"{found['id']} has no leg {key!r:.70}; it has {few}")
+    return legs[key]
+
+
+@click.command(epilog=EPILOG)
+@_verb
+def resume(job: str, *, nodes: tuple[str, ...], **given: Any) -> int:
+    """Let what is paused go on: released if it was held, tried again if it failed.
+
+    [bold]Examples[/]
+
+    fj job resume last
+    """
+    return _act(job, "resume", nodes, {}, **given)
 
 
 @click.command(epilog=EPILOG)

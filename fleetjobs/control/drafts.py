@@ -19,6 +19,7 @@ from fleetjobs.control.acceptance import (
     patience_s,
 )
 from fleetjobs.control.gathering import gather, take_over
+from fleetjobs.control.recipes import Recipes
 from fleetjobs.control.rolling import roll_out
 from fleetjobs.control.wiring import wire
 from fleetjobs.errors import InvalidPlan, Refused
@@ -62,6 +63,7 @@ class Drawing:
     )  # by leg: what succeeded before, and is taken over
     survey: Survey = field(default_factory=Survey)
     weighed: dict[str, Weighed] = field(default_factory=dict)  # by the leg's key
+    undos: dict[str, dict[str, Any] | None] = field(default_factory=dict)  # likewise
 
     def draw(self) -> Draft:
         """The plan and all its parts. Raises Refused naming the leg: InvalidPlan and others."""
@@ -84,19 +86,26 @@ class Drawing:
 
     def _weigh(self, placed: Placed) -> None:
         leg = placed.leg
-        _check_possible(leg, leg.on_failure or self.request.plan.on_failure)
+        _check_possible(leg)
         request = self._request(placed)
-        self.weighed[leg.key] = self.acceptance.weigh(
+        weighed = self._weigh_request(self.seal(request), request)
+        self.weighed[leg.key] = weighed
+        for reference in placed.references:
+            self._check_reference(leg, reference)
+        interfaces = self.survey.actions[request.agent, tuple(weighed.nodes)]
+        recipes = Recipes(request=self.request, seal=self.seal, weigh=self._weigh_request)
+        self.undos[leg.key] = recipes.of_leg(leg, request, weighed, interfaces)
+
+    def _weigh_request(self, sealed: str, request: Request) -> Weighed:
+        return self.acceptance.weigh(
             self.connection,
-            self.seal(request),
+            sealed,
             request,
             org=self.org,
             now=self.now,
             survey=self.survey,
             check=lambda action, data: check_data(action, data, self._type),
         )
-        for reference in placed.references:
-            self._check_reference(leg, reference)
 
     def _request(self, placed: Placed) -> Request:
         """What the nodes are to be asked, in the caller's name."""
@@ -161,6 +170,7 @@ class Drawing:
             delay_s=0.0 if free else leg.delay_s,
             weight=leg.weight,
             give_up_s=patience_s(weighed.actions),
+            undo=self.undos[leg.key],
         )
         due = due_at(job.not_before, self.now) if free else None
         part = Part(
@@ -207,6 +217,7 @@ class Drawing:
             id=JobId(self.request.id),
             sealed=self.sealed,
             target=plan.target,
+            on_failure=plan.on_failure,
             not_before=self.request.not_before,
             start_before=self.request.start_before,
         )
@@ -250,10 +261,9 @@ class Drawing:
         )
 
 
-def _check_possible(leg: Leg, on_failure: OnFailure) -> None:
+def _check_possible(leg: Leg) -> None:
     """Refuse by name what cannot be honoured. Raises InvalidPlan."""
     wished = {
-        "on_failure: rollback": on_failure is OnFailure.ROLLBACK,
         f"retry_mode: {leg.retry_mode}": leg.retry_mode != "as_is",
     }
     for name, asked in wished.items():

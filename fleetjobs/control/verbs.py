@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from fleetjobs.control.rollbacks import check_may_go_back, plan_of, turn_back
 from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.jobs import Job, JobId, Kind, NodeId, Pending
 from fleetjobs.nodes import SILENT_AFTER
@@ -17,7 +18,7 @@ from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.dependencies import blocked_runs
-from fleetjobs.store.entries import RunEntry, RunName
+from fleetjobs.store.entries import JobEntry, RunEntry, RunName
 from fleetjobs.store.followers import followers_of
 from fleetjobs.store.jobs import get_job
 from fleetjobs.store.judging import settle
@@ -87,27 +88,26 @@ class Verbs:
     clock: Callable[[], datetime]
 
     def cancel(
-        self, job: JobId, *, org: str, account: str, nodes: Nodes = None, force: bool = False
+        self,
+        job: JobId,
+        *,
+        org: str,
+        account: str,
+        nodes: Nodes = None,
+        force: bool = False,
+        rollback: bool = False,
     ) -> Job:
         """Call it off: what has not begun never will, what runs is stopped.
 
         With all that its action asked for, unless `nodes` are named. `force` does not wait for
-        nodes to confirm it. To what has ended it does nothing.
+        nodes to confirm it. With `rollback`, what a plan has done is undone then; Conflict if the
+        job is no plan. To what has ended it does nothing.
         """
         with self._case(job, org, account, nodes) as case:
             if nodes is None:
                 case.add_followers()
-            since = self.clock() - SILENT_AFTER
-            identities = [run.node for run in case.runs]
-            heard = nodes_heard(case.ledger.connection, identities, since)
-            for run in case.runs:
-                alive = run.node in heard
-                case.note(
-                    run,
-                    call_off(case.ledger, run, actor=case.actor, is_alive=alive, force=force),
-                )
-            if case.changed and nodes is None:
-                case.call_off()
+            if not rollback or _may_turn(plan_of(case.ledger, job), nodes):
+                _call_off(case, force=force, whole=nodes is None, rollback=rollback)
         return case.answer[0]
 
     def hold(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
@@ -176,6 +176,19 @@ class Verbs:
                 case.note(run, changed=True)
         return case.answer[0]
 
+    def rollback(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
+        """Undo what a plan has done, once nothing of it is at work; the plan has failed then.
+
+        Conflict if it is no plan, has ended, or neither waits for a person nor is one that would.
+        """
+        with self._case(job, org, account, nodes) as case:
+            plan = plan_of(case.ledger, job)
+            check_may_go_back(plan)
+            if _may_turn(plan, nodes):
+                turn_back(case.ledger, plan, case.runs, case.actor)
+                case.changed.add(job)
+        return case.answer[0]
+
     def skip(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
         """Leave out what waits for a person; what needs it is judged by that.
 
@@ -232,6 +245,27 @@ def _chosen(ledger: Ledger, job: JobId, org: str, nodes: Nodes) -> list[RunEntry
     if unknown:
         raise NotFound(f"{job} has no run on {', '.join(unknown[:5])}")
     return [run for run in found if run.node in set(nodes)]
+
+
+def _may_turn(plan: JobEntry, nodes: Nodes) -> bool:
+    """Whether it is not undone yet. Raises Conflict if single nodes are meant."""
+    if nodes is not None:
+        raise Conflict("a plan is rolled back as a whole; name no nodes")
+    return plan.undoing is None and not plan.state.is_terminal
+
+
+def _call_off(case: Case, *, force: bool, whole: bool, rollback: bool) -> None:
+    since = case.ledger.now - SILENT_AFTER
+    heard = nodes_heard(case.ledger.connection, [run.node for run in case.runs], since)
+    for run in case.runs:
+        alive = run.node in heard
+        done = call_off(case.ledger, run, actor=case.actor, is_alive=alive, force=force)
+        case.note(run, done)
+    if rollback:
+        case.ledger.touch(case.ledger.job_named(case.job), reverts=True)
+        case.changed.add(case.job)
+    if case.changed and whole:
+        case.call_off()
 
 
 def _check_live(case: Case) -> None:

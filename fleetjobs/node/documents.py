@@ -13,11 +13,18 @@ from fleetjobs.plans.references import fill
 def as_meant(request: Request, delivery: Delivery) -> Request:
     """The request with the coordinator's values in the place of the caller's references.
 
-    Nothing else of it can be changed that way. Raises InvalidReference.
+    An input that comes to nothing is left out. Nothing else of it can be changed that way. Raises
+    InvalidReference.
     """
     if delivery.fills is None:
         return request
-    return msgspec.structs.replace(request, data=fill(request.data, delivery.fills))
+    filled = fill(request.data, delivery.fills)
+    data = {
+        name: value
+        for name, value in filled.items()
+        if value is not None or request.data[name] is None
+    }
+    return msgspec.structs.replace(request, data=data)
 
 
 def request_document(

@@ -14,7 +14,7 @@ from fleetjobs.jobs import JobId, Kind, NodeId, Pending
 from fleetjobs.messages import Stage
 from fleetjobs.plans.progress import done
 from fleetjobs.rollouts import Course
-from fleetjobs.states import Reason, State, Tally, Terms, WaitReason
+from fleetjobs.states import Reason, Rollback, State, Tally, Terms, WaitReason
 from fleetjobs.store import dialect
 from fleetjobs.store.jobs import read_course, read_tally
 from fleetjobs.store.schema import jobs, runs
@@ -126,6 +126,10 @@ class JobEntry:
     forgiven: int
     called_off: bool
     rollout: Course | None
+    undoes: JobId | None
+    reverts: bool
+    undoing: State | None
+    rollback: Rollback | None
     found: State = field(init=False)  # as it was read
     told: Told = field(init=False)  # what its parent knows
     began_at: datetime | None = None  # the earliest start seen now
@@ -137,6 +141,17 @@ class JobEntry:
     def __post_init__(self) -> None:
         self.found = self.state
         self.told = self.tell()
+
+    def set(self, **columns: Any) -> None:
+        """Give its columns other values, and show them here at once."""
+        for name in _SHOWN.intersection(columns):
+            setattr(self, name, columns[name])
+        self.changes |= columns
+
+    @property
+    def is_undoing(self) -> bool:
+        """Whether it is what takes a whole plan back: no part of what the plan has to do."""
+        return self.kind is Kind.GROUP and self.undoes is not None
 
     @property
     def root(self) -> JobId | None:
@@ -174,6 +189,8 @@ class JobEntry:
             blocked=self.blocked,
             called_off=self.called_off,
             begun=bool(self.started_at or self.began_at),
+            reverts=self.reverts and self.kind is Kind.PLAN,
+            undoing=self.undoing,
         )
 
 
@@ -184,7 +201,10 @@ JOB_COLUMNS = (
     *("kind", "plan", "parent", "origin", "on_failure", "max_failures", "delay_s"),
     *("weight", "weights", "progress", "percent", "blocked", "forgiven", "called_off"),
     "rollout",
+    *("undoes", "reverts", "undoing", "rollback"),
 )
+
+_SHOWN = frozenset(JOB_COLUMNS)
 
 
 def patience_of(job: JobEntry) -> timedelta | None:

@@ -22,9 +22,11 @@ def fail(
     detail: dict[str, Any] | None = None,
 ) -> None:
     """Take the run through these states to its failure, or to a person just before."""
-    if _pauses(ledger.job_of(run), run):
+    job = ledger.job_of(run)
+    if _pauses(job, run):
         way = _to_pause(run.state, way)
-        detail, reason = {**(detail or {}), "reason": reason}, Reason.ATTEMPTS_EXHAUSTED
+        why = Reason.ATTEMPTS_EXHAUSTED if job.undoes is None else Reason.ROLLBACK_STUCK
+        detail, reason = {**(detail or {}), "reason": reason}, why
     ledger.move(run, way, actor=actor, reason=reason, began_at=began_at, detail=detail)
 
 

@@ -45,7 +45,9 @@ def fill_in(
             break
         try:
             asked = item.references
-            values = None if asked is None else answers.of_run(item.node, asked)
+            values = (
+                None if asked is None else answers.of_run(item.node, asked, lenient=item.lenient)
+            )
         except InvalidReference as error:
             broken.append(Unfilled(handover=item, why=str(error)))
         else:
@@ -76,14 +78,19 @@ class Answers:
         self._lone: dict[JobId, NodeId | None] = {}
         self.read = 0  # bytes of values so far
 
-    def of_run(self, node: NodeId, references: Mapping[str, JobId]) -> dict[str, Any]:
-        """The values for a run on that node. Raises InvalidReference saying what is missing."""
+    def of_run(
+        self, node: NodeId, references: Mapping[str, JobId], *, lenient: bool = False
+    ) -> dict[str, Any]:
+        """The values for a run on that node. Raises InvalidReference saying what is missing.
+
+        Lenient, what is missing is None: a leg that failed half-way may not have said all.
+        """
         values: dict[str, Any] = {}
         size = 0
         for job, texts in _by_job(references):
-            sources = self._sources(job, node, texts[0])
+            sources = self._sources(job, node, texts[0], lenient=lenient)
             for text in texts:
-                values[text] = look_up(read_reference(text), sources)
+                values[text] = _value(text, sources, lenient=lenient)
                 size += len(msgspec.json.encode(values[text]))
                 if size > FILL_MOST:
                     raise InvalidReference(
@@ -92,14 +99,14 @@ class Answers:
         self.read += size
         return values
 
-    def _sources(self, job: JobId, node: NodeId, text: str) -> dict[str, Any]:
+    def _sources(self, job: JobId, node: NodeId, text: str, *, lenient: bool) -> dict[str, Any]:
         for place in (node, self._only_node(job)):
             if place is None:
                 continue
             columns = (runs.c.node, runs.c.data, runs.c.statusmsg, runs.c.ended_at)
             query = select(*columns).where(runs.c.job == job, runs.c.node == place)
             row = self._connection.execute(query).one_or_none()
-            if row is not None and row.ended_at is None:
+            if row is not None and row.ended_at is None and not lenient:
                 raise InvalidReference(f"${{{text}}}: {row.node} has not answered yet")
             if row is not None:
                 return {"data": row.data, "statusmsg": row.statusmsg, "node": row.node}
@@ -111,6 +118,15 @@ class Answers:
             found = list(self._connection.execute(query).scalars())
             self._lone[job] = found[0] if len(found) == 1 else None
         return self._lone[job]
+
+
+def _value(text: str, sources: Mapping[str, Any], *, lenient: bool) -> Any:
+    try:
+        return look_up(read_reference(text), sources)
+    except InvalidReference:
+        if not lenient:
+            raise
+        return None
 
 
 def _by_job(references: Mapping[str, JobId]) -> Iterable[tuple[JobId, list[str]]]:

@@ -37,6 +37,7 @@ class Handover:
     reach_s: float | None = None  # of a rollout: so long its node has to begin
     references: Mapping[str, JobId] | None = None  # in its data, and the legs that they mean
     fills: dict[str, Any] | None = None  # what they come to
+    lenient: bool = False  # what they lead to may be missing
 
 
 def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[Handover]:
@@ -56,7 +57,10 @@ _OF_RUN = (
     *("job", "node", "attempt", "generation", "stage", "queued_at", "expire_at"),
     *("not_before", "start_before"),
 )
-_OF_JOB = ("id", "agent", "action", "sealed", "not_before", "start_before", "fills", "rollout")
+_OF_JOB = (
+    *("id", "agent", "action", "sealed", "not_before", "start_before"),
+    *("fills", "rollout", "undoes"),
+)
 
 
 def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]], now: datetime) -> Handover:
@@ -73,6 +77,7 @@ def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]], now: datet
         start_before=_start_before(run, job, now),
         reach_s=None if job.rollout is None else job.rollout["reach_s"],
         references=job.fills,
+        lenient=job.undoes is not None,
     )
 
 

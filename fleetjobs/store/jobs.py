@@ -107,6 +107,7 @@ def job_columns(job: Job, meaning: str) -> dict[str, Any]:
         "tally": dump_tally(job.tally),
         "needs": msgspec.to_builtins(job.needs) if job.needs else None,
         "rollout": dump_course(job.rollout),
+        "irreversible": list(job.irreversible) or None,
     }
 
 
@@ -257,6 +258,7 @@ def read_job(row: RowMapping) -> Job:
     fields["target"] = msgspec.convert(row["target"], Target)
     fields["tally"] = read_tally(row["tally"])
     fields["rollout"] = read_course(row["rollout"])
+    fields["irreversible"] = tuple(row["irreversible"] or ())
     fields["needs"] = msgspec.convert(row["needs"] or (), tuple[Link, ...])
     return Job(**fields)
 

@@ -18,6 +18,7 @@ from fleetjobs.store.dependencies import (
 from fleetjobs.store.entries import COORDINATOR, RunEntry
 from fleetjobs.store.ledger import Ended, Ledger
 from fleetjobs.store.outbox import line_up
+from fleetjobs.store.rollbacks import roll_back
 from fleetjobs.store.rollouts import roll_on
 from fleetjobs.store.standing import path
 
@@ -29,8 +30,8 @@ def settle(ledger: Ledger, ended: Sequence[Ended] = ()) -> set[JobId]:
     chain may have ten thousand links.
     """
     ended = [*ended, *ledger.advance()]
-    while ended:
-        items = waiting_for(ledger.connection, ended)
+    while ended or roll_back(ledger):
+        items = waiting_for(ledger.connection, ended) if ended else []
         if items:
             _judge(ledger, items)
         roll_on(ledger, ended)

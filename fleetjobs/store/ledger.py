@@ -13,13 +13,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, select
 
-from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.jobs import JobId, Kind, NodeId
 from fleetjobs.states import Reason, State, WaitReason, check_move
 from fleetjobs.store import dialect
 from fleetjobs.store.bells import DISPATCH
 from fleetjobs.store.database import ring
 from fleetjobs.store.entries import (
-    JOB_COLUMNS,
     JobEntry,
     RunEntry,
     RunName,
@@ -105,16 +104,17 @@ class Ledger:
         """The runs of the job, of those the ledger was opened for, by node."""
         return [self._runs[job, node] for node in sorted(self._nodes[job])]
 
+    def plans(self) -> list[JobEntry]:
+        """The plans that the ledger was opened for, or for parts of."""
+        return [job for _, job in sorted(self._jobs.items()) if job.kind is Kind.PLAN]
+
     def all_runs(self) -> list[RunEntry]:
         """All that the ledger was opened for."""
         return [run for _, run in sorted(self._runs.items())]
 
     def touch(self, job: JobEntry, **columns: Any) -> None:
         """Give the job's columns other values."""
-        for name, value in columns.items():
-            if name in JOB_COLUMNS:
-                setattr(job, name, value)
-        job.changes |= columns
+        job.set(**columns)
         self._stirred.add(job.id)
 
     def run(self, job: JobId, node: NodeId) -> RunEntry | None:
@@ -188,8 +188,11 @@ class Ledger:
 
     def note_job(self, job: JobEntry, kind: str, **event: Any) -> None:
         """Log something about the job; the rest as `event_row` takes it."""
-        row = event_row(at=self.now, org=job.org, job=job.id, plan=job.root, kind=kind, **event)
-        self._events.append(row)
+        self.log(event_row(at=self.now, org=job.org, job=job.id, plan=job.root, kind=kind, **event))
+
+    def log(self, event: dict[str, Any]) -> None:
+        """Log an event, made by `event_row`, in its turn."""
+        self._events.append(event)
 
     def note(self, run: RunEntry, kind: str, **event: Any) -> None:
         """Log something about the run; the rest as `event_row` takes it."""
@@ -253,13 +256,20 @@ class Ledger:
         """
         self.advance()
         self._derive(lambda _: True)
-        write_runs(self.connection, self._runs.values())
+        self.write_runs()
         rows = [job_row(self._jobs[job]) for job in sorted(self._moved)]
-        if any(run.is_due(self.now + SOON) for run in self._runs.values()):
-            ring(self.connection, DISPATCH)
         update_alike(self.connection, jobs, rows, ("id",))
         add_events(self.connection, self._events)
         return self._moved
+
+    def write_runs(self) -> None:
+        """Write the runs that changed, so that they can be read. Raises InvalidTransition."""
+        if any(run.is_due(self.now + SOON) for run in self._runs.values()):
+            ring(self.connection, DISPATCH)
+        write_runs(self.connection, self._runs.values())
+        for run in self._runs.values():
+            if run.changes:
+                run.found, run.changes = run.state, {}
 
 
 @cache

@@ -10,8 +10,8 @@ from typing import Any
 from fleetjobs.jobs import Kind
 from fleetjobs.plans.documents import OnFailure
 from fleetjobs.plans.progress import Part, percent
-from fleetjobs.states import LIVE, Reason, State, WaitReason, check_move, completion
-from fleetjobs.store.entries import JobEntry
+from fleetjobs.states import LIVE, Reason, Rollback, State, WaitReason, check_move, completion
+from fleetjobs.store.entries import JobEntry, Told
 from fleetjobs.store.jobs import dump_tally
 from fleetjobs.store.standing import job_path
 
@@ -42,6 +42,8 @@ def derive_job(job: JobEntry, now: datetime, note: Note) -> bool:
     if ends:
         job.ended_at = now
     job.started_at = min(filter(None, (job.started_at, job.began_at)), default=None)
+    if job.reverts:  # nothing more of it will be done
+        return ends
     if job.started_at is not None or job.state in {State.FAILED, State.SUCCEEDED}:
         job.percent = percent([Part(weight=1, done=job.done)], job.state, job.percent)
     return ends
@@ -50,12 +52,17 @@ def derive_job(job: JobEntry, now: datetime, note: Note) -> bool:
 def tell_parent(job: JobEntry, parent: JobEntry) -> None:
     """Let the plan or group know how its leg stands now."""
     old, new = job.told, job.tell()
+    if job.is_undoing:
+        _tell_undoing(job, parent, new)
+        return
     if new.state is not old.state:
         parent.tally[old.state] -= 1
         parent.tally[new.state] += 1
         parent.last = job.reason
         if job.on_failure == OnFailure.CONTINUE and new.state in _BAD:
             parent.forgiven += 1
+        if new.state.is_terminal:
+            _ask_back(job, parent)
     parent.blocked += new.blocked - old.blocked
     parent.needing += new.needing - old.needing
     parent.progress += job.weight * (new.done - old.done)
@@ -64,6 +71,33 @@ def tell_parent(job: JobEntry, parent: JobEntry) -> None:
         parent.waits = job.wait_reason
     if job.began_at is not None:
         parent.began_at = min(filter(None, (parent.began_at, job.began_at)))
+    job.told = new
+
+
+def _ask_back(job: JobEntry, parent: JobEntry) -> None:
+    """Have the plan taken back if one leg too many has failed that asks for it."""
+    if job.undoes is not None:
+        if job.tally[State.SUCCEEDED] < job.tally.total():
+            parent.set(rollback=Rollback.FAILED)
+        return
+    bad = sum(parent.tally[state] for state in _BAD) - parent.forgiven
+    asks = job.reverts or (job.kind is Kind.ACTION and job.on_failure == OnFailure.ROLLBACK)
+    if asks and job.state in _BAD and bad > parent.max_failures and not parent.called_off:
+        parent.set(reverts=True)
+
+
+def _tell_undoing(job: JobEntry, plan: JobEntry, new: Told) -> None:
+    """Let the plan know how its taking back stands: for itself, no part of what it has to do."""
+    if new.state is not job.told.state:
+        plan.last = job.reason
+    plan.needing += new.needing - job.told.needing
+    plan.actor = job.actor
+    plan.set(undoing=new.state)
+    plan.changes["rollback_percent"] = job.percent
+    if new.state.is_terminal:
+        good = new.state is State.SUCCEEDED and job.rollback is not Rollback.FAILED
+        whole = plan.rollback or Rollback.DONE
+        plan.set(rollback=whole if good else Rollback.FAILED)
     job.told = new
 
 

@@ -65,7 +65,7 @@ def line_up(ledger: Ledger, run: RunEntry, *, actor: str, blocked: bool = False)
         _line_up_later(ledger, run, gate, actor=actor)
         return
     counts = job.plan is not None or job.rollout is not None
-    if counts and first and not blocked and run.start_before is None:
+    if counts and job.undoes is None and first and not blocked and run.start_before is None:
         _begin_to_count(ledger, job, run)
     not_before = latest(job.not_before, run.not_before) if first else None
     later = not blocked and not_before is not None and not_before > ledger.now

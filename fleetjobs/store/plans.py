@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     String,
     bindparam,
+    exists,
     func,
     insert,
     select,
@@ -162,8 +163,15 @@ def nodes_by_leg(connection: Connection, plan: JobId) -> dict[str, list[NodeId]]
 
 
 def successes_by_leg(connection: Connection, plan: JobId) -> dict[str, Successes]:
-    """Where each leg of the plan has succeeded, by key."""
-    query = _RUNS_OF_PLAN.where(runs.c.state == State.SUCCEEDED)
+    """Where each leg of the plan has succeeded and was not undone, by key."""
+    undoing, undone = jobs.alias(), runs.alias()
+    taken_back = exists().where(
+        undoing.c.undoes == jobs.c.id,
+        undone.c.job == undoing.c.id,
+        undone.c.node == runs.c.node,
+        undone.c.state == State.SUCCEEDED,
+    )
+    query = _RUNS_OF_PLAN.where(runs.c.state == State.SUCCEEDED, ~taken_back)
     found: dict[str, dict[NodeId, JobId]] = {}
     for row in connection.execute(query, {"plan": plan}):
         found.setdefault(row.leg, {})[row.node] = row.id
@@ -182,7 +190,7 @@ def has_undone(connection: Connection, plan: JobId) -> bool:
 _RUNS_OF_PLAN = (
     select(jobs.c.id, jobs.c.leg, runs.c.node)
     .join(runs, runs.c.job == jobs.c.id)
-    .where(jobs.c.plan == bindparam("plan"), jobs.c.origin.is_(None))
+    .where(jobs.c.plan == bindparam("plan"), jobs.c.origin.is_(None), jobs.c.undoes.is_(None))
     .order_by(jobs.c.position, runs.c.node)
 )
 

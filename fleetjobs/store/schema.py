@@ -26,7 +26,7 @@ from sqlalchemy import (
 from fleetjobs.jobs import Kind, Pending
 from fleetjobs.messages import Stage
 from fleetjobs.schedules.due import Fate
-from fleetjobs.states import Completion, Reason, StartIf, State, WaitReason
+from fleetjobs.states import Completion, Reason, Rollback, StartIf, State, WaitReason
 from fleetjobs.store.columns import Moment, Word
 
 metadata = MetaData(
@@ -172,7 +172,13 @@ jobs = Table(
     Column("blocked", Integer, nullable=False, server_default="0"),  # runs or legs that wait
     Column("forgiven", Integer, nullable=False, server_default="0"),  # failures that do not count
     Column("called_off", Boolean, nullable=False, server_default=false()),
-    Column("undoes", String),  # the leg that it takes back
+    Column("undoes", String),  # the leg that it takes back; of a group, the plan
+    Column("undo", JSON(none_as_null=True)),  # what would take it back; see `plans.undoing.Recipe`
+    Column("reverts", Boolean, nullable=False, server_default=false()),
+    Column("undoing", Word(State)),  # how the taking back stands
+    Column("rollback", Word(Rollback)),
+    Column("rollback_percent", Float),
+    Column("irreversible", JSON(none_as_null=True)),  # keys of legs that nothing takes back
     Column("schedule", String),  # that made it
     Column("occurrence", Integer),  # of that schedule
     Column("missed_count", Integer, nullable=False, server_default="0"),

@@ -86,6 +86,8 @@ def job_path(state: State, tally: Tally, terms: Terms, *, begins: bool) -> tuple
     new = derive(tally, terms)
     if new is State.CANCELLING and any(tally[one] for one in LIVE - {new}):
         new = derive(Tally({one: count for one, count in tally.items() if one is not new}), terms)
+    if new is State.CANCELLING and terms.reverts and not terms.called_off:
+        new = State.RUNNING  # nobody called the whole off
     live = sum(tally[one] for one in LIVE)
     if terms.begun and new in UNSTARTED and tally.total() > 1 and terms.blocked < live:
         new = State.RUNNING

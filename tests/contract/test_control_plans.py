@@ -475,7 +475,6 @@ def test_the_same_plan_again_is_the_same_plan(desk: PlanDesk) -> None:
         ({"data": {}}, MissingInput, "leg bad"),
         ({"data": {"text": 5}}, InvalidInput, "leg bad"),
         ({"target": Target(identities=("nobody",))}, NoNodes, "leg bad"),
-        ({"on_failure": OnFailure.ROLLBACK}, InvalidPlan, "rollback"),
         ({"retry_mode": "rollback_self"}, InvalidPlan, "rollback_self"),
     ],
 )
