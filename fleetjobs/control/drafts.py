@@ -21,17 +21,17 @@ from fleetjobs.control.acceptance import (
 from fleetjobs.control.gathering import gather, take_over
 from fleetjobs.control.recipes import Recipes
 from fleetjobs.control.rolling import roll_out
-from fleetjobs.control.wiring import wire
+from fleetjobs.control.wiring import link, links_of, wire
 from fleetjobs.errors import InvalidPlan, Refused
 from fleetjobs.inputs import InputType
 from fleetjobs.jobs import Dependency, Job, JobId, Kind, Link
 from fleetjobs.messages import Request
 from fleetjobs.plans.checks import check_data, output_type
-from fleetjobs.plans.documents import Leg, Need, OnFailure, Pace, PlanRequest
+from fleetjobs.plans.documents import Leg, Need, OnFailure, PlanRequest
 from fleetjobs.plans.references import Reference, is_plain
 from fleetjobs.plans.shapes import Placed, Shape, arrange, leg_id
 from fleetjobs.shares import share_of
-from fleetjobs.states import StartIf, State, WaitReason
+from fleetjobs.states import State, WaitReason
 from fleetjobs.store.plans import Part, Successes
 from fleetjobs.store.standing import due_at, latest
 
@@ -188,20 +188,15 @@ class Drawing:
         return {one.text: leg_id(self.request.id, one.leg) for one in placed.references}
 
     def _link(self, need: Need) -> Link:
-        barrier = need.pace is Pace.BARRIER or need.leg not in self.weighed
-        job = leg_id(self.request.id, need.leg)
-        return Link(job=job, leg=need.leg, when=need.when, barrier=barrier)
+        return link(self.request.id, need, self.weighed)
 
     def _links(self, placed: Placed) -> Iterator[Dependency]:
-        """What the leg waits for: what it needs, and the end of what it refers to besides."""
+        """Which of its runs wait for which."""
         key = placed.leg.key
         job, nodes = leg_id(self.request.id, key), self.weighed[key].nodes
-        needed = {need.leg for need in placed.needs}
-        referred = {one.leg for one in placed.references} - needed
-        extra = [Need(leg=leg, when=StartIf.COMPLETED) for leg in sorted(referred)]
-        for need in (*placed.needs, *extra):
-            on_nodes = self.weighed[need.leg].nodes if need.leg in self.weighed else ()
-            yield from wire(job, nodes, self._link(need), on_nodes)
+        for to in links_of(self.request.id, placed, self.weighed):
+            on_nodes = self.weighed[to.leg].nodes if to.leg in self.weighed else ()
+            yield from wire(job, nodes, to, on_nodes)
 
     def _place(self, key: str, group: str | None) -> dict[str, Any]:
         plan = JobId(self.request.id)

@@ -2,15 +2,21 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
 
 from fleetjobs.control.acceptance import Acceptance, Weighed, has_to_wait, meaning_of
+from fleetjobs.control.rewiring import Bearings
 from fleetjobs.errors import Conflict, NotFound, Outdated
-from fleetjobs.jobs import Job, JobId, NodeId, Pending
+from fleetjobs.interfaces import Action
+from fleetjobs.jobs import Job, JobId, Kind, NodeId, Pending
 from fleetjobs.messages import Request, decode
 from fleetjobs.nodes import SILENT_AFTER
+from fleetjobs.plans.checks import check_data
 from fleetjobs.signing import account_key_id, peek
 from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.bells import CHANGES
@@ -40,12 +46,14 @@ class Edits:
     def request(self, job: JobId, *, org: str) -> Request:
         """The request as it stands, secrets included: what a change in part starts from.
 
-        Raises NotFound.
+        Raises NotFound, and Conflict for a plan or a group.
         """
         with self.database.reading() as connection:
             found = get_job(connection, job, org=org)
         if found is None:
             raise NotFound(f"there is no job {job}")
+        if found.kind is not Kind.ACTION:
+            raise Conflict(f"{job} is a {found.kind}; its legs can be changed")
         return signed_request(found)
 
     def edit(self, sealed: str, request: Request, *, org: str, account: str, version: int) -> Job:
@@ -60,21 +68,49 @@ class Edits:
             before = get_job(connection, name, org=org)
             if before is None:
                 raise NotFound(f"there is no job {name}")
+            if before.kind is not Kind.ACTION:
+                raise Conflict(f"{name} is a {before.kind}; its legs can be changed")
             if (request.agent, request.action) != (before.agent, before.action):
                 raise Conflict("another action is another job")
             _check_rollout(before, request)
-            weighed = self.acceptance.weigh(connection, sealed, request, org=org, now=now)
+            bearings = Bearings.of(connection, before)
+            weighed = self._weigh(connection, sealed, request, bearings, org=org, now=now)
         with self.database.transaction() as connection:
             ledger = Ledger.of_jobs(connection, [name], now)
             _check(ledger.job_named(name), version)
             blocked = bool(request.after) and has_to_wait(connection, request, org)
             if leads_to(connection, request.after, name):
                 raise Conflict(f"{name} would wait for itself")
-            change = _Change(ledger, name, account_key_id(account), weighed, blocked=blocked)
+            change = _Change(
+                ledger, name, account_key_id(account), weighed, blocked=blocked, bearings=bearings
+            )
             change.make(request, kept_target=request.target == before.target)
             ring(connection, CHANGES, ",".join(sorted(settle(ledger))))
             changed = get_job(connection, name, org=org)
         return changed or before
+
+    def _weigh(
+        self,
+        connection: Connection,
+        sealed: str,
+        request: Request,
+        bearings: Bearings | None,
+        *,
+        org: str,
+        now: datetime,
+    ) -> Weighed:
+        weigh = self.acceptance.weigh
+        if bearings is None:
+            return weigh(connection, sealed, request, org=org, now=now)
+        if request.after:
+            raise Conflict(f"{request.id} is a leg: it waits for what its plan says")
+
+        def check(action: Action, data: Mapping[str, Any]) -> None:
+            check_data(action, data, lambda one: bearings.type_of(connection, one))
+
+        weighed = weigh(connection, sealed, request, org=org, now=now, check=check)
+        job = bearings.adapt(weighed.job, len(weighed.nodes))
+        return dataclasses.replace(weighed, job=job)
 
 
 def _check_rollout(before: Job, request: Request) -> None:
@@ -107,6 +143,7 @@ class _Change:
     actor: str
     weighed: Weighed
     blocked: bool
+    bearings: Bearings | None  # of a leg
 
     def make(self, request: Request, *, kept_target: bool) -> None:
         """Change what can be changed now, and have nodes asked for the rest."""
@@ -124,7 +161,10 @@ class _Change:
         self._add(entry, added)
         for run in kept:
             self._change(run)
-        if entry.edit is None:
+        if self.bearings is not None and not kept_target:
+            self.ledger.include_jobs([self.job])
+            self.bearings.rewire(self.ledger, sorted(wanted))
+        elif entry.edit is None:
             skip_in_vain(self.ledger, self.job)
 
     def _remove(self, runs: list[RunEntry]) -> None:
@@ -133,12 +173,16 @@ class _Change:
         since = self.ledger.now - SILENT_AFTER
         heard = nodes_heard(self.ledger.connection, [run.node for run in runs], since)
         for run in runs:
+            if self.bearings is not None and not may_be_handed(self.ledger, run):
+                self.ledger.drop(run)
+                continue
             alive = run.node in heard
             call_off(self.ledger, run, actor=self.actor, is_alive=alive, force=False)
 
     def _add(self, entry: JobEntry, nodes: list[NodeId]) -> None:
         if not nodes:
             return
+        self.blocked |= self.bearings is not None and bool(self.bearings.placed.needs)
         state = State.WAITING if self.blocked else self.weighed.job.state
         job = dataclasses.replace(self.weighed.job, state=state, tally=Counter())
         due = None if self.blocked else due_at(job.not_before, self.ledger.now)

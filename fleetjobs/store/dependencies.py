@@ -50,6 +50,37 @@ def waiting_for(
     return _read(connection, query, **dialect.pair_values(connection, names))
 
 
+def replace_links(
+    connection: Connection, job: JobId, on_job: JobId | None, links: Sequence[Dependency]
+) -> None:
+    """Have the job's runs wait for these, instead of what they wait for now.
+
+    With `on_job` instead of what they wait for of that one alone.
+    """
+    old = delete(dependencies).where(dependencies.c.job == job)
+    if on_job is not None:
+        old = old.where(dependencies.c.on_job == on_job)
+    connection.execute(old)
+    add_links(connection, links)
+
+
+def add_links(connection: Connection, links: Iterable[Dependency]) -> None:
+    """Keep what runs wait for."""
+    rows = [
+        {
+            "job": item.job,
+            "node": item.node or WHOLE,
+            "on_job": item.on_job,
+            "on_node": item.on_node or WHOLE,
+            "when": item.when,
+            "met": item.met,
+        }
+        for item in links
+    ]
+    if rows:
+        connection.execute(insert(dependencies), rows)
+
+
 def note_met(connection: Connection, items: Sequence[Dependency]) -> None:
     """These have ended as was wished."""
     same = (

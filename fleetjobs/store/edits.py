@@ -15,12 +15,12 @@ from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import runs
 
 _TIMES = ("not_before", "start_before")
-_COLUMNS = ("caller", "data", "target", "sealed", "max_attempts", "give_up_s", *_TIMES)
+_COLUMNS = ("caller", "data", "target", "sealed", "max_attempts", "give_up_s", "fills", *_TIMES)
 
 
 def edit_of(job: Job, *, meaning: str, after: Sequence[After]) -> dict[str, Any]:
     """What a job is to be, as the database keeps it until a node agrees."""
-    columns = {name: getattr(job, name) for name in _COLUMNS}
+    columns = {name: getattr(job, name) for name in (*_COLUMNS, "max_failures")}
     kept: dict[str, Any] = msgspec.to_builtins({**columns, "meaning": meaning, "after": after})
     return kept
 
@@ -31,7 +31,8 @@ def apply_edit(ledger: Ledger, job: JobEntry, *, actor: str) -> None:
     after = msgspec.convert(columns.pop("after"), list[After])
     for name in _TIMES:
         columns[name] = msgspec.convert(columns[name], datetime | None)
-    set_dependencies(ledger.connection, job.id, after)
+    if job.plan is None:  # a leg waits for what its plan says
+        set_dependencies(ledger.connection, job.id, after)
     ledger.touch(job, **columns, edit=None)
     ledger.note_job(job, "job.edited", actor=actor)
 

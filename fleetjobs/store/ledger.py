@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Executable, select
+from sqlalchemy import Connection, Executable, delete, select
 
 from fleetjobs.jobs import JobId, Kind, NodeId
 from fleetjobs.states import Reason, State, WaitReason, check_move
@@ -19,6 +19,7 @@ from fleetjobs.store import dialect
 from fleetjobs.store.bells import DISPATCH
 from fleetjobs.store.database import ring
 from fleetjobs.store.entries import (
+    COORDINATOR,
     JobEntry,
     RunEntry,
     RunName,
@@ -111,6 +112,18 @@ class Ledger:
     def all_runs(self) -> list[RunEntry]:
         """All that the ledger was opened for."""
         return [run for _, run in sorted(self._runs.items())]
+
+    def drop(self, run: RunEntry) -> None:
+        """Forget a run that never began, as if it had never been."""
+        self.connection.execute(delete(runs).where(runs.c.job == run.job, runs.c.node == run.node))
+        job = self._jobs[run.job]
+        job.tally[run.state] -= 1
+        job.blocked -= run.counted
+        del self._runs[run.job, run.node]
+        self._nodes[run.job].discard(run.node)
+        self._touched.discard((run.job, run.node))
+        self.note(run, "run.dropped", actor=COORDINATOR)
+        self._stirred.add(run.job)
 
     def touch(self, job: JobEntry, **columns: Any) -> None:
         """Give the job's columns other values."""

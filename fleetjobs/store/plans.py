@@ -24,14 +24,14 @@ from fleetjobs.jobs import Dependency, Job, JobId, Kind, NodeId
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import Reason, State
 from fleetjobs.store import dialect
+from fleetjobs.store.dependencies import add_links
 from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.jobs import insert_runs, job_columns, read_job, run_columns
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ended, Ledger
 from fleetjobs.store.pages import Page
-from fleetjobs.store.schema import dependencies, jobs, runs
+from fleetjobs.store.schema import jobs, runs
 
-_WHOLE = ""  #: in place of a node: the whole job
 _ALARMS = ("dispatch_at", "order_at", "ask_at", "expire_at", "pending", "pending_at")
 _ONE_BY_ONE = 50  #: a leg with more nodes than that has a statement of its own for its runs
 
@@ -74,19 +74,7 @@ def insert_plan(
     connection.execute(insert(jobs), rows[1:])
     insert_parts_runs(connection, parts)
     _take_over(connection, parts)
-    waits = [
-        {
-            "job": item.job,
-            "node": item.node or _WHOLE,
-            "on_job": item.on_job,
-            "on_node": item.on_node or _WHOLE,
-            "when": item.when,
-            "met": item.met,
-        }
-        for item in links
-    ]
-    if waits:
-        connection.execute(insert(dependencies), waits)
+    add_links(connection, links)
     add_events(connection, [accepted(part, plan.id) for part in parts])
     return True
 

@@ -1,13 +1,14 @@
 """Plans at the desk: accepted whole or refused whole, and carried out leg by leg."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from fleetjobs.control.jobs import Control
 from fleetjobs.errors import Conflict, InvalidInput, InvalidPlan, MissingInput, NoNodes
 from fleetjobs.jobs import JobId, Kind
-from fleetjobs.messages import encode
+from fleetjobs.messages import After, encode
 from fleetjobs.plans.documents import Group, Need, OnFailure, Pace
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.states import Completion, Reason, StartIf, State, WaitReason
@@ -559,3 +560,82 @@ def rerun(desk: PlanDesk, plan: JobId, *, failed: bool) -> JobId:
     )
     desk.ours |= {name, *(leg_id(name, key) for key in ("a", "b", "rescue"))}
     return made.job.id
+
+
+def test_a_waiting_leg_gets_other_data(desk: PlanDesk) -> None:
+    plan = desk.plan(make_leg("a", "web1"), make_leg("b", "web1", needs=after("a")))
+    leg = leg_id(plan, "b")
+
+    found = desk.edit(leg, data={"text": "${legs.a.node} at last"})
+
+    assert (found.version, found.fills) == (2, {"legs.a.node": leg_id(plan, "a")})
+    assert found.wait_reason is WaitReason.DEPENDENCY
+    desk.hand_over()
+    desk.succeed(plan, "a", "web1")
+    assert desk.handed() == [("b", "web1")]
+
+
+def test_a_waiting_leg_gets_other_nodes_and_all_wait_as_they_should(desk: PlanDesk) -> None:
+    plan = desk.plan(
+        make_leg("a", "web1", "web2"),
+        make_leg("b", "web1", "web2", needs=after("a")),
+        make_leg("c", *ALL, needs=after("b")),
+    )
+    desk.hand_over()
+    desk.succeed(plan, "a", "web1")
+
+    desk.edit(leg_id(plan, "b"), target=Target(identities=("web1", "web3")))
+
+    assert [run.node for run in desk.runs(leg_id(plan, "b"))] == ["web1", "web3"]
+    desk.obey()  # web1 was about to get it as it was
+    assert desk.handed() == [("b", "web1")]
+    desk.succeed(plan, "b", "web1", generation=2)
+    assert desk.handed() == [("c", "web1")]
+    desk.succeed(plan, "a", "web2")  # web3 waited for all of a
+    assert desk.handed() == [("b", "web3")]
+    desk.succeed(plan, "b", "web3")  # and web2 now waits for all of b
+    assert desk.handed() == [("c", "web2"), ("c", "web3")]
+    desk.succeed(plan, "c", *ALL)
+    assert (desk.job(plan).state, desk.job(plan).completion) == (
+        State.SUCCEEDED,
+        Completion.FULL,
+    )
+
+
+def test_a_leg_that_goes_to_a_node_that_is_done_goes_there_at_once(desk: PlanDesk) -> None:
+    plan = desk.plan(make_leg("a", *ALL), make_leg("b", "web1", needs=after("a")))
+    desk.hand_over()
+    desk.succeed(plan, "a", "web2")
+
+    desk.edit(leg_id(plan, "b"), target=Target(identities=("web2",)))
+
+    assert desk.handed() == [("b", "web2")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"data": {"text": "${legs.c.node}"}}, InvalidPlan),
+        ({"data": {"text": "${legs.nobody.node}"}}, InvalidPlan),
+        ({"data": {"text": 5}}, InvalidInput),
+        ({"after": (After(job=new_id()),)}, Conflict),
+    ],
+)
+def test_a_leg_is_not_changed_into_what_makes_no_sense(
+    desk: PlanDesk, changes: dict[str, Any], error: type[Exception]
+) -> None:
+    plan = desk.plan(
+        make_leg("a", "web1"),
+        make_leg("b", "web1", needs=after("a")),
+        make_leg("c", "web1", needs=after("b")),
+    )
+
+    with pytest.raises(error):
+        desk.edit(leg_id(plan, "b"), **changes)
+
+
+def test_a_plan_is_not_changed_as_a_whole(desk: PlanDesk) -> None:
+    plan = desk.plan(make_leg("a", "web1"))
+
+    with pytest.raises(Conflict, match="its legs can be changed"):
+        desk.edit(plan, data={})
