@@ -28,11 +28,12 @@ def make_plan_request(*legs: Leg, **changes: Any) -> PlanRequest:
     """A plan of these legs, of alice's."""
     of_plan = {name: value for name, value in changes.items() if name in Plan.__struct_fields__}
     rest = {name: value for name, value in changes.items() if name not in of_plan}
+    plan = rest.pop("plan", None) or Plan(legs=legs, **of_plan)
     fields: dict[str, Any] = {
         "id": new_id(),
         "org": ORG,
         "caller": "alice",
-        "plan": Plan(legs=legs, **of_plan),
+        "plan": plan,
         "created_at": NOW,
     }
     return PlanRequest(**fields | rest)
