@@ -269,7 +269,7 @@ class Story:
 
 
 quick = settings(
-    max_examples=100,
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
