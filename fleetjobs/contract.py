@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from fleetjobs.declarations import Name
 from fleetjobs.targets import Target
 
-NEXT_MOST = 1000  #: jobs that one reply may ask for. spec/semantics.md, E7
+NEXT_MOST = 1000  #: jobs that one reply may ask for
 
 Delay = Annotated[float, Meta(ge=0, le=366 * 24 * 3600, description="seconds, up to a year")]
 Text = Annotated[str, Meta(max_length=4096)]

@@ -83,7 +83,7 @@ class Reason(StrEnum):
 
 
 class StartIf(StrEnum):
-    """How a job that another one waits for has to end. spec/semantics.md, E5."""
+    """How a job that another one waits for has to end."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -222,7 +222,7 @@ PLAIN = Terms()
 
 
 def derive(tally: Tally, terms: Terms = PLAIN) -> State:
-    """The state of a job whose runs, or legs, stand so. spec/semantics.md, One state machine.
+    """The state of a job whose runs, or legs, stand so.
 
     What is blocked is no activity: it goes on when others do.
     """

@@ -1,5 +1,6 @@
 """Reference: the OpenAPI document, and a page that people read it by; nothing is fetched."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from html import escape
@@ -120,7 +121,7 @@ def _schema(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
 def _table(caption: str, heads: tuple[str, ...], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in heads)
     body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+        f"<tr>{''.join(f'<td>{_prose(cell)}</td>' for cell in row)}</tr>" for row in rows
     )
     return (
         f"<table><caption>{escape(caption)}</caption>"
@@ -142,4 +143,9 @@ def _type(schema: Mapping[str, Any]) -> str:
 
 
 def _paragraphs(text: str) -> str:
-    return "".join(f"<p>{escape(part)}</p>" for part in text.strip().split("\n\n") if part)
+    return "".join(f"<p>{_prose(part)}</p>" for part in text.strip().split("\n\n") if part)
+
+
+def _prose(text: str) -> str:
+    """What stands between backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))

@@ -123,7 +123,7 @@ def _table(jobs: list[Document]) -> None:
             found["id"],
             found["state"],
             f"{found['agent']}.{found['action']}",
-            found["nodes"],
+            f"{found['parts']} legs" if is_plan(found) else found["nodes"],
             found["tally"].get("succeeded", 0),
             sum(found["tally"].get(state, 0) for state in ("failed", "expired")),
             found["caller"],

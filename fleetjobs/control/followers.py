@@ -1,7 +1,7 @@
 """Followers: what an action's reply asks for becomes jobs, or a reason why not.
 
 In the name of the caller of the job that asks, in its org, signed by the server; weighed against
-the fleet like any request. spec/semantics.md, E7.
+the fleet like any request.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Limits: how much may be live before more is refused. spec/semantics.md, E17."""
+"""Limits: how much may be live before more is refused."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

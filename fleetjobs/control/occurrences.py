@@ -1,4 +1,4 @@
-"""Occurrences: moments of a schedule become jobs, or a reason why not. spec/semantics.md, E1-E4."""
+"""Occurrences: moments of a schedule become jobs, or a reason why not."""
 
 import dataclasses
 import logging
@@ -27,7 +27,7 @@ from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schedules import Entry, Occurrence, live_jobs, note_occurrences, save_entry
 
-START_WITHIN_S = 3600.0  #: of each job, if the schedule says nothing. spec/semantics.md, E1
+START_WITHIN_S = 3600.0  #: of each job, if the schedule says nothing
 AT_ONCE = 1000  #: moments of one schedule that are judged together; the rest follows
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Scheduler: occurrences of schedules become jobs when they come. spec/semantics.md, E1 and E2."""
+"""Scheduler: occurrences of schedules become jobs when they come."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -24,7 +24,7 @@ Key = Annotated[
 
 
 class OnFailure(StrEnum):
-    """What follows when a leg has failed and will not be tried again. spec/semantics.md, E11."""
+    """What follows when a leg has failed and will not be tried again."""
 
     FAIL = "fail"  # what needs it is skipped, the rest goes on, and the plan has failed
     PAUSE = "pause"  # it waits for a person: retry, skip, roll back, resolve or cancel

@@ -1,4 +1,4 @@
-"""Progress: how much of a job or a plan is done, in percent. spec/semantics.md, E19."""
+"""Progress: how much of a job or a plan is done, in percent."""
 
 import math
 from collections.abc import Iterable

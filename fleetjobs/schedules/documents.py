@@ -10,7 +10,7 @@ from fleetjobs.plans.documents import Plan
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.targets import Target
 
-GRACE_S = 900.0  #: how late an occurrence may still start. spec/semantics.md, E1
+GRACE_S = 900.0  #: how late an occurrence may still start
 CATCH_UP_MOST = 100  #: occurrences that `run_all` makes up for at once
 
 Label = Annotated[
@@ -20,7 +20,7 @@ Seconds = Annotated[float, Meta(ge=0, le=366 * 24 * 3600, description="seconds")
 
 
 class Misfire(StrEnum):
-    """What becomes of occurrences that nobody started at their time. spec/semantics.md, E1."""
+    """What becomes of occurrences that nobody started at their time."""
 
     RUN_ONCE = "run_once"  # within the grace one job for all of them; beyond it an expired one
     RUN_ALL = "run_all"  # within the grace one job for each, up to `catch_up`
@@ -28,7 +28,7 @@ class Misfire(StrEnum):
 
 
 class Overlap(StrEnum):
-    """What becomes of an occurrence while an earlier job is alive. spec/semantics.md, E4."""
+    """What becomes of an occurrence while an earlier job is alive."""
 
     QUEUE_ONE = "queue_one"  # one waits behind the one that runs; what comes meanwhile is skipped
     COALESCE = "coalesce"  # skipped: the job that waits, or else the one that runs, handles it

@@ -12,7 +12,7 @@ PUNCTUAL = timedelta(seconds=60)  #: later than that an occurrence was missed, w
 
 
 class Fate(StrEnum):
-    """What became of an occurrence: each has exactly one. spec/semantics.md, E1, E2, E4."""
+    """What became of an occurrence: each has exactly one."""
 
     RAN = "ran"  # it is a job
     COALESCED = "coalesced"  # the job of a later occurrence stands for it

@@ -3,7 +3,6 @@
 Rules of a clock run in their zone: a local time that a clock set forward leaves out becomes the
 first instant after the gap, one that comes twice is the first of the two, each once. Rules of an
 interval (`every_s`, a star in cron's hour, FREQ=HOURLY or MINUTELY) follow elapsed time.
-spec/semantics.md, E3.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,6 @@
 """Windows: times in which starting is allowed or forbidden; what has started may finish.
 
 Where any window allows something, it may start inside one of those only; a blackout beats them.
-spec/semantics.md, E23.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -37,7 +37,7 @@ def may_retry(job: JobEntry, run: RunEntry) -> bool:
 
 
 def is_worth_retrying(reason: Reason | None, statuscode: int) -> bool:
-    """Whether another try could end otherwise. spec/semantics.md, E9."""
+    """Whether another try could end otherwise."""
     return reason not in _SETTLED and statuscode not in _MISTAKES
 
 

@@ -1,4 +1,4 @@
-"""Cancels: call a run off, wherever it is. spec/semantics.md, E14."""
+"""Cancels: call a run off, wherever it is."""
 
 from fleetjobs.jobs import Pending
 from fleetjobs.states import Reason, State

@@ -30,10 +30,7 @@ WHOLE = NodeId("")  #: in place of a node: the whole job
 
 
 def judge(state: State, when: StartIf) -> bool | None:
-    """Whether an end is the one that was waited for; None while there is none.
-
-    spec/semantics.md, E5.
-    """
+    """Whether an end is the one that was waited for; None while there is none."""
     if not state.is_terminal:
         return None
     if when in {StartIf.COMPLETED, StartIf.ALWAYS}:

@@ -1,4 +1,4 @@
-"""Losses: runs at work on nodes that fell silent. spec/semantics.md, E12."""
+"""Losses: runs at work on nodes that fell silent."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

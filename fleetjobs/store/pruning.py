@@ -1,4 +1,4 @@
-"""Pruning: forget what nobody will read. spec/semantics.md, E24.
+"""Pruning: forget what nobody will read.
 
 Never what is live, what waits for a person, what a live job waits or waited for, or follows.
 """

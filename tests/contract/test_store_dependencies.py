@@ -33,7 +33,7 @@ def after(desk: Desk, job: JobId, node: str | None = None, when: str = "succeede
 @pytest.mark.parametrize("when", StartIf)
 @pytest.mark.parametrize("state", State)
 def test_the_table_of_ends_and_what_was_waited_for(state: State, when: StartIf) -> None:
-    """spec/semantics.md, E5."""
+    """Each condition of each end."""
     runs = {
         StartIf.SUCCEEDED: {State.SUCCEEDED},
         StartIf.FAILED: {State.FAILED},

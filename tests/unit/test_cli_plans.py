@@ -258,3 +258,8 @@ def test_the_schema_of_plans_is_printed(fj: Fj) -> None:
     code, out, _ = fj("plan", "schema")
 
     assert (code, "$defs" in json.loads(out)) == (0, True)
+
+
+def test_a_plan_is_listed_with_how_many_legs_it_has(fj: Fj) -> None:
+    """It has no nodes of its own, and "0" beside "2 ok" made no sense."""
+    assert "2 legs" in fj("job", "list")[1]

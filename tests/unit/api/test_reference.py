@@ -81,3 +81,10 @@ def test_the_page_shows_every_operation(house: House, ann: TestClient) -> None:
         assert f"<code>{path}</code>" in text
         for operation in operations.values():
             assert f'id="{operation["operationId"]}"' in text
+
+
+def test_what_stands_between_backticks_is_shown_as_code(ann: TestClient) -> None:
+    page = ann.get("/api/v1/docs").text
+
+    assert "<code>code</code> is stable" in page
+    assert "`code`" not in page
