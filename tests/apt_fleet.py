@@ -44,6 +44,12 @@ class AptFleet:
         sources = self.systems[identity].root / "etc/apt/sources.list"
         sources.write_text("deb [trusted=yes] file:/nowhere ./\n")
 
+    def obstruct(self, identity: str) -> None:
+        """Have no update of the tool be installed on that node."""
+        conf = self.systems[identity].root / "etc/tool.conf"
+        conf.unlink()
+        (conf / "in the way").mkdir(parents=True)
+
     def prepare(self, state: Path, rings: Mapping[str, str]) -> None:
         """Tell the nodes of a fleet that `up` will start in that state directory."""
         for identity, system in self.systems.items():

@@ -18,6 +18,7 @@ WHAT = {
     "lost": "the node fell silent at work",
     "denied": "it was not allowed",
     "attempts_exhausted": "it failed too often",
+    "rollout": "its batch waits for you",
     "rollback_stuck": "it could not be undone",
 }
 
@@ -84,6 +85,7 @@ def _say_what_to_do(screen: Screen) -> None:
     )
     for verb, about in (
         ("retry JOB", "try again"),
+        ("resume JOB", "go on, with the next batch of a rollout"),
         ("resolve JOB --as succeeded|failed", "say what came of it"),
         ("skip JOB", "of a plan: leave the leg out"),
         ("rollback PLAN", "undo what the plan has done"),

@@ -116,6 +116,8 @@ def _leg(plan: str, key: str) -> str:
 def resume(job: str, *, nodes: tuple[str, ...], **given: Any) -> int:
     """Let what is paused go on: released if it was held, tried again if it failed.
 
+    A rollout goes on with its next batch.
+
     [bold]Examples[/]
 
     fj job resume last

@@ -102,6 +102,25 @@ def test_an_update_that_makes_nodes_ill_gets_no_further_than_the_canary(
     assert fleet.versions("tool") == {"node1": "1.1-broken", "node2": "1.0", "node3": "1.0"}
 
 
+@pytest.mark.spec("I8")
+def test_the_rest_stops_at_the_node_on_which_the_update_fails(tmp_path: Path) -> None:
+    """Batches of one, of four nodes; the second one cannot install it."""
+    rest = ("node3", "node4", "node5", "node6")
+    rings = {"node1": "canary", "node2": "first", **dict.fromkeys(rest, "rest")}
+    fleet = make_fleet(tmp_path, rings)
+    fleet.obstruct("node4")
+    fleet.offer("tool", "1.1")
+    with up(tmp_path / "state", "--nodes=6"):
+        job = update(tmp_path / "state")
+
+        runs = {run["node"]: run["state"] for run in job.leg("rest").runs()}
+        assert [runs[node] for node in rest] == ["succeeded", "failed", "skipped", "skipped"]
+        assert job.leg("rest").document["rollout"]["phase"] == "stopped"
+        assert job.document["state"] == "failed"
+    found = fleet.versions("tool")
+    assert [found[node] for node in ("node3", "node5", "node6")] == ["1.1", "1.0", "1.0"]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_twenty_nodes_are_updated_but_for_those_that_cannot_be(tmp_path: Path) -> None:
