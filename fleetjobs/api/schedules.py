@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from msgspec import Meta, Struct
-from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Caller, Operator, clean_query
@@ -16,7 +15,6 @@ from fleetjobs.api.describing import document_of
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.documents import JobDocument, Page
 from fleetjobs.api.edits import read_version
-from fleetjobs.api.parameters import Moment, Parameters, Part
 from fleetjobs.api.problems import CHANGES, RESPONSES
 from fleetjobs.api.schedule_documents import (
     OccurrenceDocument,
@@ -24,6 +22,7 @@ from fleetjobs.api.schedule_documents import (
     Reinitialized,
     ScheduleDocument,
 )
+from fleetjobs.api.schedule_queries import DeletionQuery, HistoryQuery, ListQuery, PreviewQuery
 from fleetjobs.messages import Request as SignedRequest
 from fleetjobs.messages import encode
 from fleetjobs.plans.documents import PlanRequest
@@ -37,32 +36,6 @@ router = APIRouter(
     tags=["schedules"], responses=RESPONSES | CHANGES, dependencies=[Depends(clean_query)]
 )
 Named = Annotated[str, Path(max_length=128, description="a schedule's label, or its id")]
-
-
-class ListQuery(Part):
-    """Which schedules."""
-
-    ended: bool = Field(default=False, description="deleted ones, too")
-
-
-class PreviewQuery(Parameters):
-    """How far ahead."""
-
-    count: int = Field(5, ge=1, le=1000, description="occurrences")
-    after: Moment | None = Field(None, description="those later than that; by default from now on")
-
-
-class HistoryQuery(Parameters):
-    """Which occurrences."""
-
-    before: Moment | None = Field(None, description="`next` of the page before")
-    limit: int = Field(100, ge=1, le=500)
-
-
-class DeletionQuery(Parameters):
-    """What becomes of its jobs."""
-
-    cancel_running: bool = Field(default=False, description="cancel those that have not ended")
 
 
 class Skip(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

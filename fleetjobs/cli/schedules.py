@@ -1,7 +1,6 @@
 """`fj schedule`: work that recurs by a rule."""
 
 import re
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,12 +13,18 @@ from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.options import json_option, take_target, target_options
 from fleetjobs.cli.rpc import find_action, inputs_of
 from fleetjobs.cli.schedule_options import schedule_options, take_bounds, take_rule
-from fleetjobs.cli.screen import Screen, line, stderr, stdout
+from fleetjobs.cli.schedule_views import (
+    next_time,
+    say_work,
+    show_schedule,
+    show_times,
+    tell_schedule,
+)
+from fleetjobs.cli.screen import line, stderr, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import local
 from fleetjobs.client.asking import aim
 from fleetjobs.client.fleet import Fleet
-from fleetjobs.client.replies import Document
 from fleetjobs.targets import Target
 
 CREATE = """\
@@ -87,7 +92,7 @@ def create(
         "enabled": not given["disabled"],
         **bounds,
     }
-    return _told(asked, asked.tell("schedules", wish=wanted), as_json=as_json)
+    return tell_schedule(asked, asked.tell("schedules", wish=wanted), as_json=as_json)
 
 
 def _work_of(
@@ -139,7 +144,7 @@ def list_(*, ended: bool, as_json: bool) -> int:
         Column("owner"),
     ]
     rows = [
-        [item["label"], _next(item), _work(item), item["rule"], item["made"], item["owner"]]
+        [item["label"], next_time(item), say_work(item), item["rule"], item["made"], item["owner"]]
         for item in items
     ]
     draw(screen, columns, rows)
@@ -157,8 +162,8 @@ def show(label: str, *, as_json: bool) -> int:
         stdout().write(in_json(found))
         return Exit.OK
     screen = stdout()
-    _tell_all(screen, found)
-    _tell_times(screen, asked.transport.get("schedules", label, "preview"))
+    show_schedule(screen, found)
+    show_times(screen, asked.transport.get("schedules", label, "preview"))
     past = asked.transport.get("schedules", label, "occurrences", query=[("limit", SHOWN)])
     if past["items"]:
         screen.write()
@@ -203,7 +208,7 @@ def edit(label: str, words: tuple[str, ...], *, as_json: bool, **given: Any) -> 
     if not change:
         raise click.UsageError("nothing is to be changed; name an input, a rule or a bound")
     changed = asked.tell("schedules", label, method="PATCH", wish=change)
-    return _told(asked, changed, as_json=as_json)
+    return tell_schedule(asked, changed, as_json=as_json)
 
 
 @schedule.command(epilog=EPILOG)
@@ -217,7 +222,7 @@ def preview(label: str, *, count: int, as_json: bool) -> int:
     if as_json:
         screen.write(in_json(found))
     else:
-        _tell_times(screen, found)
+        show_times(screen, found)
     return Exit.OK
 
 
@@ -239,7 +244,7 @@ def delete(label: str, *, cancel_running: bool, as_json: bool) -> int:
 def enable(label: str, *, as_json: bool) -> int:
     """Let it go on; what came while it was disabled is not made up for."""
     asked = fleet()
-    return _told(asked, asked.tell("schedules", label, "enable"), as_json=as_json)
+    return tell_schedule(asked, asked.tell("schedules", label, "enable"), as_json=as_json)
 
 
 @schedule.command(epilog=EPILOG)
@@ -270,55 +275,4 @@ def skip_next(label: str, *, count: int, as_json: bool) -> int:
     """Leave out its next occurrence, on record as skipped."""
     asked = fleet()
     found = asked.tell("schedules", label, "skip-next", wish={"count": count})
-    return _told(asked, found, as_json=as_json)
-
-
-def _told(asked: Fleet, found: Document, *, as_json: bool) -> int:
-    if as_json:
-        stdout().write(in_json(found))
-        return Exit.OK
-    screen = stdout()
-    _tell_all(screen, found)
-    _tell_times(screen, asked.transport.get("schedules", found["id"], "preview"))
-    return Exit.OK
-
-
-def _tell_all(screen: Screen, found: Document) -> None:
-    screen.write(screen.paint(line(found["label"]), "bold") + f"  {found['id']}")
-    for name, value in (
-        ("does", _work(found)),
-        ("rule", found["rule"]),
-        ("owner", found["owner"]),
-        ("jobs", found["made"]),
-        ("next", _next(found)),
-        ("skips", found["skips"] or None),
-        ("about", found["schedule"].get("description")),
-    ):
-        if value not in (None, ""):
-            screen.write(f"  {name:<6} {line(value)}")
-
-
-def _tell_times(screen: Screen, preview: Document) -> None:
-    if not preview["items"]:
-        screen.write("  It does not come again.")
-        return
-    screen.write(f"  Next times, {line(preview['zone'])}:")
-    for text in preview["items"]:
-        screen.write(f"    {datetime.fromisoformat(text):%a %Y-%m-%d %H:%M:%S %z}")
-
-
-def _next(item: Document) -> str:
-    if item["ended_at"] is not None:
-        return "deleted"
-    if not item["enabled"]:
-        return "disabled"
-    return local(item["next_at"]) or "over"
-
-
-def _work(item: Document) -> str:
-    call = item["schedule"]["work"].get("call")
-    if call is None:
-        plan = item["schedule"]["work"]["plan"]
-        return f"plan {plan.get('name', 'plan')}, {len(plan['legs'])} legs"
-    words = " ".join(f"{name}={value}" for name, value in call.get("data", {}).items())
-    return f"{call['agent']}.{call['action']} {words}".rstrip()
+    return tell_schedule(asked, found, as_json=as_json)

@@ -39,7 +39,7 @@ from fleetjobs.programs.loops import Loops
 from fleetjobs.programs.settings import CoordinatorSettings, load_settings
 from fleetjobs.signing import COORDINATOR, SERVER, SigningKey
 from fleetjobs.store.bells import DISPATCH, SCHEDULES, Listener
-from fleetjobs.store.database import Database
+from fleetjobs.store.database import Database, ring
 from fleetjobs.store.replies import follow_nothing
 
 LOOK_EVERY_S = 3.0  #: the database is looked at even if no bell rings; see `standing.SOON`
@@ -89,14 +89,19 @@ def coordinate(settings: CoordinatorSettings) -> None:
         with suppress(Unavailable):
             lead.step()
         loops.start("lead", _Leading(lead, loops).step, every=settings.lease_s * RENEW)
-        loops.start("dispatcher", _Dispatching(database, dispatcher, lead).step)
+        dispatching = stack.enter_context(closing(_Dispatching(database, dispatcher, lead)))
+        loops.start("dispatcher", dispatching.step)
         loops.start("collector", collector.step)
         if seal is not None:
             scheduler = Scheduler(database, now, seal)
-            loops.start("scheduler", _Scheduling(database, scheduler, lead).step)
+            scheduling = stack.enter_context(closing(_Scheduling(database, scheduler, lead)))
+            loops.start("scheduler", scheduling.step)
         loops.start("reaper", _if_leading(lead, reaper.step), every=REAP_EVERY_S)
         loops.start("pruner", _if_leading(lead, _Pruning(pruner).step), every=PRUNE_EVERY_S)
         loops.wait()
+        with suppress(Unavailable), database.transaction() as connection:
+            ring(connection, DISPATCH)  # who waits for a bell hears that it is time to end
+            ring(connection, SCHEDULES)
         loops.stop()
         with suppress(Unavailable):  # then the lease runs out by itself
             lead.end()
@@ -182,6 +187,11 @@ class _Dispatching:
         self._dispatcher.note()
         self._listener.wait(_patience(sent.next_at if sent else None))
 
+    def close(self) -> None:
+        """Listen no more."""
+        if self._listener is not None:
+            self._listener.close()
+
 
 class _Scheduling:
     """Make the jobs that schedules ask for, if we lead; wait for the next one, or a bell."""
@@ -201,6 +211,11 @@ class _Scheduling:
         next_at = self._scheduler.next_at() if self._lead.is_ours else None
         left = (next_at - now()).total_seconds() if next_at else RESCHEDULE_S
         self._listener.wait(min(max(left, 0.0), RESCHEDULE_S))
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._listener is not None:
+            self._listener.close()
 
 
 def _patience(next_at: datetime | None) -> float:

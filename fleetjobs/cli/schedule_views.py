@@ -1,0 +1,66 @@
+"""Schedules as people see them."""
+
+from datetime import datetime
+
+from fleetjobs.cli.documents import in_json
+from fleetjobs.cli.exits import Exit
+from fleetjobs.cli.screen import Screen, line, stdout
+from fleetjobs.cli.words import local
+from fleetjobs.client.fleet import Fleet
+from fleetjobs.client.replies import Document
+
+
+def tell_schedule(asked: Fleet, found: Document, *, as_json: bool) -> int:
+    """A schedule that was made or changed, with its next times."""
+    if as_json:
+        stdout().write(in_json(found))
+        return Exit.OK
+    screen = stdout()
+    show_schedule(screen, found)
+    show_times(screen, asked.transport.get("schedules", found["id"], "preview"))
+    return Exit.OK
+
+
+def show_schedule(screen: Screen, found: Document) -> None:
+    """What it does, when, and how far it has come."""
+    screen.write(screen.paint(line(found["label"]), "bold") + f"  {found['id']}")
+    for name, value in (
+        ("does", say_work(found)),
+        ("rule", found["rule"]),
+        ("owner", found["owner"]),
+        ("jobs", found["made"]),
+        ("next", next_time(found)),
+        ("skips", found["skips"] or None),
+        ("about", found["schedule"].get("description")),
+    ):
+        if value not in (None, ""):
+            screen.write(f"  {name:<6} {line(value)}")
+
+
+def show_times(screen: Screen, preview: Document) -> None:
+    """The times that are to come, in the rule's own zone."""
+    if not preview["items"]:
+        screen.write("  It does not come again.")
+        return
+    screen.write(f"  Next times, {line(preview['zone'])}:")
+    for text in preview["items"]:
+        screen.write(f"    {datetime.fromisoformat(text):%a %Y-%m-%d %H:%M:%S %z}")
+
+
+def next_time(item: Document) -> str:
+    """When it comes next, or why not."""
+    if item["ended_at"] is not None:
+        return "deleted"
+    if not item["enabled"]:
+        return "disabled"
+    return local(item["next_at"]) or "over"
+
+
+def say_work(item: Document) -> str:
+    """What it does, in a few words."""
+    call = item["schedule"]["work"].get("call")
+    if call is None:
+        plan = item["schedule"]["work"]["plan"]
+        return f"plan {plan.get('name', 'plan')}, {len(plan['legs'])} legs"
+    words = " ".join(f"{name}={value}" for name, value in call.get("data", {}).items())
+    return f"{call['agent']}.{call['action']} {words}".rstrip()
