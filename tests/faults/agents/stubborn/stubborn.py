@@ -43,6 +43,15 @@ class Stubborn(Agent):
         self._mark(file, "end")
 
     @action
+    def roll(self, file: str, seconds: float, bad: list[str]) -> None:
+        """Take that long, and fail on some nodes."""
+        self._mark(file, "start")
+        time.sleep(seconds)
+        self._mark(file, "end")
+        if self.request["node"] in bad:
+            self.fail("a bad node")
+
+    @action
     def flaky(self, file: str, times: int) -> None:
         """Fail that many attempts, then succeed."""
         self._mark(file, "start")
