@@ -94,7 +94,9 @@ def test_a_node_whose_clock_jumps_while_it_works_ends_what_it_began(
 
 
 @pytest.mark.spec("F11", "I1", "I2", "I3")
-@pytest.mark.parametrize("by", JUMPS, ids=str)
+@pytest.mark.parametrize(
+    "by", [HOUR, pytest.param(-DAY, marks=pytest.mark.long), *JUMPS[2:]], ids=str
+)
 def test_a_coordinator_whose_clock_jumps_loses_nothing_and_calls_nothing_lost(
     fleet: Fleet, caller: Caller, by: timedelta
 ) -> None:
