@@ -143,6 +143,7 @@ class Bench:
         known: bool = False,
         key: str | None = None,
         agent: str = "probe",
+        fills: dict[str, Any] | None = None,
         change: Callable[[str], str] = str,
     ) -> bytes:
         request = Request(
@@ -166,6 +167,7 @@ class Bench:
             key=key,
             issued_at=issued_at,
             start_before=start_before,
+            fills=fills,
         )
         return make_parcel(
             delivery=delivery,

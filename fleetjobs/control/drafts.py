@@ -74,9 +74,8 @@ class Drawing:
             try:
                 self._weigh(placed)
             except Refused as refused:
-                if isinstance(refused, InvalidPlan):
-                    raise
-                raise type(refused)(f"leg {placed.leg.key}: {refused}") from None
+                why = str(refused).removeprefix(f"{placed.leg.key}: ")
+                raise type(refused)(f"leg {placed.leg.key}: {why}") from None
         legs = [self._leg(placed) for placed in shape.legs]
         return Draft(
             shape=shape,
@@ -134,11 +133,12 @@ class Drawing:
     def _check_reference(self, leg: Leg, reference: Reference) -> None:
         """What is referred to can be there, as far as anybody can tell beforehand."""
         named = self.weighed[reference.leg]
-        here = self.weighed[leg.key].nodes
-        lone = [node for node in here if node not in set(named.nodes)]
-        if lone and len(named.nodes) > 1:
+        if len(named.nodes) == 1:
+            return
+        lone = sorted(set(self.weighed[leg.key].nodes) - set(named.nodes))
+        if lone:
             raise InvalidPlan(
-                f"{leg.key}: {reference} means what {reference.leg} answers on the same node, "
+                f"{reference} means what {reference.leg} answers on the same node, "
                 f"and it is not on {lone[0]}; to be meant from elsewhere it has to have one node"
             )
 
@@ -263,4 +263,4 @@ def _check_possible(leg: Leg) -> None:
     }
     for name, asked in wished.items():
         if asked:
-            raise InvalidPlan(f"{leg.key}: {name} is not possible yet")
+            raise InvalidPlan(f"{name} is not possible yet")

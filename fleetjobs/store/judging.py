@@ -22,6 +22,8 @@ from fleetjobs.store.rollbacks import roll_back
 from fleetjobs.store.rollouts import roll_on
 from fleetjobs.store.standing import path
 
+LONG = 8  #: rounds, after which the rest of a plan is read at once
+
 
 def settle(ledger: Ledger, ended: Sequence[Ended] = ()) -> set[JobId]:
     """Judge who waited for what ended, and so on, then write what changed; gives what changed.
@@ -30,7 +32,11 @@ def settle(ledger: Ledger, ended: Sequence[Ended] = ()) -> set[JobId]:
     chain may have ten thousand links.
     """
     ended = [*ended, *ledger.advance()]
+    rounds = 0
     while ended or roll_back(ledger):
+        rounds += 1
+        if rounds == LONG:
+            ledger.include_plans()
         items = waiting_for(ledger.connection, ended) if ended else []
         if items:
             _judge(ledger, items)

@@ -66,7 +66,7 @@ class Ledger:
 
     def include(self, names: Iterable[RunName]) -> None:
         """Also these runs, and their jobs."""
-        wanted = sorted(set(names) - self._runs.keys())
+        wanted = sorted({name for name in names if name not in self._runs})
         self.lock({job for job, _ in wanted})
         for name, run in read_runs(self.connection, wanted).items():
             self._runs[name] = run
@@ -80,9 +80,15 @@ class Ledger:
             found = self.connection.execute(query, dialect.name_values(self.connection, ids))
             self.include([(row.job, row.node) for row in found])
 
+    def include_plans(self) -> None:
+        """Also all that is left to do of the plans whose legs are here."""
+        plans = {job.plan for job in self._jobs.values() if job.plan is not None}
+        query = select(jobs.c.id).where(jobs.c.plan.in_(sorted(plans)), jobs.c.ended_at.is_(None))
+        self.include_jobs(set(self.connection.execute(query).scalars()))
+
     def lock(self, ids: Collection[JobId]) -> None:
         """Also these jobs, without their runs."""
-        new = set(ids) - self._jobs.keys()
+        new = {job for job in ids if job not in self._jobs}
         if new:
             self._jobs |= lock_jobs(
                 self.connection, plans_of(self.connection, new) - self._jobs.keys()

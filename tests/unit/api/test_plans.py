@@ -136,7 +136,7 @@ def test_the_same_key_is_the_same_plan_and_another_wish_is_a_conflict(ann: TestC
         ([leg("a", data={"x": 1})], "invalid_input", "leg a: rpcutil.ping has no input 'x'"),
         ([leg("a", "nobody")], "no_nodes", "leg a:"),
         ([leg("a") | {"action": "pong"}], "unknown_action", "leg a:"),
-        ([leg("a", on_failure="rollback")], "invalid_plan", "on_failure: rollback"),
+        ([leg("a", retry_mode="rollback_self")], "invalid_plan", "retry_mode: rollback_self"),
         ([leg("a", rollout={"batch": "0"})], "invalid_rollout", "the batch of a is 0"),
     ],
 )
