@@ -18,6 +18,8 @@ SENT_BYTES = 256 * 1024  #: of each stream, sent with the reply; the rest stays 
 LEFT_BYTES = 8 * 1024 * 1024  #: of the disk, that outputs never take
 _CHUNK = 1024 * 1024
 _PIPE_BYTES = 1024 * 1024  # the most that an unprivileged process may ask for
+#: a program may have put a pipe or a link in the file's place: that neither blocks nor misleads
+_KEEPING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 
 @dataclass(slots=True)
@@ -62,8 +64,7 @@ class Stream:
     def _keep(self, chunk: bytes) -> bool:
         try:
             if self.file < 0:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-                self.file = os.open(self.path, flags, 0o600)
+                self.file = os.open(self.path, _KEEPING, 0o600)
             disk = os.fstatvfs(self.file)
             if disk.f_bavail * disk.f_frsize < LEFT_BYTES:
                 return False

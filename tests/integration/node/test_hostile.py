@@ -155,6 +155,7 @@ def test_who_closes_its_streams_is_heard_to_the_end(desk: Desk, provider: str, c
 def test_who_fills_its_streams_is_counted_and_not_kept(desk: Desk, provider: str) -> None:
     size = 300 * MIB
     fill = f"head -c {size} /dev/zero"
+    before = _biggest_child_kib()
 
     reply = act(desk, provider, f"{fill} & {fill} >&2; wait; {OK[provider]}")
 
@@ -164,7 +165,12 @@ def test_who_fills_its_streams_is_counted_and_not_kept(desk: Desk, provider: str
         assert output.size == size
         assert len(output.content) <= MIB
     assert on_disk(desk.root / "spool") < 4 * MIB
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 200 * 1024  # KiB
+    assert _biggest_child_kib() < max(200 * 1024, before + 1)
+
+
+def _biggest_child_kib() -> int:
+    """Of all that ever ended below this process: other tests may have had bigger ones before."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
 def on_disk(directory: Path) -> int:
@@ -184,10 +190,19 @@ def test_a_reply_without_end_is_cut_off(desk: Desk, provider: str) -> None:
 
 
 @pytest.mark.spec("EA-17")
-def test_who_breaks_its_own_run_directory_still_gets_an_end(desk: Desk, provider: str) -> None:
+@pytest.mark.parametrize(
+    "breaks",
+    [
+        "echo x; until [ -e stdout ]; do sleep 0.05; done; rm stdout; mkfifo stdout",
+        "mkfifo stdout; echo x",
+    ],
+    ids=["while it is kept", "before it is kept"],
+)
+def test_who_breaks_its_own_run_directory_still_gets_an_end(
+    desk: Desk, provider: str, breaks: str
+) -> None:
     reply_file = '"$FLEETJOBS_REPLY"' if provider == "fleetjobs" else '"$2"'
-    script = f'cd "$(dirname {reply_file})" && echo x && rm -f stdout reply.json'
-    script += " && mkfifo stdout reply.json"
+    script = f'cd "$(dirname {reply_file})"; rm -f reply.json; mkfifo reply.json; {breaks}'
 
     reply = act(desk, provider, script)
 
