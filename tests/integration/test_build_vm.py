@@ -97,7 +97,7 @@ def test_a_leg_that_fails_fails_the_plan_and_nothing_after_it_is_done(
         assert job.percent != 100.0
 
 
-@pytest.mark.skip(reason="plans are not rolled back yet; then it holds S4-09")
+@pytest.mark.spec("S4-09")
 @pytest.mark.parametrize("leg", LEGS)
 def test_whatever_leg_fails_the_rollback_leaves_nothing(
     fleet: VmFleet, guest_files: GuestFiles, leg: str
@@ -111,7 +111,6 @@ def test_whatever_leg_fails_the_rollback_leaves_nothing(
     assert fleet.running()["node1"] == []
 
 
-@pytest.mark.skip(reason="plans are not rolled back yet")
 def test_a_rollback_keeps_what_was_there_before(fleet: VmFleet, guest_files: GuestFiles) -> None:
     """The volume is another job's: it was found made, so it is not taken away."""
     fleet.nodes["node1"].do("make_volume", name="web7", size_mib=8, job="another")
