@@ -102,6 +102,7 @@ class Job:
     rollout: Course | None = None  # how far it has come, if it goes batch after batch
     undoes: JobId | None = None  # the leg that it takes back; of a group, the plan
     undo: dict[str, Any] | None = None  # what would take it back; None: nothing can
+    leg_summary: dict[str, int] | None = None  # of legs that were forgotten: total, succeeded
     rollback: Rollback | None = None  # None: nothing was taken back, or not yet
     rollback_percent: float | None = None  # of what is taken back
     irreversible: tuple[str, ...] = ()  # the legs that stay done, for nothing takes them back

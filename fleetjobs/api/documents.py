@@ -126,6 +126,9 @@ class JobDocument(BaseModel):
     on_failure: str | None = Field(description="of a leg: what follows when it has failed")
     rollout: RolloutDocument | None = Field(description="null: all its nodes at once")
     undoes: str | None = Field(description="the leg that it takes back; of a group, the plan")
+    leg_summary: dict[str, int] | None = Field(
+        description="of a plan whose legs were forgotten: `total` and `succeeded`"
+    )
     rollback: Rollback | None = Field(description="of a plan: what became of its undoing")
     rollback_percent: float | None = Field(description="of what is undone, 0 to 100")
     not_reversible: list[str] = Field(description="legs that were done and that nothing undoes")
@@ -177,6 +180,7 @@ class JobDocument(BaseModel):
             on_failure=job.on_failure,
             undoes=job.undoes,
             rollout=RolloutDocument.of(job),
+            leg_summary=job.leg_summary,
             rollback=job.rollback,
             rollback_percent=job.rollback_percent,
             not_reversible=list(job.irreversible),

@@ -28,6 +28,7 @@ from fleetjobs.api.parameters import (
 from fleetjobs.api.problems import FULL, RESPONSES
 from fleetjobs.api.requests import Sealed, Wish, seal_wish, take_sealed
 from fleetjobs.api.streams import EVENT_STREAM, Only, Stream, stream_of
+from fleetjobs.api.views import View, viewed, viewed_page
 from fleetjobs.api.waiting import answer, ended
 from fleetjobs.control.submissions import Submission
 from fleetjobs.jobs import JobId, NodeId
@@ -67,6 +68,13 @@ class JobQuery(Part):
     plan: str | None = Field(None, description="the plan that it is a part of, at whatever depth")
     kind: Kinds = Field([], description="any of these; several, or separated by commas")
     sort: Literal["created", "-created"] = "-created"
+    view: View | None = Field(None, description="tells `state` in the words of others")
+
+
+class ViewQuery(Parameters):
+    """How to tell of a job."""
+
+    view: View | None = Field(None, description="tells `state` in the words of others")
 
 
 class SubmitQuery(Parameters):
@@ -163,8 +171,10 @@ def _submit(desk: Desk, caller: Account, sealed: Sealed) -> tuple[Submission, Jo
     return submission, document_of(desk, submission.job)
 
 
-@router.get("/jobs", summary="List jobs")
-def index(desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]) -> Page[JobDocument]:
+@router.get("/jobs", summary="List jobs", response_model=Page[JobDocument])
+def index(
+    desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]
+) -> Page[JobDocument] | Response:
     """The org's jobs that pass all filters, the newest first.
 
     Legs and groups of plans are only listed with `parent`, `plan`, `kind` or `ids`.
@@ -196,17 +206,24 @@ def index(desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]) -> 
             limit=query.size,
             descending=query.sort == "-created",
         )
-        items = describe(connection, page.items)
-    return Page(items=items, next=page.next)
+        found = Page(items=describe(connection, page.items), next=page.next)
+    return found if query.view is None else viewed_page(found)
 
 
-@router.get("/jobs/{job}", summary="One job")
-def show(response: Response, desk: AtDesk, caller: Caller, job: InJob) -> JobDocument:
+@router.get("/jobs/{job}", summary="One job", response_model=JobDocument)
+def show(
+    response: Response,
+    desk: AtDesk,
+    caller: Caller,
+    job: InJob,
+    query: Annotated[ViewQuery, Query()],
+) -> JobDocument | Response:
     """How the job stands; the ETag is the version that an edit names."""
     with desk.database.reading() as connection:
         found = find_job(connection, job, org=caller.org)
         tag(response, found)
-        return describe_one(connection, found)
+        document = describe_one(connection, found)
+    return document if query.view is None else viewed(document)
 
 
 @router.get(

@@ -9,8 +9,10 @@ from fleetjobs.store.database import Database
 from fleetjobs.store.pruning import (
     forget_attempts,
     forget_jobs,
+    forget_legs,
     forget_logs,
     old_jobs,
+    old_legs,
     old_logs,
 )
 
@@ -24,6 +26,7 @@ class Retention:
     jobs: timedelta = timedelta(days=365)
     logs: timedelta = timedelta(days=30)
     attempts: timedelta = timedelta(days=7)  # those before the last one of each run
+    legs: timedelta | None = None  # of plans that succeeded; None: as long as the plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,14 @@ class Pruner:
         with self.database.reading() as connection:
             forgotten = old_jobs(connection, now - self.keep.jobs, BATCH)
             silenced = old_logs(connection, now - self.keep.logs, BATCH)
+            legs = self.keep.legs
+            bare = [] if legs is None else old_legs(connection, now - legs, BATCH)
         with self.database.transaction() as connection:
+            forget_legs(connection, bare)
             forget_jobs(connection, forgotten)
             forget_logs(connection, silenced)
             forget_attempts(connection, now - self.keep.attempts)
-        return len(forgotten) + len(silenced)
+        return len(forgotten) + len(silenced) + len(bare)
 
     def foretell(self, limit: int) -> list[JobId]:
         """The jobs it would forget now, the oldest first. Raises DatabaseAway."""

@@ -114,10 +114,12 @@ def _sealing(path: Path) -> Seal:
 
 
 def _retention(settings: CoordinatorSettings) -> Retention:
+    legs = settings.keep_legs_days
     return Retention(
         jobs=timedelta(days=settings.keep_jobs_days),
         logs=timedelta(days=settings.keep_logs_days),
         attempts=timedelta(days=settings.keep_attempts_days),
+        legs=None if legs is None else timedelta(days=legs),
     )
 
 

@@ -55,6 +55,7 @@ class CoordinatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     keep_jobs_days: float = 365.0  # after their end, as the others
     keep_logs_days: float = 30.0
     keep_attempts_days: float = 7.0  # those before the last one of each run
+    keep_legs_days: float | None = None  # of plans that succeeded; None: as long as the plan
     ask_after_s: float = 60.0  # a node that told nothing of a run for that long is asked
     log_level: str = "INFO"
 

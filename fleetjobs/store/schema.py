@@ -178,6 +178,7 @@ jobs = Table(
     Column("undoing", Word(State)),  # how the taking back stands
     Column("rollback", Word(Rollback)),
     Column("rollback_percent", Float),
+    Column("leg_summary", JSON(none_as_null=True)),  # of legs that were forgotten
     Column("irreversible", JSON(none_as_null=True)),  # keys of legs that nothing takes back
     Column("schedule", String),  # that made it
     Column("occurrence", Integer),  # of that schedule

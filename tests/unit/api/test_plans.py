@@ -2,15 +2,18 @@
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 from uuid_utils import uuid7
 
+from fleetjobs.api.documents import JobDocument
+from fleetjobs.api.views import pep3
 from fleetjobs.messages import encode
 from fleetjobs.plans.documents import Leg, Plan, PlanRequest
+from fleetjobs.states import State
 from tests.api_house import House
 
 
@@ -209,3 +212,35 @@ def test_a_plan_is_waited_for_and_its_stream_tells_of_its_legs(
         (second["id"], "job.succeeded"),
         (plan["id"], "job.succeeded"),
     ]
+
+
+@pytest.mark.spec("S4-14")
+def test_states_can_be_told_in_four_words(house: House, ann: TestClient) -> None:
+    plan = hand_in(ann, *CHAIN)
+    first, second = legs_of(ann, plan)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    hand_in(ann, leg("later"), not_before=later.isoformat())
+    house.begin(first["id"], "web1")
+    house.reply(first["id"], "web1")
+    told = [word(ann, plan["id"]), word(ann, first["id"]), word(ann, second["id"])]
+    house.reply(second["id"], "web1", state=State.FAILED)
+    told.append(word(ann, plan["id"]))
+
+    listed = ann.get("/api/v1/jobs", params={"view": "pep3"}).json()["items"]
+
+    assert told == ["in_progress", "complete", "queued", "failed"]
+    assert [job["state"] for job in listed] == ["queued", "failed"]
+
+
+def test_every_state_has_one_of_the_four_words() -> None:
+    words = {"queued", "in_progress", "complete", "failed"}
+    for state in State:
+        for started in (None, datetime.now(UTC)):
+            document = JobDocument.model_construct(state=state, started_at=started)
+            assert pep3(document) in words
+
+
+def word(client: TestClient, job: str) -> str:
+    """The job's state in PEP 3's words."""
+    found: str = client.get(f"/api/v1/jobs/{job}", params={"view": "pep3"}).json()["state"]
+    return found
