@@ -28,7 +28,7 @@ from fleetjobs.api.parameters import (
 from fleetjobs.api.problems import FULL, RESPONSES
 from fleetjobs.api.requests import Sealed, Wish, seal_wish, take_sealed
 from fleetjobs.api.streams import EVENT_STREAM, Only, Stream, stream_of
-from fleetjobs.api.views import View, viewed, viewed_page
+from fleetjobs.api.views import View, ViewedJob, viewed, viewed_page
 from fleetjobs.api.waiting import answer, ended
 from fleetjobs.control.submissions import Submission
 from fleetjobs.jobs import JobId, NodeId
@@ -171,7 +171,7 @@ def _submit(desk: Desk, caller: Account, sealed: Sealed) -> tuple[Submission, Jo
     return submission, document_of(desk, submission.job)
 
 
-@router.get("/jobs", summary="List jobs", response_model=Page[JobDocument])
+@router.get("/jobs", summary="List jobs", response_model=Page[JobDocument] | Page[ViewedJob])
 def index(
     desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]
 ) -> Page[JobDocument] | Response:
@@ -210,7 +210,7 @@ def index(
     return found if query.view is None else viewed_page(found)
 
 
-@router.get("/jobs/{job}", summary="One job", response_model=JobDocument)
+@router.get("/jobs/{job}", summary="One job", response_model=JobDocument | ViewedJob)
 def show(
     response: Response,
     desk: AtDesk,

@@ -15,30 +15,46 @@ from fleetjobs.states import State
 class View(StrEnum):
     """In whose words a job's `state` is told."""
 
-    PEP3 = "pep3"  # OpenShift's PEP 3: queued, in_progress, complete, failed
+    PEP3 = "pep3"
 
 
-QUEUED, IN_PROGRESS, COMPLETE, FAILED = "queued", "in_progress", "complete", "failed"
-_PEP3: Mapping[State, str] = {
-    State.SCHEDULED: QUEUED,
-    State.WAITING: QUEUED,  # once it has started: in_progress
-    State.QUEUED: QUEUED,
-    State.PAUSED: QUEUED,  # likewise
-    State.RUNNING: IN_PROGRESS,
-    State.CANCELLING: IN_PROGRESS,
-    State.REVERTING: IN_PROGRESS,
-    State.SUCCEEDED: COMPLETE,
-    State.FAILED: FAILED,
-    State.CANCELLED: FAILED,
-    State.SKIPPED: FAILED,
-    State.EXPIRED: FAILED,
+class Pep3State(StrEnum):
+    """Where a job stands in the words of OpenShift's PEP 3."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETE = "complete"
+    FAILED = "failed"
+
+
+class ViewedJob(JobDocument):
+    """A job whose state is told in those words."""
+
+    state: Pep3State  # type: ignore[assignment]  # a document of its own, never a JobDocument
+
+
+_PEP3: Mapping[State, Pep3State] = {
+    State.SCHEDULED: Pep3State.QUEUED,
+    State.WAITING: Pep3State.QUEUED,  # once it has started: in_progress
+    State.QUEUED: Pep3State.QUEUED,
+    State.PAUSED: Pep3State.QUEUED,  # likewise
+    State.RUNNING: Pep3State.IN_PROGRESS,
+    State.CANCELLING: Pep3State.IN_PROGRESS,
+    State.REVERTING: Pep3State.IN_PROGRESS,
+    State.SUCCEEDED: Pep3State.COMPLETE,
+    State.FAILED: Pep3State.FAILED,
+    State.CANCELLED: Pep3State.FAILED,
+    State.SKIPPED: Pep3State.FAILED,
+    State.EXPIRED: Pep3State.FAILED,
 }
 
 
-def pep3(document: JobDocument) -> str:
+def pep3(document: JobDocument) -> Pep3State:
     """The job's state in PEP 3's words."""
     word = _PEP3[document.state]
-    return IN_PROGRESS if word == QUEUED and document.started_at is not None else word
+    if word == Pep3State.QUEUED and document.started_at is not None:
+        return Pep3State.IN_PROGRESS
+    return word
 
 
 def viewed(document: JobDocument) -> JSONResponse:
