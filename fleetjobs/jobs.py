@@ -95,7 +95,7 @@ class Job:
     delay_s: float = 0.0  # from when it could start
     weight: float = 1.0  # in its parent's percentage
     weights: float = 0.0  # of all its legs
-    progress: float = 0.0  # how much of that is done
+    progress: float = 0.0  # how much of that is done; of an action, in runs that are at work
     percent: float | None = None  # of it that is done; None before it has begun
     blocked: int = 0  # runs or legs that wait for something to end
     called_off: bool = False  # a person cancelled the whole of it
@@ -146,6 +146,8 @@ class Run:
     attention: bool = False  # a person has to decide
     blocked_by: JobId | None = None  # the job that holds the slot it waits for
     expire_at: datetime | None = None  # then it is too late to start, or its node is given up
+    percent: float | None = None  # of this attempt that is done, as its program told last
+    doing: str = ""  # what it told beside that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,6 +196,21 @@ class Refusal(Document, frozen=True, kw_only=True, tag="refusal"):
     task: str = ""  # the task id it travelled under, as claimed
 
 
+class RunHeadway(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How far an attempt has come."""
+
+    job: Id
+    attempt: Annotated[int, Meta(ge=1)]
+    progress: Progress  # the last that its program told
+
+
+class Headway(Document, frozen=True, kw_only=True, tag="headway"):
+    """What programs at work tell of their progress; signed by the node's key. It may be lost."""
+
+    node: Identity
+    runs: Annotated[list[RunHeadway], Meta(max_length=1000)]
+
+
 class Beat(Document, frozen=True, kw_only=True, tag="beat"):
     """`I live`, and with `inventory` what the node is; signed by the node's key."""
 
@@ -259,7 +274,7 @@ class Answer(Document, frozen=True, kw_only=True, tag="answer"):
 
 
 D = TypeVar("D", bound=Document)
-FromNode = Reply | Refusal | Beat | Answer  #: what may lie in the reply queue
+FromNode = Reply | Refusal | Beat | Answer | Headway  #: what may lie in the reply queue
 
 
 def encode(document: Document) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from pydantic import BaseModel, Field
 
+from fleetjobs.api.progress import ProgressDocument
 from fleetjobs.jobs import Attempt, Dependency, Event, Job, Kind, Pending, Run
 from fleetjobs.rollouts import Phase
 from fleetjobs.states import Completion, Reason, Rollback, StartIf, State, WaitReason
@@ -221,6 +222,9 @@ class RunDocument(BaseModel):
     next_attempt_at: datetime | None
     attention: bool = Field(description="a person has to decide")
     blocked_by: str | None = Field(description="the job that holds the slot it waits for")
+    progress: ProgressDocument | None = Field(
+        description="while it is at work: how far its program said last that it has come"
+    )
     give_up_at: datetime | None = Field(
         description="of a run whose node is lost: when it counts as failed; null: never"
     )
@@ -253,6 +257,7 @@ class RunDocument(BaseModel):
             next_attempt_at=run.next_attempt_at,
             attention=run.attention,
             blocked_by=run.blocked_by,
+            progress=ProgressDocument.of(run),
             give_up_at=run.expire_at if run.attention else None,
             pending=run.pending,
             pending_at=run.pending_at,

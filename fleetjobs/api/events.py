@@ -87,8 +87,9 @@ async def of_job(
 
     An event that ended a run brings the run.
 
-    As a stream, `id` is the event's seq and `event` its kind; the last message is `end` with the
-    job. A stream that stops without it is resumed by Last-Event-ID.
+    As a stream, `id` is the event's seq and `event` its kind; `progress`, without an id, says how
+    much of the job is done when that has changed; the last message is `end` with the job. A stream
+    that stops without it is resumed by Last-Event-ID.
     """
     if not following.wanted:
         return await run_in_threadpool(_page, desk, query, org=caller.org, job=job)

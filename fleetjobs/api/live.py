@@ -14,6 +14,7 @@ from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.faults import InvalidParameter
 from fleetjobs.api.parameters import WAIT_MAX_S, InJob, Parameters, Words
 from fleetjobs.api.problems import RESPONSES
+from fleetjobs.api.progress import ProgressDocument
 from fleetjobs.errors import NotFound
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Answer, RunReport, Stage
@@ -34,13 +35,6 @@ class LiveQuery(Parameters):
     timeout: float = Field(
         5.0, ge=0, allow_inf_nan=False, description=f"seconds; at most {WAIT_MAX_S} are waited"
     )
-
-
-class ProgressDocument(BaseModel):
-    """How far a program says it has come."""
-
-    percent: float | None
-    text: str
 
 
 class ReportDocument(BaseModel):
@@ -65,9 +59,7 @@ class ReportDocument(BaseModel):
     def of(cls, report: RunReport) -> "ReportDocument":
         """The report as a document."""
         found = {name: getattr(report, name) for name in cls.model_fields}
-        told = report.progress
-        if told is not None:
-            found["progress"] = ProgressDocument(percent=told.percent, text=told.text)
+        found["progress"] = ProgressDocument.told(report.progress)
         return cls.model_construct(**found)
 
 

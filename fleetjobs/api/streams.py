@@ -1,10 +1,12 @@
 """Streams: a job's events as they happen, as server-sent events.
 
 `id` is the event's seq, so that Last-Event-ID resumes, also after the server was restarted.
+In between `progress` says how much of the job is done.
 The last message is `end`, with the job; a stream that stops without it wants to be resumed.
 """
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -61,6 +63,7 @@ class Piece:
     last: int  # seq of the last event looked at
     more: bool  # there may be more at once
     over: bool  # the job has ended and all was told
+    percent: float | None  # of the job that is done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +98,10 @@ class Stream:
                 yield messages
 
     async def _news(self, after: int, changed: asyncio.Event) -> AsyncIterator[bytes]:
-        silent_since = self.desk.clock()
+        silent_since, percent = self.desk.clock(), None
         while not self.desk.watch.is_ending:
-            piece = await run_in_threadpool(self._look, after)
-            after = piece.last
+            piece = await run_in_threadpool(self._look, after, percent)
+            after, percent = piece.last, piece.percent
             if piece.messages:
                 silent_since = self.desk.clock()
                 yield piece.messages
@@ -110,7 +113,7 @@ class Stream:
             if not piece.more:
                 await self.desk.watch.wait(changed)
 
-    def _look(self, after: int) -> Piece:
+    def _look(self, after: int, percent: float | None) -> Piece:
         with self.desk.database.reading() as connection:
             # the job first: what ended before we read it has its events in what we read next
             job = find_job(connection, self.job, org=self.org)
@@ -132,6 +135,8 @@ class Stream:
             )
             for document in documents
         ]
+        if job.percent != percent and self.only is not Only.RUNS and not (over or more):
+            messages.append(_progress(job))
         if over:
             messages.append(format_sse_event(event="end", data_str=end))
         return Piece(
@@ -139,7 +144,14 @@ class Stream:
             last=page[-1].seq if page else after,
             more=more,
             over=over,
+            percent=job.percent if not more else percent,
         )
+
+
+def _progress(job: Job) -> bytes:
+    """How much of it is done. No event: it has no id, and is not told again."""
+    text = json.dumps({"job": job.id, "percent_complete": job.percent})
+    return format_sse_event(event="progress", data_str=text)
 
 
 def of_job_or_plan(job: Job) -> dict[str, JobId]:

@@ -35,17 +35,18 @@ class Bar:
         self._progress: Any = None  # of rich, imported when it is shown
         self._task: Any = None
         self._counts = (0, 0)
+        self._percent: float | None = None
 
     @property
     def patience(self) -> float:
         """For how many seconds the caller may do without telling us anything."""
         return 0.1 if self._is_wanted and self._progress is None else 1.0
 
-    def advance(self, good: int, bad: int) -> None:
-        """So many replies have come by now."""
-        self._counts = (good, bad)
+    def advance(self, good: int, bad: int, percent: float | None = None) -> None:
+        """So many replies have come by now; `percent` of all is done, with what is at work."""
+        self._counts, self._percent = (good, bad), percent
         if self._progress is not None:
-            self._progress.update(self._task, completed=good + bad, counts=self._text())
+            self._progress.update(self._task, completed=self._completed(), counts=self._text())
         elif self._is_wanted and self._ticks() >= self._show_at:
             self._show()
 
@@ -66,9 +67,18 @@ class Bar:
             self._progress.stop()
             self._progress = None
 
+    def _completed(self) -> float:
+        """How far the bar has come, in replies."""
+        return max(sum(self._counts), self._total * (self._percent or 0.0) / 100)
+
     def _text(self) -> str:
         good, bad = self._counts
-        return f"{good} ok" + (f" · [red]{bad} failed[/]" if bad else "")
+        words = [f"{good + bad}/{self._total}", f"{good} ok"]
+        if bad:
+            words.append(f"· [red]{bad} failed[/]")
+        if self._completed() > good + bad:
+            words.append(f"· {int(self._percent or 0)} %")  # never 100 before the end
+        return " ".join(words)
 
     def _show(self) -> None:
         from rich.console import Console
@@ -86,7 +96,6 @@ class Bar:
         self._progress = Progress(
             SpinnerColumn(),
             *(bar if room >= SHORT else ()),
-            TextColumn("{task.completed}/{task.total}"),
             TextColumn("{task.fields[counts]}"),
             TimeElapsedColumn(),
             console=console,
@@ -94,8 +103,7 @@ class Bar:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        good, bad = self._counts
         self._task = self._progress.add_task(
-            "", total=self._total, completed=good + bad, counts=self._text()
+            "", total=self._total, completed=self._completed(), counts=self._text()
         )
         self._progress.start()

@@ -170,7 +170,7 @@ def _show(replies: Replies, came: list[Reply], bar: Bar, show: _Show) -> None:
             reply = replies.next(0) if fresh < BATCH else None
         if texts:
             bar.print("\n".join(texts))
-        bar.advance(good, len(came) - good)
+        bar.advance(good, len(came) - good, replies.percent)
 
 
 def conclude(outcome: Outcome, manner: Manner, printer: Printer) -> None:

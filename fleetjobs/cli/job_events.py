@@ -45,7 +45,8 @@ def _followed(asked: Fleet, job: str) -> Iterator[Document]:
                 continue
             if event.kind == "end":
                 return
-            yield event.data
+            if event.kind != "progress":  # which is no event of the log
+                yield event.data
     finally:
         stream.close()
 

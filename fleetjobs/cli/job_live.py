@@ -4,7 +4,7 @@ from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.exits import Exit
 from fleetjobs.cli.screen import Screen, line, stdout
-from fleetjobs.cli.words import local
+from fleetjobs.cli.words import headway, local
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
 
@@ -48,7 +48,7 @@ def _table(screen: Screen, found: Document) -> None:
             run.get("stage"),
             run.get("state"),
             run.get("statusmsg"),
-            _progress(run.get("progress")),
+            headway(run.get("progress")),
             local(run.get("started_at")),
             local(run.get("ended_at")),
             run.get("stdout_size", 0),
@@ -59,14 +59,6 @@ def _table(screen: Screen, found: Document) -> None:
     ]
     if rows:
         draw(screen, columns, rows)
-
-
-def _progress(told: Document | None) -> str:
-    """Such as `40 % unpacking`; empty if nothing was told."""
-    if told is None:
-        return ""
-    percent = "" if told["percent"] is None else f"{told['percent']:.0f} %"
-    return f"{percent} {told['text']}".strip()
 
 
 def _exit(found: Document) -> Exit:

@@ -8,7 +8,7 @@ from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.screen import Screen, clean, line
 from fleetjobs.cli.session import program
-from fleetjobs.cli.words import local, span
+from fleetjobs.cli.words import headway, local, span
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document, read_reply
 from fleetjobs.errors import Fault
@@ -108,7 +108,7 @@ def runs_table(screen: Screen, runs: Sequence[Document]) -> None:
             run["state"],
             run["reason"] or run["wait_reason"],
             run["statuscode"],
-            "" if run["statusmsg"] == "OK" else run["statusmsg"],
+            headway(run.get("progress")) or ("" if run["statusmsg"] == "OK" else run["statusmsg"]),
             local(run["started_at"]),
             _took(run).strip(" ()"),
         ]
@@ -130,7 +130,9 @@ def details(screen: Screen, asked: Fleet, job: Document, runs: Sequence[Document
     for run in runs:
         if not State(run["state"]).is_terminal:
             state = screen.paint(line(run["state"]), style_of(run["state"]) or "yellow")
-            screen.write(f"{screen.paint(line(run['node']), 'bold')}  {state}\n")
+            far = line(headway(run.get("progress")))
+            name = screen.paint(line(run["node"]), "bold")
+            screen.write("  ".join(filter(None, (name, state, far))) + "\n")
             continue
         screen.write(texts.reply(read_reply(run), 0).rstrip("\n"))
         if run["started_at"]:

@@ -1,5 +1,6 @@
 """Words of the command line that are neither text nor number: durations and moments."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -87,3 +88,11 @@ def local(moment: str | None) -> str:
     if moment is None:
         return ""
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def headway(progress: Mapping[str, Any] | None) -> str:
+    """How far a program says it has come, such as `40 % unpacking`; empty if it said nothing."""
+    if progress is None:
+        return ""
+    percent = "" if progress["percent"] is None else f"{progress['percent']:.0f} %"
+    return f"{percent} {progress['text']}".strip()

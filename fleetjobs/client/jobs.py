@@ -170,6 +170,7 @@ class Replies(Iterator[Reply]):
         self._stream = stream
         self.job = job
         self.silent: list[str] = []
+        self.percent: float | None = None  #: of the job that is done, as last heard
         self._fleet = fleet
         self._ticks = ticks
         self._end = None if timeout_s is None else ticks() + timeout_s
@@ -236,6 +237,9 @@ class Replies(Iterator[Reply]):
             self.close()
             if isinstance(event.data, dict) and "state" in event.data:
                 self.job.document = event.data
+            return None
+        if event.kind == "progress" and isinstance(event.data, dict):
+            self.percent = event.data.get("percent_complete")
             return None
         run = event.data.get("run") if isinstance(event.data, dict) else None
         if run is None or run["node"] in self._seen:

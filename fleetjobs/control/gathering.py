@@ -94,5 +94,5 @@ def _filled(job: Job, members: Sequence[Job]) -> Job:
 
 def _done(job: Job) -> float:
     if job.kind is Kind.ACTION:
-        return done_of(job.state, job.tally)
+        return done_of(job.state, job.tally, job.progress)
     return job.progress / job.weights

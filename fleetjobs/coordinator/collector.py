@@ -12,11 +12,12 @@ from fleetjobs.coordinator.keys import NodeKeys
 from fleetjobs.coordinator.rejects import Reject, note_refusals, note_rejects
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import DatabaseAway, Refused, Unauthentic
-from fleetjobs.messages import Answer, Beat, FromNode, Refusal, Reply, decode_from_node
+from fleetjobs.messages import Answer, Beat, FromNode, Headway, Refusal, Reply, decode_from_node
 from fleetjobs.signing import node_key_id
 from fleetjobs.store.attempts import Chance
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
+from fleetjobs.store.headways import save_headways
 from fleetjobs.store.nodes import save_beats
 from fleetjobs.store.questions import save_answers
 from fleetjobs.store.replies import Follow, apply_replies, follow_nothing, no_jitter
@@ -35,6 +36,7 @@ class Batch:
     beats: list[Beat] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    headways: list[Headway] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
 
     def add(self, document: FromNode) -> None:
@@ -45,6 +47,8 @@ class Batch:
             self.beats.append(document)
         elif isinstance(document, Answer):
             self.answers.append(document)
+        elif isinstance(document, Headway):
+            self.headways.append(document)
         else:
             self.refusals.append(document)
 
@@ -144,3 +148,8 @@ class Collector:
                 ring(connection, CHANGES, ",".join(sorted(moved | answered)))
                 crash_point("collector_before_commit")
         self._expected.end(batch.replies)
+        if batch.headways:  # apart: a transaction locks the jobs of one ledger, in one order
+            with self._database.transaction() as connection:
+                concerned = save_headways(connection, batch.headways, now)
+                if concerned:
+                    ring(connection, CHANGES, ",".join(sorted(concerned)))

@@ -18,6 +18,7 @@ from fleetjobs.node.orders import Orders
 from fleetjobs.node.process import is_alive
 from fleetjobs.node.reports import Reports
 from fleetjobs.node.runner import ORDER_SIGNAL
+from fleetjobs.node.teller import Teller
 from fleetjobs.signing import peek
 from fleetjobs.spool.attempts import EXPIRED, WITHDRAWN, Holder, RunDirectory, RunKey
 from fleetjobs.spool.spool import Spool
@@ -86,6 +87,7 @@ class ActiveRuns:
         self._on_started = on_started
         self._on_finished = on_finished
         self._on_gone = on_gone
+        self._teller = Teller(reports.headway)
         self._runs: dict[RunKey, Active] = {}
 
     def __len__(self) -> int:
@@ -93,9 +95,8 @@ class ActiveRuns:
 
     def next_look(self) -> float:
         """When to look at one of them, monotonic; infinite if there is no need."""
-        return min(
-            (min(each.tell_at, each.look_at) for each in self._runs.values()), default=math.inf
-        )
+        looks = [min(each.tell_at, each.look_at) for each in self._runs.values()]
+        return min(self._teller.look_at, *looks) if looks else math.inf
 
     def start(self, run: RunDirectory, generation: int, lane: str) -> None:
         """Have a runner start it."""
@@ -171,8 +172,12 @@ class ActiveRuns:
         elif self._host.adopt(key):
             active.look_at = math.inf
 
-    def tell_started(self) -> None:
-        """Report the runs that take longer."""
+    def tell(self) -> None:
+        """Report the runs that take longer, and how far they have come."""
+        self._tell_started()
+        self._teller.step([active.run for active in self._runs.values() if active.told])
+
+    def _tell_started(self) -> None:
         now = time.monotonic()
         for active in self._runs.values():
             if active.tell_at > now:

@@ -130,7 +130,7 @@ class Launcher:
             self._take_in(run)
         done = self._hear_orders() + self._active.hear_host() + self._active.look_again()
         done += self._expire()
-        self._active.tell_started()
+        self._active.tell()
         done += self._start_due()
         self._tell_blocked()
         return done

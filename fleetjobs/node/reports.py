@@ -1,13 +1,13 @@
 """Reports: the launcher's own words about runs, sealed and put where they are sent from."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from fleetjobs.errors import SpoolFull
 from fleetjobs.jobs import JobId, NodeId
-from fleetjobs.messages import Reply, Stage, encode
+from fleetjobs.messages import Headway, Reply, RunHeadway, Stage, encode
 from fleetjobs.node.replies import final_reply
 from fleetjobs.node.verdict import Verdict
 from fleetjobs.signing import SigningKey
@@ -57,6 +57,10 @@ class Reports:
             blocked_by=by,
         )
         self.send(self.signer.seal(encode(reply)))
+
+    def headway(self, runs: Sequence[RunHeadway]) -> None:
+        """So far have these come."""
+        self.send(self.signer.seal(encode(Headway(node=self.node, runs=list(runs)))))
 
     def _put(self, key: RunKey, reply: Reply) -> bool:
         try:

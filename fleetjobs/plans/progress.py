@@ -19,8 +19,10 @@ class Part:
     done: float  # from 0 to 1
 
 
-def done(state: State, tally: Tally) -> float:
+def done(state: State, tally: Tally, underway: float = 0.0) -> float:
     """How much of a leg is done: the share of its runs that succeeded or were skipped.
+
+    `underway`: how many runs the shares that those at work have done come to.
 
     A leg that has succeeded, or was skipped by its own `start_if`, is done whatever became of
     single runs. A failed run counts for nothing, so that trying it again takes nothing back.
@@ -28,7 +30,7 @@ def done(state: State, tally: Tally) -> float:
     if state in _DONE:
         return 1.0
     total = tally.total()
-    return sum(tally[one] for one in _DONE) / total if total else 0.0
+    return (sum(tally[one] for one in _DONE) + underway) / total if total else 0.0
 
 
 def gathered(parts: Iterable[Part]) -> Part:

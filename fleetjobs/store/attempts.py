@@ -89,6 +89,8 @@ _UNTOLD: dict[str, Any] = {
     "blocked_by": None,
     "stdout_size": 0,
     "stderr_size": 0,
+    "percent": None,
+    "doing": "",
 }
 
 

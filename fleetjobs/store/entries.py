@@ -46,15 +46,23 @@ class RunEntry:
     not_before: datetime | None
     start_before: datetime | None
     turn: int
+    percent: float | None
     found: State = field(init=False)  # as it was read
     counted: bool = field(init=False)  # whether its job knows that it is blocked
     ended: bool = field(init=False)  # whether its end was judged
+    weighed: float = field(init=False)  # how much of it its job takes for done
     changes: dict[str, Any] = field(default_factory=dict)  # column -> new value
 
     def __post_init__(self) -> None:
         self.found = self.state
         self.counted = self.is_idle
         self.ended = self.state.is_terminal
+        self.weighed = self.part
+
+    @property
+    def part(self) -> float:
+        """How much of it is done while it is at work, from 0 to 1."""
+        return 0.0 if self.state.is_terminal else (self.percent or 0.0) / 100
 
     @property
     def is_blocked(self) -> bool:
@@ -177,7 +185,7 @@ class JobEntry:
     def done(self) -> float:
         """How much of it is done, from 0 to 1."""
         if self.kind is Kind.ACTION or self.state in {State.SUCCEEDED, State.SKIPPED}:
-            return done(self.state, self.tally)
+            return done(self.state, self.tally, self.progress)
         return self.progress / self.weights if self.weights else 0.0
 
     @property
@@ -258,7 +266,7 @@ def _locking(*, sqlite: bool) -> Executable:
 _COLUMNS = (
     *("job", "node", "org", "state", "wait_reason", "reason", "attempt", "tries", "generation"),
     *("pending", "pending_at", "attention", "stage", "queued_at", "dispatch_at", "expire_at"),
-    *("not_before", "start_before", "turn"),
+    *("not_before", "start_before", "turn", "percent"),
 )
 _NAMES = frozenset(_COLUMNS)
 

@@ -205,6 +205,12 @@ class Ledger:
             self._jobs[run.job].waits = reason
             self._stir(run)
 
+    def tell(self, run: RunEntry, percent: float | None, doing: str) -> None:
+        """How far its program says that it has come; a percentage never falls."""
+        known = [each for each in (run.percent, percent) if each is not None]
+        run.change(percent=max(known, default=None), doing=doing)
+        self._stir(run)
+
     def note_job(self, job: JobEntry, kind: str, **event: Any) -> None:
         """Log something about the job; the rest as `event_row` takes it."""
         self.log(event_row(at=self.now, org=job.org, job=job.id, plan=job.root, kind=kind, **event))
@@ -225,8 +231,10 @@ class Ledger:
         ended: list[Ended] = []
         for name in sorted(self._touched):
             run = self._runs[name]
-            self._jobs[run.job].blocked += run.is_idle - run.counted
-            run.counted = run.is_idle
+            job = self._jobs[run.job]
+            job.blocked += run.is_idle - run.counted
+            job.progress += run.part - run.weighed
+            run.counted, run.weighed = run.is_idle, run.part
             if run.state.is_terminal and not run.ended:
                 run.ended = True
                 ended.append(name)

@@ -273,6 +273,8 @@ runs = Table(
     Column("not_before", Moment),  # of a leg, counted from when it was let go on
     Column("start_before", Moment),
     Column("turn", Integer, nullable=False, server_default="1"),  # the batch that it is in
+    Column("percent", Float),  # of this attempt that is done, as its program told last
+    Column("doing", String, nullable=False, server_default=""),  # what it told beside that
     # Four alarms; each is null when it is not set, so that a quiet index is an empty one.
     Column("dispatch_at", Moment),  # to be given to the broker from then on
     Column("order_at", Moment),  # an order is to be given to the broker from then on

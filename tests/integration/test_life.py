@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from fleetjobs.client import rpcclient
+from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.jobs import Job
+from fleetjobs.client.profile import read_profile
+from fleetjobs.client.transport import Transport
 from fleetjobs.states import State
 from tests.fleets import up
 from tests.processes import wait_for
@@ -165,6 +168,23 @@ def test_a_node_tells_what_runs_on_it_while_it_runs(fj: Fj) -> None:
 
     assert (live["node"], live["runs"][0]["stage"]) == ("node1", "started")
     fj("job", "cancel", job)
+
+
+def test_how_far_a_program_is_shows_while_it_runs(fj: Fj, state: Path) -> None:
+    """On record for whoever looks, and told to whoever waits."""
+    job = fj("submit", "demo", "sleep", "seconds=60", "-I", "node1")
+    asked = Fleet(Transport(read_profile(state / "client.toml")))
+    replies = Job(asked, asked.job(job)).replies(timeout=60)
+
+    wait_for(lambda: replies.next(0.5) or replies.percent, within=40)
+    found = shown(fj, job)
+
+    assert replies.percent is not None
+    assert found["percent_complete"] >= replies.percent > 0
+    assert found["runs"][0]["progress"]["percent"] == found["percent_complete"]
+    assert "s left" in fj("job", "show", job)
+    replies.close()
+    fj("job", "cancel", job, "--timeout", "20s")
 
 
 @pytest.mark.spec("S0-03")

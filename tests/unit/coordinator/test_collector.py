@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from fleetjobs.contract import Progress
 from fleetjobs.coordinator import collector as module
 from fleetjobs.coordinator.collector import BATCH, Collector
 from fleetjobs.errors import DatabaseAway
 from fleetjobs.jobs import Event, JobId, NodeId
-from fleetjobs.messages import Document, Refusal, encode
+from fleetjobs.messages import Document, Headway, Refusal, RunHeadway, Stage, encode
 from fleetjobs.signing import SigningKey
 from fleetjobs.states import State
 from fleetjobs.store.bells import CHANGES
@@ -71,6 +72,25 @@ def test_a_reply_ends_its_run_and_rings(
     assert state(database, job) is State.SUCCEEDED
     assert listener.wait(5.0) == [job]
     assert (queue.waiting, queue.taken) == ([], {})
+    listener.close()
+
+
+def test_progress_is_noted_beside_the_reply_it_comes_with(
+    collector: Collector, database: Database, queue: FakeSubscriber, key: SigningKey
+) -> None:
+    """And rings, for those who watch."""
+    job = keep_job(database, "web1").id
+    listener = database.listen(CHANGES)
+    told = RunHeadway(job=job, attempt=1, progress=Progress(percent=40, text="unpacking"))
+    send(queue, key, make_reply(job, stage=Stage.STARTED), Headway(node="web1", runs=[told]))
+
+    assert collector.step() == 2
+
+    with database.reading() as connection:
+        run = get_run(connection, job, NodeId("web1"))
+    assert run is not None
+    assert (run.percent, run.doing) == (40.0, "unpacking")
+    assert (queue.taken, listener.wait(5.0)) == ({}, [job, job])
     listener.close()
 
 
