@@ -105,9 +105,11 @@ class House:
 
 
 def make_house(url: str) -> House:
-    """Orgs acme (ann admin, olaf operator, vera viewer; three nodes) and other (eve; one node)."""
+    """Orgs acme (ann admin, olaf operator, vera viewer; three nodes) and other (eve; one node).
+
+    `url` is of a database that has all tables.
+    """
     database = Database.open(url)
-    database.migrate()
     now = datetime.now(UTC)
     key = SigningKey.generate(account_key_id("ann"))
     tokens = {}

@@ -18,6 +18,7 @@ from tests.guest import GuestFiles, GuestMissing, have_guest
 from tests.keeper import next_number, shared
 from tests.processes import ServerMissing
 from tests.servers import ask_rabbit
+from tests.tables import have_template, sqlite_url
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -90,12 +91,26 @@ def redis_url(shared_place: tuple[Path, int]) -> str:
 
 @pytest.fixture
 def postgres_url(shared_place: tuple[Path, int]) -> Iterator[str]:
-    """An empty database of its own on a real PostgreSQL."""
-    server = _server("postgres", shared_place)
-    name = f"test{next_number(shared_place[0])}"
-    with psycopg.connect(server["url"], autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]  # our own name
-        yield server["url"].removesuffix("/postgres") + f"/{name}"
+    """A database of its own on a real PostgreSQL, with all tables and nothing in them."""
+    server = _server("postgres", shared_place)["url"]
+    with _postgres_copy(server, shared_place[0], have_template(server, shared_place[0])) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgres_url(shared_place: tuple[Path, int]) -> Iterator[str]:
+    """One without tables."""
+    server = _server("postgres", shared_place)["url"]
+    with _postgres_copy(server, shared_place[0], "template1") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _postgres_copy(server: str, shared: Path, template: str) -> Iterator[str]:
+    name = f"test{next_number(shared)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type]  # our own names
+        yield server.removesuffix("/postgres") + f"/{name}"
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]  # as above
 
 
@@ -108,8 +123,17 @@ def broker_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Each database that fleetjobs promises to work on, in turn; empty."""
+    """Each database that fleetjobs promises to work on, in turn; all tables, nothing in them."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path)
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Each of them, without tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}"
-    url: str = request.getfixturevalue("postgres_url")
+    url: str = request.getfixturevalue("empty_postgres_url")
     return url

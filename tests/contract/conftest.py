@@ -12,7 +12,6 @@ from tests.makers import add_org
 def database(database_url: str) -> Iterator[Database]:
     """A database with all tables and one org."""
     opened = Database.open(database_url)
-    opened.migrate()
     add_org(opened)
     yield opened
     opened.close()

@@ -16,6 +16,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.api_house import NODES, House, make_house
+from tests.tables import sqlite_url
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
 OPERATIONS = [
@@ -25,7 +26,7 @@ OPERATIONS = [
     for mode in schemathesis.GenerationMode
     if mode.is_positive or "parameters" in operation or "requestBody" in operation
 ]
-EXAMPLES = 40
+EXAMPLES = 15
 NOT_CHECKED = [
     ignored_auth,  # the token is ours to give; tests/unit/api has it
     positive_data_acceptance,  # what fits the document may still name an unknown agent
@@ -37,7 +38,7 @@ NOT_CHECKED = [
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A server with an ended job, for all cases."""
     directory: Path = tmp_path_factory.mktemp("api")
-    made = make_house(f"sqlite:///{directory / 'fleetjobs.sqlite'}")
+    made = make_house(sqlite_url(directory))
     wish = {"agent": "rpcutil", "action": "ping"}
     job = made.client().post("/api/v1/jobs", json=wish).json()["id"]
     made.reply(job, *NODES)

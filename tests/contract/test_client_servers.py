@@ -22,6 +22,7 @@ from tests.fake_fleet import FakeNode, silent
 from tests.fake_http import TOKEN
 from tests.fake_server import FakeServer
 from tests.processes import wait_for
+from tests.tables import sqlite_url
 
 NODES = ("web1", "web2", "web3")
 
@@ -48,7 +49,7 @@ def _profile(url: str, token: str, key_path: Path) -> Fleet:
 @pytest.fixture
 def real(tmp_path: Path) -> Iterator[Side]:
     """The app, served on a port."""
-    house = make_house(f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}")
+    house = make_house(sqlite_url(tmp_path))
     house.key.save(tmp_path / "ann.pem")
     server = uvicorn.Server(uvicorn.Config(house.app, port=0, log_level="warning"))
     thread = Thread(target=server.run)

@@ -31,7 +31,6 @@ ANN = Account(name="ann", org="acme", role=Role.OPERATOR, verify_key=None)
 def connection(database_url: str) -> Iterator[Connection]:
     """A transaction on a database that has the org acme and its account ann."""
     database = Database.open(database_url)
-    database.migrate()
     with database.transaction() as connection:
         create_org(connection, "acme", now=NOW)
         create_account(connection, ANN, now=NOW)

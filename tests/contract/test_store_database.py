@@ -24,8 +24,8 @@ def test_the_migrations_make_the_tables_that_the_schema_names(database: Database
         assert compare_metadata(context, metadata) == []
 
 
-def test_migrating_twice_at_a_time_is_migrating_once(database_url: str) -> None:
-    opened = [Database.open(database_url) for _ in range(2)]
+def test_migrating_twice_at_a_time_is_migrating_once(empty_database_url: str) -> None:
+    opened = [Database.open(empty_database_url) for _ in range(2)]
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(Database.migrate, opened))

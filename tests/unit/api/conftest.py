@@ -8,12 +8,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.api_house import House, make_house
+from tests.tables import sqlite_url
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     """A server's parts."""
-    made = make_house(f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}")
+    made = make_house(sqlite_url(tmp_path))
     yield made
     made.database.close()
 

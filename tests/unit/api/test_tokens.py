@@ -10,12 +10,13 @@ from fleetjobs.api.tokens import KEEP, Tokens
 from fleetjobs.errors import Unauthenticated
 from fleetjobs.store.access import revoke_tokens
 from tests.api_house import House, make_house
+from tests.tables import sqlite_url
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     """Only its database is wanted."""
-    made = make_house(f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}")
+    made = make_house(sqlite_url(tmp_path))
     yield made
     made.database.close()
 

@@ -7,13 +7,13 @@ import pytest
 
 from fleetjobs.store.database import Database
 from tests.makers import Clock, add_org
+from tests.tables import sqlite_url
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """A database with all tables and one org."""
-    opened = Database.open(f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}")
-    opened.migrate()
+    opened = Database.open(sqlite_url(tmp_path))
     add_org(opened)
     yield opened
     opened.close()
