@@ -14,6 +14,7 @@ SHORTLY = (
     "store --runs 1 1000",
     "node",
     "agents --runs 30 --rounds 3",
+    "schedules --schedules 100 3000 --rounds 1 --idle 5",
     "plans --headers 200 --rounds 3 --chords 1 --slow 1",
 )
 

@@ -2,7 +2,8 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
@@ -10,7 +11,7 @@ from uuid import UUID, uuid5
 
 from sqlalchemy import Connection
 
-from fleetjobs.control.acceptance import Acceptance
+from fleetjobs.control.acceptance import Acceptance, Survey
 from fleetjobs.control.works import Asker, Mark, Seal, Start
 from fleetjobs.errors import Denied, Refused
 from fleetjobs.jobs import JobId
@@ -25,7 +26,14 @@ from fleetjobs.store.database import ring
 from fleetjobs.store.entries import COORDINATOR
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
-from fleetjobs.store.schedules import Entry, Occurrence, live_jobs, note_occurrences, save_entry
+from fleetjobs.store.schedules import (
+    Entry,
+    Occurrence,
+    advance_entries,
+    live_jobs,
+    live_jobs_of,
+    note_occurrences,
+)
 
 START_WITHIN_S = 3600.0  #: of each job, if the schedule says nothing
 AT_ONCE = 1000  #: moments of one schedule that are judged together; the rest follows
@@ -33,30 +41,77 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
-class Round:
-    """One look at one schedule, locked; used once."""
+class Sitting:
+    """Schedules that are looked at in one transaction; what all of them ask is asked once."""
 
     connection: Connection
     acceptance: Acceptance
     seal: Seal
     now: datetime
-    entry: Entry
     found: list[Occurrence] = field(default_factory=list)
+    _surveys: defaultdict[str, Survey] = field(default_factory=lambda: defaultdict(Survey))
+    _live: dict[str, list[JobId]] = field(default_factory=dict)
+    _accounts: dict[str, bool] = field(default_factory=dict)
 
-    def take(self) -> int:
-        """Give every moment that has come its fate, and say when the next one comes; how many."""
+    def serve(self, entries: Sequence[Entry]) -> None:
+        """Give what has come of these schedules, which are locked, its fates."""
+        self._live = live_jobs_of(self.connection, [entry.id for entry in entries])
+        served = [Round(sitting=self, entry=entry).take() for entry in entries]
+        note_occurrences(self.connection, self.found)
+        advance_entries(self.connection, served)
+
+    def live(self, schedule: str) -> list[JobId]:
+        """The schedule's jobs that have not ended, the oldest first."""
+        known = self._live.pop(schedule, None)  # once: then there is one more
+        return live_jobs(self.connection, schedule) if known is None else known
+
+    def may_ask(self, account: str) -> bool:
+        """Whether there is such an account, and it is not disabled."""
+        if account not in self._accounts:
+            self._accounts[account] = get_account(self.connection, account) is not None
+        return self._accounts[account]
+
+    def asker(self, org: str, caller: str) -> Asker:
+        """Asks in that account's name."""
+        return Asker(
+            connection=self.connection,
+            acceptance=self.acceptance,
+            seal=self.seal,
+            org=org,
+            caller=caller,
+            now=self.now,
+            survey=self._surveys[org],
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Round:
+    """One look at one schedule, locked; used once."""
+
+    sitting: Sitting
+    entry: Entry
+
+    @property
+    def connection(self) -> Connection:
+        """Where it is written."""
+        return self.sitting.connection
+
+    @property
+    def now(self) -> datetime:
+        """The time for all schedules of the sitting."""
+        return self.sitting.now
+
+    def take(self) -> Entry:
+        """Give every moment that has come its fate; the schedule, with its next one."""
         schedule = self.entry.document
         moments = list(islice(self._come(), AT_ONCE))
         judged = judge_due(moments, self.now, schedule)
         for due in judged:
             self._settle(due)
         self._tell_of_missed(judged)
-        note_occurrences(self.connection, self.found)
         seen_at = moments[-1] if len(moments) == AT_ONCE else self.now
         self.entry = dataclasses.replace(self.entry, seen_at=max(seen_at, self.entry.seen_at))
-        self.entry = dataclasses.replace(self.entry, next_at=next_of(self.entry))
-        save_entry(self.connection, self.entry)
-        return len(moments)
+        return dataclasses.replace(self.entry, next_at=next_of(self.entry))
 
     def _come(self) -> Iterable[datetime]:
         entry = self.entry
@@ -78,7 +133,7 @@ class Round:
             self._start(due)
 
     def _start(self, due: Due) -> None:
-        before = live_jobs(self.connection, self.entry.id)
+        before = self.sitting.live(self.entry.id)
         rival = self._rival(before)
         if rival is not None:
             self._note(due.at, Fate.SKIPPED, Reason.OVERLAP, rival)
@@ -115,7 +170,7 @@ class Round:
         mark, name = self._count(due.missed_count), job_of(self.entry.id, due.at)
         work, start = self.entry.document.work, self._start_of(due, after)
         try:
-            if get_account(self.connection, self.entry.owner) is None:
+            if not self.sitting.may_ask(self.entry.owner):
                 raise Denied(f"the account {self.entry.owner} is disabled")
             self._asker.ask(work, name, start, mark)
         except Refused as refused:
@@ -157,19 +212,12 @@ class Round:
 
     @property
     def _asker(self) -> Asker:
-        return Asker(
-            connection=self.connection,
-            acceptance=self.acceptance,
-            seal=self.seal,
-            org=self.entry.org,
-            caller=self.entry.owner,
-            now=self.now,
-        )
+        return self.sitting.asker(self.entry.org, self.entry.owner)
 
     def _note(
         self, at: datetime, fate: Fate, reason: Reason | None, job: JobId | None = None
     ) -> None:
-        self.found.append(
+        self.sitting.found.append(
             Occurrence(
                 schedule=self.entry.id,
                 at=at,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from fleetjobs.control.acceptance import Acceptance, meaning_of
+from fleetjobs.control.acceptance import Acceptance, Survey, meaning_of
 from fleetjobs.control.drafts import Draft, Drawing
 from fleetjobs.control.keeping import keep_job
 from fleetjobs.errors import InvalidSchedule
@@ -49,6 +49,7 @@ class Asker:
     org: str
     caller: str
     now: datetime
+    survey: Survey | None = None  # what others found out in this transaction, and this one will
 
     def ask(self, work: Work, id: JobId, start: Start, mark: Mark) -> Job:  # noqa: A002  the job's, as in every document
         """The work as a job; raises Refused as submitting it would."""
@@ -62,7 +63,12 @@ class Asker:
             ring(self.connection, CHANGES, request.id)
             return plan.job
         weighed = self.acceptance.weigh(
-            self.connection, self.seal(request), request, org=self.org, now=self.now
+            self.connection,
+            self.seal(request),
+            request,
+            org=self.org,
+            now=self.now,
+            survey=self.survey,
         )
         job = mark(weighed.job)
         keep_job(self.connection, request, dataclasses.replace(weighed, job=job), self.now)

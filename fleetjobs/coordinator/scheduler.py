@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from fleetjobs.control.acceptance import Acceptance
-from fleetjobs.control.occurrences import Round
+from fleetjobs.control.occurrences import Sitting
 from fleetjobs.control.works import Seal
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.store.database import Database
 from fleetjobs.store.schedules import due_entries, next_due
 
-BATCH = 50  #: schedules a transaction serves
+BATCH = 100  #: schedules a transaction serves
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,9 @@ class Scheduler:
             return 0
         with self.database.transaction() as connection:
             due = due_entries(connection, now, BATCH)
-            for entry in due:
-                Round(
-                    connection=connection,
-                    acceptance=self._acceptance,
-                    seal=self.seal,
-                    now=now,
-                    entry=entry,
-                ).take()
+            Sitting(
+                connection=connection, acceptance=self._acceptance, seal=self.seal, now=now
+            ).serve(due)
             crash_point("scheduler_before_commit")
         crash_point("scheduler_after_commit")
         return len(due)

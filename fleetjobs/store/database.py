@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Engine,
+    String,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy import exc as wrong
 from sqlalchemy.engine import URL, make_url
 
@@ -74,6 +84,8 @@ class Database:
             connection.info[_BELLS] = rung
             with connection.begin():
                 yield connection
+                if rung and self._engine.dialect.name == "postgresql":
+                    _notify(connection, list(dict.fromkeys(rung)))
         if self._engine.dialect.name == "sqlite":
             for topic, payload in dict.fromkeys(rung):
                 bells.ring_sockets(self._bells, topic, payload)
@@ -104,11 +116,24 @@ class Database:
 
 def ring(connection: Connection, topic: str, payload: str = "") -> None:
     """Ring a bell when the connection's transaction is committed."""
-    payload = bells.fitting(payload)
-    if connection.dialect.name == "sqlite":
-        connection.info[_BELLS].append((topic, payload))
-    else:
-        connection.execute(select(func.pg_notify(bells.channel(topic), payload)))
+    connection.info[_BELLS].append((topic, bells.fitting(payload)))
+
+
+def _notify(connection: Connection, rung: list[tuple[str, str]]) -> None:
+    """PostgreSQL passes them on when it commits; all by one statement, for many may have rung."""
+    topics, payloads = zip(*rung, strict=True)
+    channels = [bells.channel(topic) for topic in topics]
+    connection.execute(_NOTIFYING, {"channels": channels, "payloads": list(payloads)})
+
+
+_RUNG = (
+    func.unnest(
+        bindparam("channels", type_=ARRAY(String)), bindparam("payloads", type_=ARRAY(String))
+    )
+    .table_valued("channel", "payload")
+    .render_derived()
+)
+_NOTIFYING = select(func.pg_notify(_RUNG.c.channel, _RUNG.c.payload))
 
 
 @contextmanager

@@ -3,10 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Select, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Executable,
+    RowMapping,
+    Select,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from fleetjobs.errors import Conflict, NotFound
@@ -76,6 +86,26 @@ def save_entry(connection: Connection, entry: Entry) -> None:
             )
     except IntegrityError:
         raise Conflict(f"there is a schedule {entry.label!r} in {entry.org} already") from None
+
+
+def advance_entries(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Write how far schedules, which were read under their locks, have been followed."""
+    if entries:
+        connection.execute(
+            _ADVANCING,
+            [
+                {"entry": entry.id} | {name: getattr(entry, name) for name in _FOLLOWED}
+                for entry in entries
+            ],
+        )
+
+
+_FOLLOWED = ("seen_at", "next_at", "made", "skips")
+_ADVANCING = (
+    update(schedules)
+    .where(schedules.c.id == bindparam("entry"))
+    .values({name: bindparam(name) for name in _FOLLOWED})
+)
 
 
 def get_entry(connection: Connection, name: str, *, org: str | None, lock: bool = False) -> Entry:
@@ -165,6 +195,26 @@ def live_jobs(connection: Connection, schedule: str) -> list[JobId]:
         .order_by(jobs.c.created_at, jobs.c.occurrence, jobs.c.id)
     )
     return list(connection.execute(query).scalars())
+
+
+def live_jobs_of(connection: Connection, names: Sequence[str]) -> dict[str, list[JobId]]:
+    """The jobs of each of these schedules that have not ended, the oldest first."""
+    found: dict[str, list[JobId]] = {name: [] for name in names}
+    query = _live_of(sqlite=dialect.is_sqlite(connection))
+    for schedule, job in connection.execute(query, dialect.name_values(connection, names)):
+        found[schedule].append(job)
+    return found
+
+
+@cache
+def _live_of(*, sqlite: bool) -> Executable:
+    asked = dialect.names(sqlite=sqlite)
+    return (
+        select(jobs.c.schedule, jobs.c.id)
+        .join(asked, jobs.c.schedule == asked.c.name)
+        .where(jobs.c.state.in_(sorted(LIVE)))
+        .order_by(jobs.c.created_at, jobs.c.occurrence, jobs.c.id)
+    )
 
 
 def _row(entry: Entry) -> dict[str, Any]:

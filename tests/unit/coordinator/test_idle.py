@@ -7,17 +7,24 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
+from fleetjobs.control.acceptance import Acceptance
+from fleetjobs.control.schedules import Schedules
 from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.coordinator.lead import Lead
 from fleetjobs.coordinator.reaper import Reaper
+from fleetjobs.coordinator.scheduler import Scheduler
 from fleetjobs.jobs import NodeId
 from fleetjobs.programs.coordinator import LOOK_EVERY_S, REAP_EVERY_S, RENEW
 from fleetjobs.programs.settings import CoordinatorSettings
+from fleetjobs.schedules.documents import Call, Schedule, Work
+from fleetjobs.schedules.rules import Rule
 from fleetjobs.signing import COORDINATOR, SigningKey
 from fleetjobs.states import State
+from fleetjobs.store.access import Account, Role, create_account
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import insert_job
-from tests.makers import NOW, Clock, enroll, make_job
+from fleetjobs.targets import Target
+from tests.makers import NOW, ORG, Clock, enroll, make_job
 from tests.unit.coordinator.fakes import FakePublisher
 
 LEASE_S = next(
@@ -43,6 +50,47 @@ def statements() -> Iterator[list[str]]:
     event.listen(Engine, "before_cursor_execute", note)
     yield asked
     event.remove(Engine, "before_cursor_execute", note)
+
+
+def make_schedules(database: Database, count: int) -> None:
+    """Schedules that come every hour from now on."""
+    enroll(database, "web1")
+    call = Call(
+        agent="demo", action="echo", data={"text": "x"}, target=Target(identities=("web1",))
+    )
+    desk = Schedules(database, Clock(), Acceptance())
+    with database.transaction() as connection:
+        ann = Account(name="ann", org=ORG, role=Role.OPERATOR, verify_key=None)
+        create_account(connection, ann, now=NOW)
+    for number in range(count):
+        schedule = Schedule(label=f"s{number}", work=Work(call=call), rule=Rule(every_s=3600))
+        desk.create(schedule, org=ORG, account="ann")
+
+
+def test_schedules_that_are_not_due_cost_one_question_however_many_there_are(
+    database: Database, clock: Clock, statements: list[str]
+) -> None:
+    make_schedules(database, 100)
+    scheduler = Scheduler(database, clock, lambda _: "sealed")
+    statements.clear()
+
+    assert scheduler.step() == 0
+
+    assert len(statements) == 1
+
+
+def test_schedules_that_come_together_share_what_they_ask(
+    database: Database, clock: Clock, statements: list[str]
+) -> None:
+    """Three statements write each job; more would have a thousand of them come late."""
+    make_schedules(database, 100)
+    scheduler = Scheduler(database, clock, lambda _: "sealed")
+    statements.clear()
+    clock.forward(timedelta(hours=1))
+
+    assert scheduler.step() == 100
+
+    assert len(statements) <= 3 * 100 + 20
 
 
 @pytest.mark.spec("S1-03")
