@@ -1,7 +1,5 @@
 """`fj attention`: what waits for a person."""
 
-from datetime import UTC, datetime
-
 import rich_click as click
 
 from fleetjobs.cli.columns import Column, draw
@@ -13,6 +11,7 @@ from fleetjobs.cli.screen import Screen, stderr, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import ago, local
 from fleetjobs.client.replies import Document
+from fleetjobs.clocks import now as clock_now
 
 WHAT = {
     "lost": "the node fell silent at work",
@@ -53,7 +52,7 @@ def list_(*, as_json: bool) -> int:
 
 
 def _table(screen: Screen, items: list[Document]) -> None:
-    now = datetime.now(UTC)
+    now = clock_now()
     columns = [
         Column("job", "bold"),
         Column("node"),

@@ -1,6 +1,6 @@
 """`fj job`: list jobs, look at one, wait for it, read what it wrote."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import rich_click as click
@@ -18,6 +18,7 @@ from fleetjobs.cli.session import fleet
 from fleetjobs.cli.words import Duration, Moment, ago
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
+from fleetjobs.clocks import now as clock_now
 from fleetjobs.states import State
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -107,7 +108,7 @@ def list_(*, states: tuple[str, ...], limit: int, quiet: bool, as_json: bool, **
 
 
 def _table(jobs: list[Document]) -> None:
-    now = datetime.now(UTC)
+    now = clock_now()
     columns = [
         Column("job", "bold"),
         Column("state", style_of),

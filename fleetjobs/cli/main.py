@@ -52,6 +52,7 @@ COMMANDS = {
     "server": ("programs:server", "Run the server, or set it up: init, account, token"),
     "coordinator": ("coordinator:coordinator", "Run the coordinator; pause, resume or check it"),
     "flower": ("programs:flower", "Run Flower, Celery's monitor, on the fleet's broker"),
+    "clock": ("clock:clock", "Move the clock of a fleet that is being tested"),
     "completion": ("completion:completion", "Print what makes your shell complete commands"),
 }
 PANELS = {
@@ -68,7 +69,7 @@ PANELS = {
         "run-local",
     ),
     "Look after it": ("job", "schedule", "attention", "node", "agent", "status"),
-    "Programs": ("up", "server", "coordinator", "flower", "completion"),
+    "Programs": ("up", "server", "coordinator", "flower", "clock", "completion"),
 }
 
 

@@ -1,7 +1,6 @@
 """`fj node`: the nodes of the fleet, and the program that makes this machine one of them."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import rich_click as click
@@ -19,6 +18,7 @@ from fleetjobs.cli.session import fleet
 from fleetjobs.cli.words import ago, local
 from fleetjobs.client.fleet import NOT_FOUND, Fleet, nearest
 from fleetjobs.client.replies import Document
+from fleetjobs.clocks import now as clock_now
 from fleetjobs.errors import NotFound, Problem
 
 NODE = """\
@@ -66,7 +66,7 @@ def list_(*, silent: bool, quiet: bool, as_json: bool) -> int:
 
 
 def _table(screen: Screen, nodes: list[Document]) -> None:
-    now = datetime.now(UTC)
+    now = clock_now()
     columns = [
         Column("node", "bold"),
         Column("state", lambda text: "green" if text == "alive" else "yellow"),
@@ -111,7 +111,7 @@ def show(node: str, *, as_json: bool) -> int:
     if as_json:
         screen.write(in_json(found))
         return Exit.OK
-    now = datetime.now(UTC)
+    now = clock_now()
     state = screen.paint("alive", "green") if found["alive"] else screen.paint("silent", "yellow")
     screen.write(f"{screen.paint(line(found['identity']), 'bold')}  {state}")
     screen.write()

@@ -6,6 +6,7 @@ from typing import Any
 
 import rich_click as click
 
+from fleetjobs.clocks import now
 from fleetjobs.errors import InvalidTime
 from fleetjobs.times import UNITS, read_duration
 
@@ -39,7 +40,7 @@ class Moment(click.ParamType[datetime]):
         if isinstance(value, datetime):
             return value
         try:
-            return datetime.now(UTC) - read_duration(value)
+            return now() - read_duration(value)
         except InvalidTime:
             pass  # it is no duration: a time, then
         try:

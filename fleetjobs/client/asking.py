@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http.client import HTTPException
 from time import sleep
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +17,7 @@ from fleetjobs.client.profile import Profile
 from fleetjobs.client.replies import Document
 from fleetjobs.client.stream import Opened, Stream
 from fleetjobs.client.transport import Query
+from fleetjobs.clocks import now
 from fleetjobs.errors import InvalidSetting, Problem, ServerAway
 from fleetjobs.interfaces import Interface, read_interface
 from fleetjobs.jobs import JobId
@@ -37,7 +38,7 @@ AWAY = 503  #: what the server answers while its database is away
 
 def utc_now() -> datetime:
     """The time."""
-    return datetime.now(UTC)
+    return now()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

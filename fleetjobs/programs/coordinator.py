@@ -18,12 +18,13 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from fleetjobs.broker.connections import REPLIES
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.subscribers import open_subscriber
+from fleetjobs.clocks import now, pace, patience
 from fleetjobs.control.followers import Followers
 from fleetjobs.control.works import Seal
 from fleetjobs.coordinator.collector import Collector
@@ -51,11 +52,6 @@ RENEW = 0.3  #: share of the lease after which it is renewed; whoever stands by 
 FORETOLD = 1000  #: jobs that a dry run names at most
 
 
-def now() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
-
-
 def coordinate(settings: CoordinatorSettings) -> None:
     """Work until SIGTERM or SIGINT. Raises InvalidSetting."""
     key = SigningKey.load(COORDINATOR, settings.key)
@@ -78,7 +74,7 @@ def coordinate(settings: CoordinatorSettings) -> None:
             database,
             now,
             holder=f"{socket.gethostname()}:{os.getpid()}",
-            ttl=timedelta(seconds=settings.lease_s * (1 - RENEW)),
+            ttl=timedelta(seconds=settings.lease_s * (1 - RENEW)) * pace(),
             is_gone=_is_gone,
         )
         reaper = Reaper(database, now, lambda: collector.hears_since, random.random)
@@ -212,7 +208,7 @@ class _Scheduling:
             pass
         next_at = self._scheduler.next_at() if self._lead.is_ours else None
         left = (next_at - now()).total_seconds() if next_at else RESCHEDULE_S
-        self._listener.wait(min(max(left, 0.0), RESCHEDULE_S))
+        self._listener.wait(patience(min(max(left, 0.0), RESCHEDULE_S)))
 
     def close(self) -> None:
         """Listen no more."""
@@ -223,7 +219,7 @@ class _Scheduling:
 def _patience(next_at: datetime | None) -> float:
     """How long to wait for a bell: until something is due, or it is time to look in any case."""
     left = (next_at - now()).total_seconds() if next_at else LOOK_EVERY_S
-    return min(max(left, 0.0), LOOK_EVERY_S)
+    return patience(min(max(left, 0.0), LOOK_EVERY_S))
 
 
 def prune(settings: CoordinatorSettings, *, dry_run: bool) -> None:

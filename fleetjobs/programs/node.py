@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
@@ -27,6 +27,7 @@ from celery.signals import setup_logging
 
 from fleetjobs.broker.app import make_app
 from fleetjobs.broker.publishers import open_publisher
+from fleetjobs.clocks import now, patience
 from fleetjobs.errors import Fault
 from fleetjobs.installed import Installed
 from fleetjobs.jobs import NodeId, node_id
@@ -62,11 +63,6 @@ ACTIVATE_EVERY_S = 5.0  #: how often agents are looked for; no other's rests for
 LAUNCH_EVERY_S = 5.0  #: the launcher looks around even if nobody wakes it
 
 
-def now() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """The parts of a node, put together."""
@@ -92,7 +88,7 @@ class Node:
 
     def _launch(self) -> None:
         self.launcher.step()
-        self.launcher.wait(LAUNCH_EVERY_S)
+        self.launcher.wait(patience(LAUNCH_EVERY_S))
 
     def _beat(self, every_s: float) -> None:
         """At the latest after so many seconds; at once when the broker is back."""

@@ -4,8 +4,8 @@ import logging
 import socket
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
+from fleetjobs.clocks import now
 from fleetjobs.node.host import Host
 from fleetjobs.node.workplace import Workplace
 
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def serve(connection: socket.socket, workplace: Workplace) -> None:
     """Be the host, here and now; also for a process that was forked for it."""
-    Host(connection, workplace, lambda: datetime.now(UTC)).serve()
+    Host(connection, workplace, now).serve()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +19,7 @@ from fastapi import FastAPI
 
 from fleetjobs.api.app import make_app
 from fleetjobs.api.watch import Watch
+from fleetjobs.clocks import now
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.limits import Limits
 from fleetjobs.errors import Fault
@@ -44,11 +44,6 @@ class Server(uvicorn.Server):
         self._watch.end()
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
-
-
-def now() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
 
 
 def make_server(app: FastAPI, settings: ServerSettings) -> Server:
