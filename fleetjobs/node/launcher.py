@@ -186,15 +186,19 @@ class Launcher:
             done += self._active.look(run)
         return done
 
-    def _take_in(self, run: RunDirectory, delay_s: float = 0.0) -> None:
+    def _take_in(self, run: RunDirectory, delay_s: float = 0.0, *, again: bool = True) -> None:
         """Let an unclaimed run wait for its time, and for the end of earlier attempts."""
         try:
             accepted = run.accepted
             delivery = decode(Delivery, peek(accepted.delivery))
         except Fault as fault:
-            if self._spool.find(run.key) is not None:  # else it was withdrawn
-                logger.error("run %s is broken: %s", run.key, fault)
-                self._settle(run, broken_verdict(fault))
+            if self._spool.find(run.key) is None:  # it was withdrawn
+                return
+            if again:  # it was withdrawn, and came anew
+                self._take_in(run, delay_s, again=False)
+                return
+            logger.error("run %s is broken: %s", run.key, fault)
+            self._settle(run, broken_verdict(fault))
             return
         now = self._clock()
         not_before = now + timedelta(seconds=delay_s) if delay_s else delivery.not_before

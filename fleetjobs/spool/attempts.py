@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -115,7 +115,7 @@ class RunDirectory:
         """Take the attempt; False if it was ever taken. Durable on return.
 
         With a generation, only what was accepted with it: what was withdrawn may have come anew.
-        Raises OSError.
+        Nor is taken what is being removed, whose claim may be gone already. Raises OSError.
         """
         with _opened(self.path) as directory:
             if generation is not None and not _is_of(directory, generation):
@@ -129,7 +129,11 @@ class RunDirectory:
             finally:
                 os.unlink(aside, dir_fd=directory)
             os.fsync(directory)
-        return True
+            if _is_at(self.path, directory):
+                return True
+            with suppress(FileNotFoundError):
+                os.unlink("claim", dir_fd=directory)
+            return False
 
     def take_over(self, holder: Holder) -> None:
         """Take the attempt from a holder who is dead. Raises OSError."""
@@ -190,6 +194,14 @@ def _is_of(directory: int, generation: int) -> bool:
         return Accepted.read(Path(f"/proc/self/fd/{directory}/accepted")).generation == generation
     except BrokenRun:
         return True  # whoever takes it says that it is broken
+
+
+def _is_at(path: Path, directory: int) -> bool:
+    """Whether the path still means the directory that is open: what is removed is moved first."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(directory))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

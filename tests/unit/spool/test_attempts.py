@@ -8,6 +8,7 @@ import pytest
 from fleetjobs.errors import SpoolFull
 from fleetjobs.jobs import JobId
 from fleetjobs.spool.attempts import NOBODY, Holder, Program, RunDirectory, RunKey
+from fleetjobs.spool.durable import write_file
 from fleetjobs.spool.spool import Spool
 
 KEY = RunKey(JobId("0190a1b2-0000-7000-8000-000000000001"), 1)
@@ -28,6 +29,32 @@ def test_an_attempt_is_claimed_once(run: RunDirectory) -> None:
 
     assert run.holder() == ONE
     assert sorted(os.listdir(run.path)) == ["accepted", "claim"]  # noqa: PTH208  names only
+
+
+@pytest.mark.spec("I2", "I3", "F17")
+@pytest.mark.parametrize("comes_anew", [False, True])
+def test_what_is_being_removed_is_not_taken_though_its_claim_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, comes_anew: bool
+) -> None:
+    """A runner has opened the directory when the attempt is withdrawn; found by racing edits."""
+    spool = Spool(tmp_path)
+    run = spool.add(KEY, delivery="d", request="r", accepted_at=AT)
+    aside = tmp_path / "aside"
+
+    def meanwhile(path: str, content: bytes, *, directory: int) -> None:
+        monkeypatch.undo()
+        run.path.rename(aside)
+        (aside / "accepted").unlink()
+        if comes_anew:
+            spool.add(KEY, delivery="e", request="r", accepted_at=AT, generation=1)
+        write_file(path, content, directory=directory)
+
+    monkeypatch.setattr("fleetjobs.spool.attempts.write_file", meanwhile)
+    assert not run.claim(ONE, 0)
+
+    assert list(aside.iterdir()) == []
+    assert run.holder() is None
+    assert (spool.find(KEY) is not None) is comes_anew
 
 
 def test_a_dead_holder_is_replaced(run: RunDirectory) -> None:
