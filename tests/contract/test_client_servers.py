@@ -160,7 +160,7 @@ def test_waiting_ends_with_the_job(side: Side) -> None:
 
     side.reply(job.id, "web1", State.SUCCEEDED)
 
-    assert job.wait(10)
+    assert job.wait(60)
     assert job.state is State.SUCCEEDED
 
 

@@ -204,7 +204,7 @@ def test_ctrl_c_says_that_the_job_goes_on(server: FakeServer) -> None:
     assert process.stdout.readline()
 
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
 
     [job] = server.jobs
     assert process.returncode == 130
@@ -224,7 +224,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(server: FakeServer) -> None:
     assert process.stdout is not None
     process.stdout.close()
 
-    assert process.wait(10) == 141
+    assert process.wait(60) == 141
     assert process.stderr is not None
     assert process.stderr.read() == ""
     process.stderr.close()

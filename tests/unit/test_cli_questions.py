@@ -44,7 +44,7 @@ def job(server: FakeServer) -> str:
     fleet = Fleet.connect()
     call = Call(agent="rpcutil", action="test", data={"count": 2}, target=Target())
     handle = Job(fleet, submit(fleet, call))
-    assert handle.wait(5)
+    assert handle.wait(60)
     for name, stream, log in (("web1", "stdout", b"A\xff\n"), ("web1", "stderr", b"B\n")):
         server.logs[handle.id, name, stream] = log
         server.jobs[handle.id].runs[name]["logs"][stream]["size"] = len(log)

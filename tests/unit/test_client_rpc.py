@@ -102,7 +102,7 @@ def test_an_action_named_like_a_method_can_be_called(config: Path) -> None:
 def test_submit_gives_a_handle(config: Path) -> None:
     job = client(config, "web1").submit("get_fact", fact="os")
 
-    assert job.wait(5)
+    assert job.wait(60)
     assert job.state is State.SUCCEEDED
     assert job.nodes == 1
     assert [run["node"] for run in job.runs()] == ["web1"]

@@ -60,7 +60,7 @@ def test_a_host_ends_with_its_worker(desk: Desk) -> None:
 
     desk.host._connection.close()  # type: ignore[union-attr]  # as the kernel does for the dead
 
-    assert process.wait(5) == 0
+    assert process.wait(60) == 0
 
 
 def test_a_host_does_not_hear_what_is_meant_for_the_terminal(desk: Desk) -> None:

@@ -90,7 +90,7 @@ def test_a_killed_mark_leaves_its_start(tmp_path: Path) -> None:
         progress.readline()  # comes after the first mark
     running.send_signal(signal.SIGTERM)
 
-    assert running.wait(timeout=10) != 0
+    assert running.wait(timeout=60) != 0
     assert take_reply(tmp_path / "work") == {"statuscode": 1, "statusmsg": "stopped", "data": {}}
     assert re.fullmatch(rf"{JOB} \S+ 1 {running.pid} start\n", marks.read_text())
 
