@@ -29,6 +29,8 @@ CrashPoint = Literal[
     "after_send",  # sender: the broker has confirmed, the outbox not cleared
     "control_before_commit",  # control: a job is written, nothing of it is durable
     "control_after_commit",  # control: the job is durable, the caller not told
+    "dispatcher_after_lining_up",  # dispatcher: runs are in line for slots, none was given
+    "dispatcher_after_giving_slots",  # dispatcher: runs have slots, the broker has none of them
     "dispatcher_after_publish",  # dispatcher: the broker has the runs, the database not noted it
     "collector_before_commit",  # collector: replies are written, nothing of it is durable
     "collector_after_commit",  # collector: the replies are durable, the broker may not forget them

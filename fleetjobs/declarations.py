@@ -118,6 +118,9 @@ class ActionTraits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         | None
     ) = 24 * 3600  # null: its runs wait for their node for ever
     max_parallel: Annotated[int, Meta(ge=1, description="at once on one node")] | None = None
+    max_parallel_org: (
+        Annotated[int, Meta(ge=1, description="at once on all nodes of an org")] | None
+    ) = None
     undo: Undo | Literal["nothing"] | None = None  # nothing: it leaves nothing to take back
     implemented_by: Annotated[
         str, Meta(description="the script that does it; of that provider only")

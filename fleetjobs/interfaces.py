@@ -80,6 +80,7 @@ class Action:
     retry_lost: bool = False  # a lost attempt is repeated rather than shown to a person
     give_up: timedelta | None = timedelta(days=1)  # after its node was lost; None: never
     max_parallel: int | None = None  # at once on one node; None: as many as there are slots
+    max_parallel_org: int | None = None  # at once on all nodes of an org; None: as many as come
     undo: Undo | None = None  # what takes it back
     reversible: bool = False  # it has an undo, or leaves nothing that needs one
 
@@ -248,6 +249,7 @@ def _read_action(interface: InterfaceDocument, declared: ActionDeclaration) -> A
         retry_lost=traits.idempotent and traits.on_lost == "retry",
         give_up=None if traits.give_up_s is None else timedelta(seconds=traits.give_up_s),
         max_parallel=traits.max_parallel,
+        max_parallel_org=traits.max_parallel_org,
         undo=traits.undo if isinstance(traits.undo, Undo) else None,
         reversible=traits.undo is not None or traits.inline,
     )

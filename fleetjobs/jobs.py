@@ -108,6 +108,7 @@ class Job:
     irreversible: tuple[str, ...] = ()  # the legs that stay done, for nothing takes them back
     schedule: str | None = None  # the id of the schedule that made it
     occurrence: int | None = None  # of that schedule, from 1 on
+    priority: int = 0  # among those of its org that wait for a slot; the higher goes first
     missed_count: int = 0  # occurrences it stands for that did not start at their time
 
 

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, Path
 from fleetjobs.api.access import Caller, clean_query
 from fleetjobs.api.desk import AtDesk
 from fleetjobs.api.documents import Page
-from fleetjobs.api.node_documents import AgentDetail, AgentDocument
+from fleetjobs.api.node_documents import ActionDocument, AgentDetail, AgentDocument
 from fleetjobs.api.problems import RESPONSES
 from fleetjobs.errors import UnknownAgent
+from fleetjobs.interfaces import read_interface
 from fleetjobs.store.nodes import Offer, list_interfaces
 
 router = APIRouter(tags=["agents"], responses=RESPONSES, dependencies=[Depends(clean_query)])
@@ -39,6 +40,34 @@ def show(
         raise UnknownAgent(f"no node has an agent {name[:60]!r}")
     interface = _most_common(offers).interface.document
     return AgentDetail(**_document(offers).model_dump(), interface=interface)
+
+
+@router.get("/actions/{name}", summary="One action")
+def show_action(
+    desk: AtDesk,
+    caller: Caller,
+    name: Annotated[str, Path(max_length=129, description="`agent.action`")],
+) -> ActionDocument:
+    """The action, as most of the nodes that have it declare it, and how many run at once."""
+    agent, _, action = name.partition(".")
+    found = show(desk, caller, agent)
+    declared = read_interface(found.interface).action(action)
+    limits = desk.control.parallel.list(org=caller.org)
+    return ActionDocument(
+        action=str(declared),
+        description=declared.description,
+        agent=agent,
+        provider=found.provider,
+        nodes=found.nodes,
+        inline=declared.inline,
+        idempotent=declared.idempotent,
+        timeout_s=declared.timeout.total_seconds(),
+        max_parallel={
+            each.limit.scope: each.limit.most
+            for each in limits
+            if each.limit.task == str(declared) and each.limit.name in {None, caller.org}
+        },
+    )
 
 
 def _document(offers: list[Offer]) -> AgentDocument:

@@ -102,6 +102,7 @@ class JobDocument(BaseModel):
     occurrence: int | None = Field(description="of that schedule, from 1 on")
     missed_count: int = Field(description="occurrences it stands for that did not start in time")
     max_attempts: int = Field(description="how often a run is tried, the first time counted")
+    priority: int = Field(description="among those that wait for a slot; the higher goes first")
     after: list[AfterDocument] = Field(description="what it waits, or waited, for")
     pending: dict[Pending, int] = Field(
         description="how many of its nodes were told so and have not confirmed it yet"
@@ -165,6 +166,7 @@ class JobDocument(BaseModel):
             occurrence=job.occurrence,
             missed_count=job.missed_count,
             max_attempts=job.max_attempts,
+            priority=job.priority,
             after=[AfterDocument.of(item) for item in after],
             pending=dict(pending),
             confirmed=not pending,

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from fleetjobs.api.warnings import WarningDocument
+from fleetjobs.limits import Scope
 from fleetjobs.nodes import Node
 
 
@@ -90,3 +91,19 @@ class AgentDetail(AgentDocument):
     """An agent, and its interface."""
 
     interface: dict[str, Any] = Field(description="as in <agent>.json")
+
+
+class ActionDocument(BaseModel):
+    """An action that nodes of the org have."""
+
+    action: str = Field(description="agent.action")
+    description: str
+    agent: str = Field(description="the program that has it")
+    provider: str = Field(description="how it is called: fleetjobs, external or implemented_by")
+    nodes: int = Field(description="on how many nodes it is")
+    inline: bool = Field(description="quick and read-only: runs inside the worker")
+    idempotent: bool
+    timeout_s: float
+    max_parallel: dict[Scope, int] = Field(
+        description="so many at once in the fleet, in the org, on a node; 1: one after another"
+    )

@@ -44,10 +44,17 @@ _OPTIONS = (
         metavar="N",
         help="Try so often again where it fails; by default as the action declares.",
     ),
+    click.option(
+        "--priority",
+        type=click.IntRange(-100, 100),
+        default=0,
+        metavar="N",
+        help="Where an action has a limit: the higher goes first, from -100 to 100; 0.",
+    ),
     click.option("--background", is_flag=True, help="Come back at once with the job's id."),
 )
 CONDITION_OPTIONS = [
-    "--at", "--delay", "--start-before", "--after", "--retries", "--background",
+    "--at", "--delay", "--start-before", "--after", "--retries", "--priority", "--background",
 ]  # fmt: skip
 
 
@@ -74,6 +81,7 @@ def take_conditions(given: dict[str, Any], asked: Fleet) -> Conditions:
         start_before=given.pop("start_before"),
         retries=given.pop("retries"),
         rollout=take_rollout(given),
+        priority=given.pop("priority"),
     )
     show_times(conditions)
     return conditions

@@ -47,6 +47,7 @@ COMMANDS = {
     "attention": ("attention:attention", "List what waits for a person to decide"),
     "node": ("nodes:node", "List nodes, look at one; without a command: run this machine's node"),
     "agent": ("agents:agent", "Write an agent: begin one, check it, try it; without a fleet"),
+    "limit": ("limits:limit", "Say how many runs of an action may be at work at once"),
     "status": ("status:status", "Show how the fleet is"),
     "up": ("programs:up", "Start a whole fleet on this machine"),
     "server": ("programs:server", "Run the server, or set it up: init, account, token"),
@@ -68,7 +69,7 @@ PANELS = {
         "action",
         "run-local",
     ),
-    "Look after it": ("job", "schedule", "attention", "node", "agent", "status"),
+    "Look after it": ("job", "schedule", "attention", "node", "agent", "limit", "status"),
     "Programs": ("up", "server", "coordinator", "flower", "clock", "completion"),
 }
 

@@ -207,6 +207,7 @@ def _plain(call: Call) -> bytes:
         "after": msgspec.to_builtins(wanted.after),
         "retries": wanted.retries,
         "rollout": msgspec.to_builtins(wanted.rollout),
+        "priority": wanted.priority or None,
     }
     given = {name: value for name, value in document.items() if value not in (None, [], ())}
     return json.dumps(given, ensure_ascii=False, allow_nan=False).encode()

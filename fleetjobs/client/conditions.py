@@ -28,6 +28,7 @@ class Conditions:
     after: tuple[After, ...] = ()
     retries: int | None = None  # None: as the action declares
     rollout: Rollout | None = None  # None: all nodes at once
+    priority: int = 0  # among those of its org that wait for a slot; the higher goes first
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def make_conditions(
     start_before: Moment | None = None,
     retries: int | None = None,
     rollout: Rollout | None = None,
+    priority: int = 0,
 ) -> Conditions:
     """Conditions as a person gives them. Raises InvalidTime, InvalidDocument, InvalidRollout.
 
@@ -75,6 +77,7 @@ def make_conditions(
         after=tuple(read_after(each) for each in _several(after)),
         retries=retries,
         rollout=rollout,
+        priority=priority,
     )
 
 

@@ -195,6 +195,7 @@ def _job(
         lost_after_s=max(action.lost_after.total_seconds() for action in actions),
         retry_lost=all(action.retry_lost for action in actions),
         give_up_s=None if request.keep else patience_s(actions),
+        priority=request.priority,
     )
 
 

@@ -12,6 +12,7 @@ from fleetjobs.control.edits import Edits, signed_request
 from fleetjobs.control.keeping import keep_job
 from fleetjobs.control.limits import NO_MORE, Limits
 from fleetjobs.control.nodes import Nodes
+from fleetjobs.control.parallel import Parallel
 from fleetjobs.control.plans import Plans
 from fleetjobs.control.questions import Questions
 from fleetjobs.control.relay import Relay
@@ -68,6 +69,11 @@ class Control:
     def nodes(self) -> Nodes:
         """Where nodes are let in and taken off."""
         return Nodes(self.database, self.clock)
+
+    @property
+    def parallel(self) -> Parallel:
+        """Where it is said how many runs of an action may be at work at once."""
+        return Parallel(self.database, self.clock)
 
     @property
     def relay(self) -> Relay:

@@ -1,7 +1,7 @@
 """Dispatcher: give what is due to the broker, each to the queue of its node."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -17,6 +17,8 @@ from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.fills import Unfilled, fail_unfilled, fill_in
 from fleetjobs.store.handovers import Handover, mark_queued, postpone, runs_to_dispatch
+from fleetjobs.store.lanes import concerns_lanes, give_slots, join_lanes
+from fleetjobs.store.limits import read_ceilings
 from fleetjobs.store.orders import Instruction, mark_ordered, orders_to_send, postpone_orders
 from fleetjobs.store.questions import mark_asked, questions_to_send
 
@@ -38,6 +40,11 @@ class Sent:
     def is_full(self) -> bool:
         """Whether there may be more at once."""
         return self.number >= BATCH
+
+
+def _may_go(item: Handover, limited: Collection[str]) -> bool:
+    """Whether the node may have it: what came after we gave slots away has none yet."""
+    return not item.begins or item.has_slot or item.task not in limited
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,9 @@ class Dispatcher:
             due = look_for_errands(connection, now)
         done = self._order(now) if due.orders else 0
         done += self._ask(now) if due.questions else 0
-        done += self._deliver(now) if due.deliveries else 0
+        let_on = self._let_on(now) if due.limited else 0
+        done += self._deliver(now, limited=due.limited) if due.deliveries or let_on else 0
+        done += let_on
         return Sent(number=done, next_at=due.next_at)
 
     def note(self) -> None:
@@ -82,9 +91,30 @@ class Dispatcher:
             if moved:
                 ring(connection, CHANGES, ",".join(sorted(moved)))
 
-    def _deliver(self, now: datetime) -> int:
+    def _let_on(self, now: datetime) -> int:
+        """Let due runs of actions that have limits go on as far as there are slots; how many."""
         with self.database.reading() as connection:
-            due, broken = fill_in(connection, runs_to_dispatch(connection, now, BATCH))
+            tasks = read_ceilings(connection).tasks
+            if not concerns_lanes(connection, now, tasks):
+                return 0
+        with self.database.transaction() as connection:
+            joined, moved = join_lanes(connection, now, tasks, BATCH)
+            if moved:
+                ring(connection, CHANGES, ",".join(sorted(moved)))
+        crash_point("dispatcher_after_lining_up")
+        with self.database.transaction() as connection:
+            given, moved = give_slots(connection, now)
+            if moved:
+                ring(connection, CHANGES, ",".join(sorted(moved)))
+        crash_point("dispatcher_after_giving_slots")
+        return joined + given
+
+    def _deliver(self, now: datetime, *, limited: bool) -> int:
+        with self.database.reading() as connection:
+            tasks = read_ceilings(connection).tasks if limited else ()
+            found = runs_to_dispatch(connection, now, BATCH)
+            found = [item for item in found if _may_go(item, tasks)]
+            due, broken = fill_in(connection, found)
         self.expected.add(due)  # now: a reply may be faster than the broker's confirmation
         try:
             sick = self._publish(self._deliveries(due, now))

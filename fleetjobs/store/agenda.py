@@ -9,7 +9,7 @@ from fleetjobs.nodes import TWIN_SHOWN
 from fleetjobs.store.leases import RELAY
 from fleetjobs.store.losses import SILENCE_LEAST, is_at_work
 from fleetjobs.store.questions import KEEP_QUESTIONS
-from fleetjobs.store.schema import jobs, nodes, questions, runs, switches
+from fleetjobs.store.schema import jobs, limits, nodes, questions, runs, switches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,7 @@ class Errands:
     deliveries: bool  # never while the relay is paused
     orders: bool
     questions: bool
+    limited: bool  # some actions have limits
     next_at: datetime | None  # when more will be due, as far as is known now
 
 
@@ -42,6 +43,7 @@ def look_for_errands(connection: Connection, now: datetime) -> Errands:
         deliveries=bool(row.deliveries),
         orders=bool(row.orders),
         questions=bool(row.questions),
+        limited=bool(row.limited),
         next_at=min(moments, default=None),
     )
 
@@ -53,6 +55,7 @@ _ERRANDS = select(
     ),
     exists().where(runs.c.order_at <= _NOW).label("orders"),
     exists().where(questions.c.sent_at.is_(None), questions.c.expires_at > _NOW).label("questions"),
+    (exists(select(limits.c.task)) & ~exists().where(switches.c.name == RELAY)).label("limited"),
     select(func.min(runs.c.dispatch_at))
     .where(runs.c.dispatch_at > _NOW)
     .scalar_subquery()

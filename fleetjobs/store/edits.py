@@ -15,7 +15,17 @@ from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import runs
 
 _TIMES = ("not_before", "start_before")
-_COLUMNS = ("caller", "data", "target", "sealed", "max_attempts", "give_up_s", "fills", *_TIMES)
+_COLUMNS = (
+    "caller",
+    "data",
+    "target",
+    "sealed",
+    "max_attempts",
+    "give_up_s",
+    "fills",
+    "priority",
+    *_TIMES,
+)
 
 
 def edit_of(job: Job, *, meaning: str, after: Sequence[After]) -> dict[str, Any]:

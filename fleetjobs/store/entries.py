@@ -47,6 +47,8 @@ class RunEntry:
     start_before: datetime | None
     turn: int
     percent: float | None
+    lane: str | None
+    slot_at: datetime | None
     found: State = field(init=False)  # as it was read
     counted: bool = field(init=False)  # whether its job knows that it is blocked
     ended: bool = field(init=False)  # whether its end was judged
@@ -74,6 +76,17 @@ class RunEntry:
         """Whether it waits for others to end, be it those of the batch before."""
         waits = {WaitReason.DEPENDENCY, WaitReason.ROLLOUT}
         return self.state is State.WAITING and self.wait_reason in waits
+
+    @property
+    def keeps_lane(self) -> bool:
+        """Whether it is in line for a slot, or has one and may be at work, or about to be."""
+        if self.state is State.WAITING and self.pending is None:
+            handed = self.slot_at is not None and self.dispatch_at is not None
+            in_line = self.slot_at is None and self.wait_reason is WaitReason.CONCURRENCY
+            return in_line or (handed and self.wait_reason is WaitReason.OUTBOX)
+        if self.state is State.PAUSED and self.pending is None:
+            return self.slot_at is not None and self.reason is Reason.LOST
+        return self.slot_at is not None and not self.state.is_terminal
 
     def is_due(self, by: datetime) -> bool:
         """Whether the dispatcher has something new to do for it until then."""
@@ -266,7 +279,7 @@ def _locking(*, sqlite: bool) -> Executable:
 _COLUMNS = (
     *("job", "node", "org", "state", "wait_reason", "reason", "attempt", "tries", "generation"),
     *("pending", "pending_at", "attention", "stage", "queued_at", "dispatch_at", "expire_at"),
-    *("not_before", "start_before", "turn", "percent"),
+    *("not_before", "start_before", "turn", "percent", "lane", "slot_at"),
 )
 _NAMES = frozenset(_COLUMNS)
 

@@ -38,6 +38,8 @@ class Handover:
     references: Mapping[str, JobId] | None = None  # in its data, and the legs that they mean
     fills: dict[str, Any] | None = None  # what they come to
     lenient: bool = False  # what they lead to may be missing
+    begins: bool = True  # no node has it yet
+    has_slot: bool = False  # among the runs of an action that has a limit
 
 
 def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[Handover]:
@@ -55,7 +57,7 @@ def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[
 
 _OF_RUN = (
     *("job", "node", "attempt", "generation", "stage", "queued_at", "expire_at"),
-    *("not_before", "start_before"),
+    *("not_before", "start_before", "state", "slot_at"),
 )
 _OF_JOB = (
     *("id", "agent", "action", "sealed", "not_before", "start_before"),
@@ -78,6 +80,8 @@ def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]], now: datet
         reach_s=None if job.rollout is None else job.rollout["reach_s"],
         references=job.fills,
         lenient=job.undoes is not None,
+        begins=run.state in {State.WAITING, State.SCHEDULED},
+        has_slot=run.slot_at is not None,
     )
 
 

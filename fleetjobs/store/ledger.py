@@ -291,7 +291,10 @@ class Ledger:
 
     def write_runs(self) -> None:
         """Write the runs that changed, so that they can be read. Raises InvalidTransition."""
-        if any(run.is_due(self.now + SOON) for run in self._runs.values()):
+        freed = [run for run in self._runs.values() if run.lane is not None and not run.keeps_lane]
+        for run in freed:
+            run.change(lane=None, lined_at=None, rank=None, slot_at=None)
+        if freed or any(run.is_due(self.now + SOON) for run in self._runs.values()):
             ring(self.connection, DISPATCH)
         write_runs(self.connection, self._runs.values())
         for run in self._runs.values():

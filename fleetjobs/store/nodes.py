@@ -26,6 +26,7 @@ from fleetjobs.messages import Beat, Inventory
 from fleetjobs.nodes import Node
 from fleetjobs.signing import VerifyKey, digest
 from fleetjobs.store import dialect
+from fleetjobs.store.limits import declare
 from fleetjobs.store.schema import interfaces, node_agents, nodes
 from fleetjobs.store.twins import twin_column, twin_values
 
@@ -152,10 +153,12 @@ def save_beats(connection: Connection, beats: Sequence[Beat], now: datetime) -> 
         ],
     )
     inventories = {beat.node: beat.inventory for beat in beats if beat.inventory is not None}
-    _save_inventories(connection, inventories)
+    _save_inventories(connection, inventories, now)
 
 
-def _save_inventories(connection: Connection, inventories: dict[str, Inventory]) -> None:
+def _save_inventories(
+    connection: Connection, inventories: dict[str, Inventory], now: datetime
+) -> None:
     """Write those that say something new, each in the org of its node."""
     query = select(nodes.c.identity, nodes.c.org, nodes.c.inventory).where(
         nodes.c.identity.in_(sorted(inventories))
@@ -164,13 +167,14 @@ def _save_inventories(connection: Connection, inventories: dict[str, Inventory])
         inventory = inventories[row.identity]
         name = digest(msgspec.json.encode(inventory, order="deterministic"))
         if name != row.inventory:
-            _save_inventory(connection, row.identity, row.org, inventory, name)
+            _save_inventory(connection, row.identity, row.org, inventory, name, now)
 
 
 def _save_inventory(
-    connection: Connection, node: NodeId, org: str, inventory: Inventory, name: str
+    connection: Connection, node: NodeId, org: str, inventory: Inventory, name: str, now: datetime
 ) -> None:
     readable, refused = _sorted_out(inventory)
+    declare(connection, readable.values(), org=org, now=now)
     for interface in sorted(readable):
         _save_interface(connection, interface, readable[interface])
     connection.execute(

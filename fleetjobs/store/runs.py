@@ -8,6 +8,8 @@ from sqlalchemy import (
     Connection,
     RowMapping,
     bindparam,
+    case,
+    func,
     literal,
     select,
     text,
@@ -15,11 +17,25 @@ from sqlalchemy import (
 )
 
 from fleetjobs.jobs import JobId, NodeId, Run, job_id, node_id
-from fleetjobs.states import State
+from fleetjobs.states import State, WaitReason
 from fleetjobs.store.pages import Page
 from fleetjobs.store.schema import ASKS_ATTENTION, runs
 
-_COLUMNS = [runs.c[name] for name in Run.__slots__]
+_holder = runs.alias()
+_holding = (  # of the same org, who has had a slot of its action for longest
+    select(_holder.c.job)
+    .where(_holder.c.slot_at.is_not(None), _holder.c.lane == runs.c.lane)
+    .where(_holder.c.org == runs.c.org)
+    .order_by(_holder.c.slot_at, _holder.c.job)
+    .limit(1)
+)
+_ITS_HOLDER = func.coalesce(
+    _holding.where(_holder.c.node == runs.c.node).scalar_subquery(), _holding.scalar_subquery()
+)
+_BLOCKED_BY = case(
+    (runs.c.wait_reason == WaitReason.CONCURRENCY, _ITS_HOLDER), else_=runs.c.blocked_by
+).label("blocked_by")
+_COLUMNS = [_BLOCKED_BY if name == "blocked_by" else runs.c[name] for name in Run.__slots__]
 
 
 def get_run(connection: Connection, job: JobId, node: NodeId) -> Run | None:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from fleetjobs.jobs import Kind, Pending
+from fleetjobs.limits import Scope
 from fleetjobs.messages import Stage
 from fleetjobs.schedules.due import Fate
 from fleetjobs.states import Completion, Reason, Rollback, StartIf, State, WaitReason
@@ -183,6 +184,7 @@ jobs = Table(
     Column("schedule", String),  # that made it
     Column("occurrence", Integer),  # of that schedule
     Column("missed_count", Integer, nullable=False, server_default="0"),
+    Column("priority", Integer, nullable=False, server_default="0"),
     Column("rollout", JSON(none_as_null=True)),  # see `rollouts.Course`
     Column("rollout_at", Moment),  # its next batch begins then
     _one_of("state", State),
@@ -275,6 +277,10 @@ runs = Table(
     Column("turn", Integer, nullable=False, server_default="1"),  # the batch that it is in
     Column("percent", Float),  # of this attempt that is done, as its program told last
     Column("doing", String, nullable=False, server_default=""),  # what it told beside that
+    Column("lane", String),  # agent.action, if that has a limit: in line for a slot, or in one
+    Column("lined_at", Moment),  # since when it is in line
+    Column("rank", Integer),  # in line: the lower goes first
+    Column("slot_at", Moment),  # since when it has a slot
     # Four alarms; each is null when it is not set, so that a quiet index is an empty one.
     Column("dispatch_at", Moment),  # to be given to the broker from then on
     Column("order_at", Moment),  # an order is to be given to the broker from then on
@@ -291,6 +297,32 @@ IS_LIVE = text("state NOT IN ('succeeded', 'failed', 'cancelled', 'skipped', 'ex
 Index("ix_runs_live", runs.c.node, **_where(IS_LIVE))
 ASKS_ATTENTION = text("attention")
 Index("ix_runs_attention", runs.c.org, runs.c.job, runs.c.node, **_where(ASKS_ATTENTION))
+
+IN_LINE = text("lane IS NOT NULL AND slot_at IS NULL")
+HAS_SLOT = text("slot_at IS NOT NULL")
+_line = (runs.c.lane, runs.c.org, runs.c.rank, runs.c.lined_at, runs.c.job, runs.c.node)
+Index("ix_runs_in_line", *_line, **_where(IN_LINE))
+Index("ix_runs_slots", runs.c.lane, runs.c.org, runs.c.node, **_where(HAS_SLOT))
+
+limits = Table(  # how many runs of an action may be at work at once
+    "limits",
+    metadata,
+    Column("task", String, primary_key=True),  # agent.action
+    Column("scope", Word(Scope), primary_key=True),
+    Column("name", String, primary_key=True),  # of the org or node; empty: each of them
+    Column("declared", Boolean, primary_key=True),  # by an interface
+    Column("most", Integer, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+turns = Table(  # when an org last got a slot of an action: the next one is another's
+    "turns",
+    metadata,
+    Column("lane", String, primary_key=True),
+    Column("org", String, primary_key=True),
+    Column("at", Moment, nullable=False),
+)
 
 attempts = Table(  # those before the latest, which is the run itself
     "attempts",

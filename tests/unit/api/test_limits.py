@@ -1,0 +1,69 @@
+"""Limits over HTTP: who sets them, what is shown, what is refused."""
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.api_house import House
+from tests.unit.api.conftest import Submit
+
+ROOT = "/api/v1/limits"
+
+
+@pytest.mark.spec("S2-11")
+def test_an_action_shows_how_many_of_it_may_be_at_work(ann: TestClient) -> None:
+    """One after another is `max_parallel` 1."""
+    found = ann.put(f"{ROOT}/rpcutil.ping", json={"max_parallel": 1}).json()["items"]
+    assert [(item["scope"], item["max_parallel"], item["by"]) for item in found] == [
+        ("fleet", 1, "ann")
+    ]
+
+    action = ann.get("/api/v1/actions/rpcutil.ping").json()
+
+    assert action["action"] == "rpcutil.ping"
+    assert action["agent"] == "rpcutil"
+    assert action["max_parallel"] == {"fleet": 1}
+    assert ann.get("/api/v1/actions/rpcutil.pong").status_code == 404
+
+
+def test_a_limit_is_taken_off_once(ann: TestClient) -> None:
+    ann.put(f"{ROOT}/rpcutil.ping", json={"max_parallel": 2, "scope": "node", "name": "web1"})
+    query = {"scope": "node", "name": "web1"}
+
+    assert ann.delete(f"{ROOT}/rpcutil.ping", params=query).json()["items"] == []
+    again = ann.delete(f"{ROOT}/rpcutil.ping", params=query)
+
+    assert again.status_code == 404
+    assert "no limit of rpcutil.ping is set for node web1" in again.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("action", "wish", "status"),
+    [
+        ("ping", {"max_parallel": 1}, 400),
+        ("rpcutil.ping", {"max_parallel": 0}, 422),
+        ("rpcutil.ping", {"max_parallel": 2_000_000}, 422),
+        ("rpcutil.ping", {"max_parallel": 1, "scope": "world"}, 422),
+        ("rpcutil.ping", {"max_parallel": 1, "name": "web1"}, 400),
+        ("rpcutil.ping", {"max_parallel": 1, "scope": "org", "name": "other"}, 404),
+        ("rpcutil.ping", {"max_parallel": 1, "scope": "node", "name": "nowhere"}, 404),
+        ("rpcutil.ping", {}, 422),
+    ],
+)
+def test_what_means_nothing_is_refused(
+    ann: TestClient, action: str, wish: dict[str, object], status: int
+) -> None:
+    assert ann.put(f"{ROOT}/{action}", json=wish).status_code == status
+    assert ann.get(ROOT).json()["items"] == []
+
+
+def test_a_viewer_looks_and_sets_nothing(house: House) -> None:
+    with house.client("vera") as vera:
+        assert vera.get(ROOT).status_code == 200
+        assert vera.put(f"{ROOT}/rpcutil.ping", json={"max_parallel": 1}).status_code == 403
+
+
+def test_a_priority_is_kept_and_shown(ann: TestClient, submit: Submit) -> None:
+    assert submit(["web1"], priority=7)["priority"] == 7
+    assert submit(["web1"])["priority"] == 0
+    wish = {"agent": "rpcutil", "action": "ping", "priority": 101}
+    assert ann.post("/api/v1/jobs", json=wish).status_code == 422
