@@ -74,7 +74,7 @@ def coordinate(settings: CoordinatorSettings) -> None:
             database,
             now,
             holder=f"{socket.gethostname()}:{os.getpid()}",
-            ttl=timedelta(seconds=settings.lease_s * (1 - RENEW)) * pace(),
+            ttl=timedelta(seconds=settings.lease_s * (1 - RENEW)) * max(1.0, pace()),
             is_gone=_is_gone,
         )
         reaper = Reaper(database, now, lambda: collector.hears_since, random.random)
