@@ -1,6 +1,7 @@
 """`fj job`: list jobs, look at one, wait for it, read what it wrote."""
 
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import rich_click as click
@@ -15,7 +16,7 @@ from fleetjobs.cli.job_views import details, header, runs_table
 from fleetjobs.cli.lazy import LazyGroup
 from fleetjobs.cli.screen import stderr, stdout
 from fleetjobs.cli.session import fleet
-from fleetjobs.cli.words import Duration, Moment, ago
+from fleetjobs.cli.words import Duration, Moment, ago, took_s
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
 from fleetjobs.clocks import now as clock_now
@@ -208,7 +209,8 @@ def wait(job: str, *, timeout: timedelta | None, as_json: bool) -> int:
         return follow_plan(PlanJob(asked, found), timeout=timeout, as_json=as_json)
     handle = Job(asked, found)
     replies = handle.replies(timeout or None)
-    code = follow(replies, action=None, manner=Manner(display="failed", quiet=as_json))
+    manner = Manner(display="failed", quiet=as_json)
+    code = follow(replies, action=None, manner=manner, began=monotonic() - took_s(found))
     if as_json:
         stdout().write(in_json(handle.document))
     return code

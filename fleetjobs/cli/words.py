@@ -91,6 +91,15 @@ def local(moment: str | None) -> str:
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def took_s(job: Mapping[str, Any]) -> float:
+    """For how long a job that has ended was at work, in seconds; 0 while it lives."""
+    began, ended = job["started_at"] or job["created_at"], job["ended_at"]
+    if ended is None:
+        return 0.0
+    took = datetime.fromisoformat(ended) - datetime.fromisoformat(began)
+    return max(took.total_seconds(), 0.0)
+
+
 def headway(progress: Mapping[str, Any] | None) -> str:
     """How far a program says it has come, such as `40 % unpacking`; empty if it said nothing."""
     if progress is None:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fleetjobs.errors import Conflict, Fault
+from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.settings import ServerSettings, load_settings
 from fleetjobs.signing import SERVER, SigningKey, VerifyKey, account_key_id
 from fleetjobs.store.access import (
@@ -91,13 +92,13 @@ def _account(database: Database, options: argparse.Namespace, *, now: datetime) 
     return f"{role} {options.name} of {options.org}" + (f"; public key {key.text}" if key else "")
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fj server",
         description="Prepare a server's database, its first org, accounts and tokens.",
     )
-    where = argparse.ArgumentParser(add_help=False)
+    where = Parser(add_help=False)
     where.add_argument("--config", type=Path, help="the server's settings, TOML")
     commands = parser.add_subparsers(dest="command", required=True)
     init = commands.add_parser("init", parents=[where], help="tables, org and the server's key")

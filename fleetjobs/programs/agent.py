@@ -26,15 +26,16 @@ from fleetjobs.client.replies import Reply as Replied
 from fleetjobs.contract import Progress
 from fleetjobs.errors import Fault, InvalidInput
 from fleetjobs.messages import Reply
+from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.beginnings import LANGUAGES, begin_agent
 from fleetjobs.programs.checking import check_agent, write_finding, write_summary
 from fleetjobs.programs.trial import find_agents, remedies, trial
 from fleetjobs.states import State
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="fj agent", description="Write agents.")
+    parser = Parser(prog="fj agent", description="Write agents.")
     words = parser.add_subparsers(dest="word", required=True)
     new = words.add_parser("new")
     new.add_argument("name")

@@ -9,7 +9,6 @@ Settings: `programs.settings.CoordinatorSettings`, from the file and variables
 FLEETJOBS_COORDINATOR_*.
 """
 
-import argparse
 import os
 import random
 import signal
@@ -35,6 +34,7 @@ from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.coordinator.scheduler import Scheduler
 from fleetjobs.errors import Fault, Unavailable
 from fleetjobs.messages import encode
+from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.loops import Loops
 from fleetjobs.programs.settings import CoordinatorSettings, load_settings
@@ -237,7 +237,7 @@ def prune(settings: CoordinatorSettings, *, dry_run: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the coordinator; its exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fj coordinator", description="Hand runs to nodes and collect their replies."
     )
     parser.add_argument("--config", type=Path, help="settings, TOML")

@@ -12,16 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fleetjobs.errors import Fault, InvalidSetting
+from fleetjobs.programs.arguments import Parser, port
 from fleetjobs.programs.premises import Premises, default_state
 from fleetjobs.programs.settings import CoordinatorSettings, load_settings
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="fj flower", description=__doc__.split("\n")[0])
+    parser = Parser(prog="fj flower", description=__doc__.split("\n")[0])
     parser.add_argument("--broker", help="URL; found in the coordinator's settings if left out")
     parser.add_argument("--config", type=Path, help="the coordinator's settings, TOML")
-    parser.add_argument("--port", type=int, default=5555, help="to listen on (%(default)s)")
+    parser.add_argument("--port", type=port, default=5555, help="to listen on (%(default)s)")
     parser.add_argument("--address", default="127.0.0.1", help="to listen on (%(default)s)")
     return parser
 

@@ -45,6 +45,7 @@ from fleetjobs.node.receiver import Receiver
 from fleetjobs.node.reports import Reports
 from fleetjobs.node.sender import Sender
 from fleetjobs.node.watched import Watched, policy_in, trusted_keys
+from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.foreground import run_request, show_jobs, show_key
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.loops import Loops
@@ -230,7 +231,7 @@ def _leave_logs_alone(**_: object) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a node, or do what the first word says; the exit status."""
-    parser = argparse.ArgumentParser(prog="fj node", description="Be a node of a fleet.")
+    parser = Parser(prog="fj node", description="Be a node of a fleet.")
     parser.add_argument("--config", type=Path, help="settings, TOML")
     words = parser.add_subparsers(dest="word", title="here, with everything else down")
     jobs = words.add_parser("jobs", help="what the disk of this node knows of its jobs")

@@ -6,7 +6,6 @@ Settings: `programs.settings.ServerSettings`, from the file and variables
 FLEETJOBS_SERVER_*.
 """
 
-import argparse
 import os
 import signal
 import sys
@@ -23,6 +22,7 @@ from fleetjobs.clocks import now
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.limits import Limits
 from fleetjobs.errors import Fault
+from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.settings import ServerSettings, load_settings
 from fleetjobs.signing import SERVER, SigningKey
@@ -76,7 +76,7 @@ def serve(settings: ServerSettings) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; its exit status."""
-    parser = argparse.ArgumentParser(prog="fj server", description="Serve the HTTP interface.")
+    parser = Parser(prog="fj server", description="Serve the HTTP interface.")
     parser.add_argument("--config", type=Path, help="settings, TOML")
     options = parser.parse_args(arguments)
     try:

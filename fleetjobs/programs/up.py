@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleetjobs.errors import Fault, InvalidSetting, Unavailable
+from fleetjobs.programs.arguments import Parser, port
 from fleetjobs.programs.embedded import EmbeddedBroker, free_port, prepare_broker, wait_until_ready
 from fleetjobs.programs.family import Child, Family, Stop, module, program
 from fleetjobs.programs.hosts import raise_hosts
@@ -46,21 +47,21 @@ class Wish:
     flower_port: int | None  # None: no Flower
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fj up", description="Start a whole fleet on this machine; ctrl-C stops it."
     )
     parser.add_argument("--nodes", type=int, default=3, metavar="N", help="how many (%(default)s)")
     parser.add_argument("--state", type=Path, metavar="DIR", help="where it is kept")
     parser.add_argument("--broker", metavar="URL", help="RabbitMQ or Redis (an embedded Redis)")
     parser.add_argument("--database", metavar="URL", help="PostgreSQL or SQLite (SQLite)")
-    parser.add_argument("--port", type=int, default=8800, help="of the server (%(default)s)")
+    parser.add_argument("--port", type=port, default=8800, help="of the server (%(default)s)")
     parser.add_argument(
         "--flower", action=argparse.BooleanOptionalAction, default=True, help="start Flower"
     )
     parser.add_argument(
-        "--flower-port", type=int, default=5555, metavar="PORT", help="of Flower (%(default)s)"
+        "--flower-port", type=port, default=5555, metavar="PORT", help="of Flower (%(default)s)"
     )
     return parser
 

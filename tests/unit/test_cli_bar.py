@@ -6,7 +6,7 @@ import pytest
 
 from fleetjobs.cli.bar import Bar
 from fleetjobs.cli.screen import Screen
-from fleetjobs.cli.words import headway
+from fleetjobs.cli.words import headway, took_s
 
 TERMINAL = Screen(file=io.StringIO(), is_terminal=True, has_colour=False, width=80)
 
@@ -42,3 +42,20 @@ def test_percent_are_told_where_they_say_more_than_the_replies(
 )
 def test_progress_in_words(told: dict[str, object] | None, text: str) -> None:
     assert headway(told) == text
+
+
+@pytest.mark.parametrize(
+    ("started", "ended", "seconds"),
+    [
+        ("2026-12-01T04:00:01Z", "2026-12-01T04:00:03.5Z", 2.5),
+        (None, "2026-12-01T04:00:03Z", 3.0),
+        ("2026-12-01T04:00:01Z", None, 0.0),
+        ("2026-12-01T04:00:09Z", "2026-12-01T04:00:03Z", 0.0),  # by another clock
+    ],
+)
+def test_an_ended_job_took_its_own_time_not_that_of_who_waits(
+    started: str | None, ended: str | None, seconds: float
+) -> None:
+    created = "2026-12-01T04:00:00Z"
+
+    assert took_s({"created_at": created, "started_at": started, "ended_at": ended}) == seconds
