@@ -50,12 +50,14 @@ class MissingInput(Refused):
     """An input that the interface requires is absent. SimpleRPC status 3."""
 
     code = "missing_input"
+    field: str | None = None  # its place in what was asked for, such as data.name
 
 
 class InvalidInput(Refused):
     """An input is undeclared, ill-typed, too long or fails its validation. SimpleRPC status 4."""
 
     code = "invalid_input"
+    field: str | None = None  # likewise
 
 
 class InvalidInterface(Refused):

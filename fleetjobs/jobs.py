@@ -110,6 +110,8 @@ class Job:
     occurrence: int | None = None  # of that schedule, from 1 on
     priority: int = 0  # among those of its org that wait for a slot; the higher goes first
     missed_count: int = 0  # occurrences it stands for that did not start at their time
+    template: str | None = None  # the id of the one it was made from
+    template_version: int | None = None
 
 
 class Pending(StrEnum):

@@ -24,6 +24,7 @@ from fleetjobs.api import (
     runs,
     schedules,
     status,
+    templates,
     verbs,
 )
 from fleetjobs.api.access import SCHEME
@@ -47,6 +48,7 @@ ROUTERS = (  # in the order in which the reference shows them
     live.router,
     events.router,
     attention.router,
+    templates.router,
     schedules.router,
     nodes.router,
     agents.router,

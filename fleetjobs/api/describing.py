@@ -11,6 +11,7 @@ from fleetjobs.jobs import Job
 from fleetjobs.store.counts import count_pending
 from fleetjobs.store.dependencies import dependencies_of
 from fleetjobs.store.followers import children_of
+from fleetjobs.store.templates import labels_of
 
 CHILDREN_MOST = 1000  #: ids of them that are shown with one job
 
@@ -20,7 +21,16 @@ def describe(connection: Connection, jobs: Sequence[Job]) -> list[JobDocument]:
     ids = [job.id for job in jobs]
     pending = count_pending(connection, ids)
     after = dependencies_of(connection, ids)
-    return [JobDocument.of(job, pending.get(job.id, {}), after.get(job.id, ())) for job in jobs]
+    documents = [
+        JobDocument.of(job, pending.get(job.id, {}), after.get(job.id, ())) for job in jobs
+    ]
+    labels = labels_of(connection, {job.template for job in jobs if job.template is not None})
+    return [
+        document.model_copy(update={"template_label": labels.get(document.template)})
+        if document.template is not None
+        else document
+        for document in documents
+    ]
 
 
 def describe_one(connection: Connection, job: Job) -> JobDocument:

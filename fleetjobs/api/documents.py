@@ -101,6 +101,9 @@ class JobDocument(BaseModel):
     schedule: str | None = Field(description="the id of the schedule that made it")
     occurrence: int | None = Field(description="of that schedule, from 1 on")
     missed_count: int = Field(description="occurrences it stands for that did not start in time")
+    template: str | None = Field(description="the id of the template that it was made from")
+    template_label: str | None = Field(description="what that is called")
+    template_version: int | None
     max_attempts: int = Field(description="how often a run is tried, the first time counted")
     priority: int = Field(description="among those that wait for a slot; the higher goes first")
     after: list[AfterDocument] = Field(description="what it waits, or waited, for")
@@ -165,6 +168,9 @@ class JobDocument(BaseModel):
             schedule=job.schedule,
             occurrence=job.occurrence,
             missed_count=job.missed_count,
+            template=job.template,
+            template_label=None,
+            template_version=job.template_version,
             max_attempts=job.max_attempts,
             priority=job.priority,
             after=[AfterDocument.of(item) for item in after],

@@ -35,6 +35,7 @@ from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.states import Reason
 from fleetjobs.store.access import Account
 from fleetjobs.store.jobs import JobFilter, list_jobs
+from fleetjobs.store.templates import ids_called
 
 router = APIRouter(tags=["jobs"], responses=RESPONSES, dependencies=[Depends(clean_query)])
 
@@ -64,6 +65,7 @@ class JobQuery(Part):
     reason: Reason | None = Field(None, description="why it stands or ended so")
     rerun_of: str | None = Field(None, description="the job that it repeats")
     schedule: str | None = Field(None, description="the id of the schedule that made it")
+    template: str | None = Field(None, description="the label, or the id, of its template")
     parent: str | None = Field(None, description="the plan or group that it is directly in")
     plan: str | None = Field(None, description="the plan that it is a part of, at whatever depth")
     kind: Kinds = Field([], description="any of these; several, or separated by commas")
@@ -193,6 +195,7 @@ def index(
         reason=query.reason,
         rerun_of=None if query.rerun_of is None else JobId(query.rerun_of),
         schedule=query.schedule,
+        templates=_templates(desk, query.template, caller.org),
         parent=None if query.parent is None else JobId(query.parent),
         plan=None if query.plan is None else JobId(query.plan),
         kinds=query.kind,
@@ -208,6 +211,14 @@ def index(
         )
         found = Page(items=describe(connection, page.items), next=page.next)
     return found if query.view is None else viewed_page(found)
+
+
+def _templates(desk: Desk, name: str | None, org: str) -> list[str] | None:
+    """The ids of those that are meant; None: no template has to be."""
+    if name is None:
+        return None
+    with desk.database.reading() as connection:
+        return ids_called(connection, name, org=org)
 
 
 @router.get("/jobs/{job}", summary="One job", response_model=JobDocument | ViewedJob)

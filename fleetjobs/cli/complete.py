@@ -99,6 +99,12 @@ def schedule_labels(fleet: Fleet, _: click.Context) -> Iterable[tuple[str, str]]
     return [(item["label"], item["rule"]) for item in fleet.pages("schedules")]
 
 
+@_completes
+def template_labels(fleet: Fleet, _: click.Context) -> Iterable[tuple[str, str]]:
+    """Templates that were not deleted."""
+    return [(item["label"], item["description"]) for item in fleet.pages("templates")]
+
+
 def dotted(facts: dict[str, object], above: str = "") -> Iterable[str]:
     """The names of facts, nested ones by dotted names."""
     for name, value in facts.items():

@@ -35,6 +35,7 @@ def header(screen: Screen, job: Document) -> None:
         ("batch", _rollout(job.get("rollout"))),
         ("target", line(as_options(job["target"])) or "every node"),
         ("caller", f"{line(job['caller'])} of {line(job['org'])}"),
+        ("template", _template(job)),
         ("asked", local(job["created_at"])),
         ("due", local(job["not_before"])),
         ("until", local(job["start_before"]) if not State(job["state"]).is_terminal else ""),
@@ -46,6 +47,12 @@ def header(screen: Screen, job: Document) -> None:
         if text:
             screen.write(f"{screen.paint(f'{title:>7}', 'bold')}  {text}")
     screen.write()
+
+
+def _template(job: Document) -> str:
+    """From which one it was made."""
+    label = job.get("template_label")
+    return f"{line(label)}, version {job['template_version']}" if label else ""
 
 
 def _followers(job: Document) -> str:

@@ -25,6 +25,7 @@ from fleetjobs.states import State
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
+_FILTERS = ("agent", "action", "caller", "node", "template", "schedule")
 _HERE = "fleetjobs.cli."
 MORE = {  #: what is not needed to look at jobs is loaded when it is used
     "events": ("job_events:events", "Show what happened to a job, and what happens"),
@@ -68,6 +69,8 @@ def job() -> None:
 @click.option("--action", metavar="ACTION", help="Jobs of that action.")
 @click.option("--caller", metavar="ACCOUNT", help="Jobs of that account; `me`: your own.")
 @click.option("--node", metavar="NODE", shell_complete=node_names, help="Jobs on that node.")
+@click.option("--template", metavar="LABEL", help="Jobs of that template.")
+@click.option("--schedule", metavar="ID", help="Jobs of that schedule.")
 @click.option(
     "--since",
     type=Moment(),
@@ -89,7 +92,7 @@ def job() -> None:
 def list_(*, states: tuple[str, ...], limit: int, quiet: bool, as_json: bool, **given: Any) -> int:
     """List jobs, the newest first."""
     query: list[tuple[str, str | int | None]] = [("state", state) for state in states]
-    query += [(name, given[name]) for name in ("agent", "action", "caller", "node")]
+    query += [(name, given[name]) for name in _FILTERS]
     for name in ("since", "until"):
         query.append((name, given[name].isoformat() if given[name] else None))
     if given["attention"]:

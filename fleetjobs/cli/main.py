@@ -43,6 +43,7 @@ COMMANDS = {
     "action": ("actions:action", "List everything that can be asked of the fleet"),
     "run-local": ("run_local:run_local", "Run an action on this machine, in the foreground"),
     "job": ("jobs:job", "List jobs, look at one, change its life, read its logs"),
+    "template": ("templates:template", "Keep plans under a name; run them with values"),
     "schedule": ("schedules:schedule", "Have work done again and again, by a rule"),
     "attention": ("attention:attention", "List what waits for a person to decide"),
     "node": ("nodes:node", "List nodes, look at one; without a command: run this machine's node"),
@@ -69,7 +70,16 @@ PANELS = {
         "action",
         "run-local",
     ),
-    "Look after it": ("job", "schedule", "attention", "node", "agent", "limit", "status"),
+    "Look after it": (
+        "job",
+        "template",
+        "schedule",
+        "attention",
+        "node",
+        "agent",
+        "limit",
+        "status",
+    ),
     "Programs": ("up", "server", "coordinator", "flower", "clock", "completion"),
 }
 

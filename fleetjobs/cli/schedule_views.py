@@ -58,6 +58,11 @@ def next_time(item: Document) -> str:
 
 def say_work(item: Document) -> str:
     """What it does, in a few words."""
+    template = item["schedule"]["work"].get("template")
+    if template is not None:
+        pinned = f"@{template['version']}" if "version" in template else ""
+        words = " ".join(f"{name}={value}" for name, value in template.get("params", {}).items())
+        return f"template {template['name']}{pinned} {words}".rstrip()
     call = item["schedule"]["work"].get("call")
     if call is None:
         plan = item["schedule"]["work"]["plan"]

@@ -7,7 +7,13 @@ import msgspec
 import rich_click as click
 
 from fleetjobs.cli.columns import Column, draw
-from fleetjobs.cli.complete import action_names, agent_names, input_words, schedule_labels
+from fleetjobs.cli.complete import (
+    action_names,
+    agent_names,
+    input_words,
+    schedule_labels,
+    template_labels,
+)
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.options import json_option, take_target, target_options
@@ -40,6 +46,7 @@ What it comes to is shown: the next times, in the rule's own zone. It is asked f
   fj schedule create pulse rpcutil ping --every 10m --overlap skip
   fj schedule create patch-day package update name=openssl \\
     --rrule 'FREQ=MONTHLY;BYDAY=2TU;BYHOUR=3;BYMINUTE=0'
+  fj schedule create restart --template restart -p name=nginx --cron '@weekly'
   fj schedule create holidays service stop name=nginx -I web1 \\
     --at '2026-12-24 04:00' --at '2026-12-31 04:00'
 """
@@ -66,7 +73,18 @@ def schedule() -> None:
     help="A plan in YAML or JSON instead of an action; see `fj plan run`.",
 )
 @click.option(
-    "-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the plan."
+    "--template",
+    metavar="LABEL[@VERSION]",
+    shell_complete=template_labels,
+    help="A template instead of an action: its newest version each time, or always that one.",
+)
+@click.option(
+    "-p",
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the plan or the template.",
 )
 @schedule_options
 @click.option("--retries", type=click.IntRange(0, 100), metavar="N", help="Try so often again.")
@@ -100,6 +118,10 @@ def _work_of(
 ) -> dict[str, Any]:
     """What is to be done: the action that is named, or the plan in the file."""
     action, file, params = given["action"], given["file"], given["params"]
+    if given["template"] is not None:
+        if agent is not None or file is not None:
+            raise click.UsageError("an action, --plan and --template exclude each other")
+        return _template_work(asked, given["template"], params, target)
     if file is not None:
         if agent is not None:
             raise click.UsageError("an action and --plan exclude each other")
@@ -110,7 +132,7 @@ def _work_of(
             plan = msgspec.structs.replace(plan, target=target)
         return {"plan": msgspec.to_builtins(plan)}
     if agent is None or action is None:
-        raise click.UsageError("say what: AGENT ACTION, or --plan FILE")
+        raise click.UsageError("say what: AGENT ACTION, --plan FILE, or --template LABEL")
     declared = find_action(asked, agent, action)
     call = {
         "agent": agent,
@@ -119,6 +141,27 @@ def _work_of(
         "target": msgspec.to_builtins(aim(target, agent)),
     }
     return {"call": call if given["retries"] is None else call | {"retries": given["retries"]}}
+
+
+def _template_work(
+    asked: Fleet, name: str, words: tuple[str, ...], target: Target
+) -> dict[str, Any]:
+    """A template with values. Raises InvalidInput, Problem (404)."""
+    from fleetjobs.client.templates import Template
+    from fleetjobs.plans.parameters import parse_parameters
+    from fleetjobs.plans.reading import read_plan
+
+    label, _, number = name.partition("@")
+    if number and not number.isdecimal():
+        raise click.UsageError(f"--template {name}: a version is a number: {label}@3")
+    found = Template.find(asked, label, int(number) if number else None)
+    declared = read_plan(found.document["text"], found.label).parameters
+    call: dict[str, Any] = {"name": label, "params": parse_parameters(declared, words)}
+    if number:
+        call["version"] = int(number)
+    if target != Target():
+        call["target"] = msgspec.to_builtins(target)
+    return {"template": call}
 
 
 @schedule.command("list", epilog=EPILOG)
@@ -195,7 +238,7 @@ def edit(label: str, words: tuple[str, ...], *, as_json: bool, **given: Any) -> 
     if words:
         call = found["schedule"]["work"].get("call")
         if call is None:
-            raise click.UsageError(f"{label} runs a plan; make it anew to change the plan")
+            raise click.UsageError(f"{label} calls no action; make it anew to change what it does")
         action = find_action(asked, call["agent"], call["action"])
         change["work"] = {"call": {"data": action.parse_some(words)}}
     if rule is not None:

@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from fleetjobs.control.acceptance import Acceptance
+from fleetjobs.control.applying import Applying
 from fleetjobs.control.edits import Edits, signed_request
 from fleetjobs.control.keeping import keep_job
 from fleetjobs.control.limits import NO_MORE, Limits
@@ -19,6 +20,7 @@ from fleetjobs.control.relay import Relay
 from fleetjobs.control.rolling import roll_out
 from fleetjobs.control.schedules import Schedules
 from fleetjobs.control.submissions import Submission, find_earlier
+from fleetjobs.control.templates import Templates
 from fleetjobs.control.verbs import Verbs
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import Conflict, NotFound
@@ -59,6 +61,16 @@ class Control:
     def schedules(self) -> Schedules:
         """Where schedules are made and changed."""
         return Schedules(self.database, self.clock, self._acceptance)
+
+    @property
+    def templates(self) -> Templates:
+        """Where templates are made, changed and run."""
+        return Templates(self.database, self.clock, self._acceptance, self.limits)
+
+    @property
+    def applying(self) -> Applying:
+        """Where many templates are taken at once."""
+        return Applying(self.database, self.clock)
 
     @property
     def questions(self) -> Questions:

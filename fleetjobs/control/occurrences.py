@@ -151,7 +151,7 @@ class Round:
             case Overlap.SKIP | Overlap.COALESCE:
                 room = 1
             case Overlap.QUEUE_ONE:
-                room = 2 if schedule.work.plan is None else 1  # a plan waits for no other job
+                room = 1 if schedule.work.call is None else 2  # a plan waits for no other job
             case Overlap.QUEUE_ALL:
                 room = 1 + schedule.queue_limit
             case _:

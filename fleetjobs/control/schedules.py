@@ -163,7 +163,7 @@ class Schedules:
         check_recurs(schedule.rule, anchor)
         if schedule.active_till is not None and schedule.active_till <= anchor:
             raise InvalidSchedule(f"active_till {schedule.active_till} is past when it begins")
-        if schedule.work.plan is not None and schedule.overlap in _NOT_OF_PLANS:
+        if schedule.work.call is None and schedule.overlap in _NOT_OF_PLANS:
             raise InvalidSchedule(f"overlap: {schedule.overlap} is not possible for plans yet")
         asker = self._asker(connection, lambda _: "", org, account)
         shown = asker.shown(schedule.work, JobId(str(uuid7())))

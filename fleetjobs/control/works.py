@@ -1,6 +1,7 @@
-"""Works: what a schedule asks for, an action or a plan, as a request that becomes a job."""
+"""Works: an action, a plan or a template, as a request that becomes a job."""
 
 import dataclasses
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,19 +10,25 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from fleetjobs.control.acceptance import Acceptance, Survey, meaning_of
+from fleetjobs.control.acceptance import Acceptance, Survey, Weighed
 from fleetjobs.control.drafts import Draft, Drawing
 from fleetjobs.control.keeping import keep_job
-from fleetjobs.errors import InvalidSchedule
-from fleetjobs.jobs import Job, JobId, Kind
+from fleetjobs.control.limits import Limits
+from fleetjobs.control.resolving import Resolved, resolve
+from fleetjobs.errors import Refused
+from fleetjobs.jobs import Job, JobId, Kind, NodeId
 from fleetjobs.messages import After, Request
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.schedules.documents import Call, Work
+from fleetjobs.signing import digest
 from fleetjobs.states import Reason, StartIf, State, Tally
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import ring
 from fleetjobs.store.jobs import insert_job
 from fleetjobs.store.plans import insert_plan
+from fleetjobs.targets import Target
+
+logger = logging.getLogger(__name__)
 
 Seal = Callable[[Request | PlanRequest], str]  #: signs in the caller's name
 Mark = Callable[[Job], Job]  #: writes on a job whose it is
@@ -50,29 +57,26 @@ class Asker:
     caller: str
     now: datetime
     survey: Survey | None = None  # what others found out in this transaction, and this one will
+    limits: Limits | None = None  # None: there is none
 
     def ask(self, work: Work, id: JobId, start: Start, mark: Mark) -> Job:  # noqa: A002  the job's, as in every document
         """The work as a job; raises Refused as submitting it would."""
-        request = self.request(work, id, start)
+        resolved = resolve(self.connection, work, org=self.org)
+        request = self._request(resolved.work, id, start)
         if isinstance(request, PlanRequest):
-            draft = self._draw(request)
-            plan = dataclasses.replace(draft.parts[0], job=mark(draft.parts[0].job))
-            parts = [plan, *draft.parts[1:]]
-            insert_plan(self.connection, parts, draft.links)
+            draft = self._draw(request, resolved)
+            plan = draft.parts[0]
+            plan = dataclasses.replace(plan, job=resolved.mark(mark(plan.job)))
+            self._check_room({node for part in draft.parts for node in part.nodes})
+            insert_plan(self.connection, [plan, *draft.parts[1:]], draft.links)
             ring(self.connection, DISPATCH)
             ring(self.connection, CHANGES, request.id)
             return plan.job
-        weighed = self.acceptance.weigh(
-            self.connection,
-            self.seal(request),
-            request,
-            org=self.org,
-            now=self.now,
-            survey=self.survey,
-        )
-        job = mark(weighed.job)
-        keep_job(self.connection, request, dataclasses.replace(weighed, job=job), self.now)
-        return job
+        weighed = self._weigh(request, self.seal(request), resolved)
+        self._check_room(set(weighed.nodes))
+        job = resolved.mark(mark(weighed.job))
+        kept = keep_job(self.connection, request, dataclasses.replace(weighed, job=job), self.now)
+        return kept or job
 
     def fail(
         self,
@@ -86,17 +90,30 @@ class Asker:
         data: dict[str, Any],
     ) -> None:
         """The work as a job that ended before it began: it has no runs. `data`: secrets masked."""
-        request = self.request(work, id, start)
-        whole = isinstance(request, PlanRequest)
+        job = self._ended(work, id, start, state, reason)
+        job = mark(dataclasses.replace(job, data=data))
+        insert_job(self.connection, job, [], meaning=digest(job.sealed), dispatch_at=None)
+        ring(self.connection, CHANGES, id)
+
+    def _ended(self, work: Work, id: JobId, start: Start, state: State, reason: Reason) -> Job:  # noqa: A002  as in every document
+        """What can be said of a work that may not even be there: its template was deleted."""
+        request: Request | PlanRequest | None = None
+        resolved = Resolved(work=work)
+        try:
+            resolved = resolve(self.connection, work, org=self.org)
+            request = self._request(resolved.work, id, start)
+        except Refused:
+            logger.info("job %s: what it asks for is not there", id)
+        agent, action, target = _named(request, work)
         job = Job(
             id=id,
             org=self.org,
             caller=self.caller,
-            agent=Kind.PLAN if isinstance(request, PlanRequest) else request.agent,
-            action=request.plan.name if isinstance(request, PlanRequest) else request.action,
-            data=data,
-            target=request.plan.target if isinstance(request, PlanRequest) else request.target,
-            sealed=self.seal(request),
+            agent=agent,
+            action=action,
+            data={},
+            target=target,
+            sealed="" if request is None else self.seal(request),
             state=state,
             wait_reason=None,
             reason=reason,
@@ -108,26 +125,35 @@ class Asker:
             start_before=start.start_before,
             started_at=None,
             ended_at=self.now,
-            kind=Kind.PLAN if whole else Kind.ACTION,
+            kind=Kind.ACTION if isinstance(request, Request) else Kind.PLAN,
         )
-        insert_job(self.connection, mark(job), [], meaning=meaning_of(request), dispatch_at=None)
-        ring(self.connection, CHANGES, id)
+        return resolved.mark(job)
 
     def shown(self, work: Work, id: JobId) -> Work:  # noqa: A002  as in every document
         """The work with its secrets masked. Raises Refused as asking for it would."""
-        request = self.request(work, id, AT_ONCE)
+        resolved = resolve(self.connection, work, org=self.org)
+        request = self._request(resolved.work, id, AT_ONCE)
         if isinstance(request, PlanRequest):
-            masked = {part.job.leg: part.job.data for part in self._draw(request).parts}
+            masked = {part.job.leg: part.job.data for part in self._draw(request, resolved).parts}
             legs = tuple(
                 msgspec.structs.replace(leg, data=masked[leg.key]) for leg in request.plan.legs
             )
-            return Work(plan=msgspec.structs.replace(request.plan, legs=legs))
-        weighed = self.acceptance.weigh(self.connection, "", request, org=self.org, now=self.now)
-        return Work(call=msgspec.structs.replace(_call(work), data=weighed.job.data))
+            plain = Work(plan=msgspec.structs.replace(request.plan, legs=legs))
+        else:
+            weighed = self._weigh(request, "", resolved)
+            data = weighed.job.data
+            plain = Work(call=msgspec.structs.replace(_call(resolved.work), data=data))
+        return plain if resolved.shown is None else Work(template=resolved.shown)
 
-    def request(self, work: Work, id: JobId, start: Start) -> Request | PlanRequest:  # noqa: A002  as in every document
-        """What is asked for. Raises InvalidSchedule if it is not one thing that we can do."""
-        check_work(work)
+    def draw(self, resolved: Resolved, id: JobId) -> Draft | Weighed:  # noqa: A002  as in every document
+        """What it would be; nothing is kept. Raises Refused as asking for it would."""
+        request = self._request(resolved.work, id, AT_ONCE)
+        if isinstance(request, PlanRequest):
+            return self._draw(request, resolved)
+        return self._weigh(request, "", resolved)
+
+    def _request(self, work: Work, id: JobId, start: Start) -> Request | PlanRequest:  # noqa: A002  as in every document
+        """What is asked for."""
         if work.plan is not None:
             return PlanRequest(
                 id=id,
@@ -154,8 +180,8 @@ class Asker:
             retries=call.retries,
         )
 
-    def _draw(self, request: PlanRequest) -> Draft:
-        return Drawing(
+    def _draw(self, request: PlanRequest, resolved: Resolved) -> Draft:
+        draft = Drawing(
             acceptance=self.acceptance,
             connection=self.connection,
             sealed=self.seal(request),
@@ -164,17 +190,29 @@ class Asker:
             seal=self.seal,
             now=self.now,
         ).draw()
+        resolved.check_hidden((part.job.leg or "", part.job.data) for part in draft.parts)
+        return draft
 
-
-def check_work(work: Work) -> None:
-    """Let exactly one thing pass that we can do. Raises InvalidSchedule."""
-    given = [name for name in ("call", "plan", "template") if getattr(work, name) is not None]
-    if len(given) != 1:
-        raise InvalidSchedule(
-            f"work: give one of call and plan, not {' and '.join(given) or 'none'}"
+    def _weigh(self, request: Request, sealed: str, resolved: Resolved) -> Weighed:
+        weighed = self.acceptance.weigh(
+            self.connection, sealed, request, org=self.org, now=self.now, survey=self.survey
         )
-    if work.template is not None:
-        raise InvalidSchedule("work: templates are not possible yet; give a call or a plan")
+        resolved.check_hidden((leg, weighed.job.data) for leg, _ in resolved.hidden)
+        return weighed
+
+    def _check_room(self, nodes: set[NodeId]) -> None:
+        if self.limits is not None:
+            self.limits.check(self.connection, self.org, sorted(nodes))
+
+
+def _named(request: Request | PlanRequest | None, work: Work) -> tuple[str, str, Target]:
+    """Agent, action and target as a job shows them."""
+    if request is None:
+        name = work.template.name if work.template else "plan"
+        return Kind.PLAN, name, Target()
+    if isinstance(request, PlanRequest):
+        return Kind.PLAN, request.plan.name, request.plan.target
+    return request.agent, request.action, request.target
 
 
 def _call(work: Work) -> Call:

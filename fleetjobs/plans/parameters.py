@@ -41,12 +41,34 @@ def read_parameters(declared: Any, at: Callable[..., str]) -> dict[str, Input]:
     return found
 
 
+def read_secrets(declared: Any, at: Callable[..., str]) -> frozenset[str]:
+    """The parameters whose values are never shown: texts without a default. Raises InvalidPlan."""
+    found = set()
+    for name, words in declared.items() if isinstance(declared, dict) else ():
+        secret = words.get("secret", False) if isinstance(words, dict) else False
+        if not isinstance(secret, bool):
+            raise InvalidPlan(f"{at(name, 'secret')}: parameter {name}: secret is true or false")
+        if not secret:
+            continue
+        if words.get("type", "string") != "string" or "choices" in words or "list" in words:
+            raise InvalidPlan(f"{at(name)}: parameter {name}: what is secret is of type string")
+        if "default" in words:
+            raise InvalidPlan(
+                f"{at(name, 'default')}: parameter {name}: a secret has no default,"
+                " which everybody could read"
+            )
+        found.add(name)
+    return frozenset(found)
+
+
 def _declaration(value: Any) -> dict[str, Any]:
-    """In the words of interfaces; `choices` and `required` are ours."""
+    """In the words of interfaces; `choices`, `required`, `pattern` and `secret` are ours."""
     if not isinstance(value, dict):
         kinds = {bool: "boolean", int: "integer", float: "number", list: "array"}
         return {"type": kinds.get(type(value), "string"), "default": value}
-    words = dict(value)
+    words = {name: inner for name, inner in value.items() if name != "secret"}
+    if "pattern" in words and "validation" not in words:
+        words["validation"] = words.pop("pattern")
     if "choices" in words:
         words |= {"list": words.pop("choices"), "type": "list"}
     if "required" in words:
@@ -70,15 +92,21 @@ def parse_parameters(declared: Mapping[str, Input], words: Sequence[str]) -> dic
 def complete(declared: Mapping[str, Input], given: Mapping[str, Any]) -> dict[str, Any]:
     """Every parameter with its value: given, or its default; checked.
 
-    Raises MissingInput, InvalidInput.
+    Raises MissingInput, InvalidInput; their `field` names the parameter.
     """
     for name in given:
-        _known(declared, name).check(given[name])
+        try:
+            _known(declared, name).check(given[name])
+        except InvalidInput as error:
+            error.field = f"params.{name}"
+            raise
     values: dict[str, Any] = {}
     for name, taken in declared.items():
         if name not in given and taken.default is None and not taken.optional:
             about = f": {taken.description}" if taken.description else ""
-            raise MissingInput(f"the plan needs the parameter {name}{about}")
+            missing = MissingInput(f"the plan needs the parameter {name}{about}")
+            missing.field = f"params.{name}"
+            raise missing
         values[name] = given.get(name, taken.default)
     return values
 
@@ -94,6 +122,11 @@ def _near(name: str, declared: Mapping[str, Input]) -> str:
     if close:
         return f"; did you mean {' or '.join(close)}?"
     return f"; its parameters are: {', '.join(declared) or 'none'}"
+
+
+def names_in(text: str) -> list[str]:
+    """The parameters that a text names."""
+    return [mark[1] for mark in _MARK.finditer(text) if mark[1] is not None]
 
 
 def put_in(value: Any, values: Mapping[str, Any], declared: Mapping[str, Input]) -> Any:

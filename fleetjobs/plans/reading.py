@@ -4,23 +4,24 @@ A text that begins with a brace is the document of a plan itself, as programs ex
 every leg says what it needs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from fleetjobs.errors import InvalidInput, InvalidPlan, InvalidTarget
-from fleetjobs.inputs import Input
+from fleetjobs.inputs import Input, InputType
 from fleetjobs.plans.documents import Plan
 from fleetjobs.plans.entries import Entries, plain_target
 from fleetjobs.plans.markup import Marked, Path, read_markup
-from fleetjobs.plans.parameters import complete, put_in, read_parameters
+from fleetjobs.plans.parameters import complete, names_in, put_in, read_parameters, read_secrets
 from fleetjobs.plans.shapes import arrange
 from fleetjobs.targets import Target, check_target
 
 _FIELDS = ("name", "on_failure", "max_failures", "rollback_attempts")
 _WORDS = ("description", "params", "target", "legs", *_FIELDS)
+_SINGLE = ("action", "data", "retries")  #: of a plan that is nothing but an action
 _GROUPS = "groups"  #: that documents have in a list of their own
 
 
@@ -31,7 +32,9 @@ class WrittenPlan:
     name: str
     description: str
     parameters: dict[str, Input]
+    secrets: frozenset[str]  # parameters whose values are never shown
     is_document: bool  # in the form of programs
+    is_single: bool  # nothing but an action, without legs
     _marked: Marked
 
     def fill(self, given: Mapping[str, Any]) -> Plan:
@@ -39,9 +42,31 @@ class WrittenPlan:
 
         Raises MissingInput or InvalidInput for a parameter, InvalidPlan naming line and leg.
         """
+        return self._with(complete(self.parameters, given))
+
+    def masked(self, given: Mapping[str, Any]) -> Plan:
+        """The same with something else in the place of each secret. Raises as `fill` does."""
         values = complete(self.parameters, given)
+        hidden = {name: f"***{name}" for name in self.secrets if values[name] is not None}
+        return self._with(values | hidden)
+
+    def check(self) -> None:
+        """Let a plan pass that fits together, whatever its parameters are. Raises InvalidPlan.
+
+        Where an open one stands outside the data of legs, only its value can tell.
+        """
+        open_ = {name for name, taken in self.parameters.items() if taken.default is None}
+        if open_ & set(_named_outside_data(self._marked.value, ())):
+            return
+        stand_ins = {name: STAND_INS.get(self.parameters[name].type, "x") for name in open_}
+        given = {name: taken.default for name, taken in self.parameters.items()}
+        self._with(given | stand_ins)
+
+    def _with(self, values: Mapping[str, Any]) -> Plan:
         document = self._filled(self._marked.value, (), values)
         writing = _Writing(self._marked)
+        if self.is_single:
+            return writing.single(document)
         return writing.document(document) if self.is_document else writing.plan(document)
 
     def _filled(self, value: Any, path: Path, values: Mapping[str, Any]) -> Any:
@@ -59,14 +84,42 @@ class WrittenPlan:
             raise InvalidPlan(f"{self._marked.at(*path)}: {error}") from None
 
 
+#: in the place of values that nobody has given yet
+STAND_INS: Mapping[InputType, Any] = {
+    InputType.BOOLEAN: True,
+    InputType.INTEGER: 1,
+    InputType.FLOAT: 1,
+    InputType.NUMBER: 1,
+    InputType.HASH: {},
+    InputType.ARRAY: [],
+}
+
+
+def _named_outside_data(value: Any, path: Path) -> Iterator[str]:
+    """The parameters that something else than data hangs on."""
+    if path[:1] == ("params",) or "data" in path:
+        return
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _named_outside_data(inner, (*path, name))
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            yield from _named_outside_data(inner, (*path, at))
+    elif isinstance(value, str):
+        yield from names_in(value)
+
+
 def read_plan(text: str, origin: str) -> WrittenPlan:
     """The plan in a text; `origin` is its file's name. Raises InvalidPlan naming the line."""
     marked = read_markup(text, origin)
     document = marked.value
-    if not isinstance(document, dict) or "legs" not in document:
+    if not isinstance(document, dict) or not document.keys() & {"legs", "action"}:
         raise InvalidPlan(f"{marked.at()}: a plan has legs:, a list of them")
-    is_document = text.lstrip().startswith("{")
-    words = (*_WORDS, _GROUPS) if is_document else _WORDS
+    is_single = "legs" not in document
+    is_document = text.lstrip().startswith("{") and not is_single
+    words: tuple[str, ...] = (*_WORDS, _GROUPS) if is_document else _WORDS
+    if is_single:
+        words = ("name", "description", "params", "target", *_SINGLE)
     unknown = [name for name in document if name not in words]
     if unknown:
         raise InvalidPlan(
@@ -76,13 +129,14 @@ def read_plan(text: str, origin: str) -> WrittenPlan:
     for name in ("name", "description"):
         if not isinstance(document.get(name, ""), str):
             raise InvalidPlan(f"{marked.at(name)}: {name} is a text")
+    declared = document.get("params") or {}
     return WrittenPlan(
         name=str(document.get("name", "plan")),
         description=str(document.get("description", "")),
-        parameters=read_parameters(
-            document.get("params") or {}, lambda *path: marked.at("params", *path)
-        ),
+        parameters=read_parameters(declared, lambda *path: marked.at("params", *path)),
+        secrets=read_secrets(declared, lambda *path: marked.at("params", *path)),
         is_document=is_document,
+        is_single=is_single,
         _marked=marked,
     )
 
@@ -103,6 +157,15 @@ class _Writing:
         head = self._head(fields, document.get("target"))
         plan = msgspec.structs.replace(head, legs=tuple(entries.legs), groups=tuple(entries.groups))
         return self._checked(plan, entries.places)
+
+    def single(self, document: Mapping[str, Any]) -> Plan:
+        """The plan whose one leg is the action that stands there alone."""
+        entries = Entries(at=lambda path: self.marked.at(*path[1:]))
+        words = {name: document[name] for name in _SINGLE if document.get(name) is not None}
+        entries.read([words], ())
+        fields = {name: document[name] for name in ("name",) if document.get(name) is not None}
+        head = self._head(fields, document.get("target"))
+        return self._checked(msgspec.structs.replace(head, legs=tuple(entries.legs)), {})
 
     def document(self, document: Mapping[str, Any]) -> Plan:
         """The same of what programs wrote."""
@@ -125,7 +188,7 @@ class _Writing:
         except InvalidPlan as error:
             raise InvalidPlan(f"{self._place(str(error), places)}: {error}") from None
         for leg in plan.legs:
-            self._check_target(leg.target, (*places[leg.key], "target"), f"{leg.key}: ")
+            self._check_target(leg.target, (*places.get(leg.key, ()), "target"), f"{leg.key}: ")
         return plan
 
     def _head(self, fields: Mapping[str, Any], target: Any) -> Plan:

@@ -51,6 +51,7 @@ class JobFilter:
     attention: bool | None = None
     rerun_of: JobId | None = None
     schedule: str | None = None  # the id of the one that made it
+    templates: Sequence[str] | None = None  # the ids of those it may be made from
     reason: Reason | None = None
     parent: JobId | None = None  # it is a leg or group directly in there
     plan: JobId | None = None  # it is a leg or group somewhere in there
@@ -239,6 +240,8 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
     conditions = [column == value for column, value in equal.items() if value is not None]
     if wanted.top:
         conditions.append(and_(text(f"jobs.{TOP}")))
+    if wanted.templates is not None:
+        conditions.append(jobs.c.template.in_(wanted.templates))
     if wanted.kinds:
         conditions.append(jobs.c.kind.in_(wanted.kinds))
     if wanted.ids:

@@ -45,6 +45,8 @@ class Entry:
     made: int = 0  # jobs
     skips: int = 0  # so many of the next occurrences are left out
     version: int = 1
+    builtin: bool = False  # it came with the installation
+    seed: int | None = None  # the version of the seed it was last made from; None: a person's own
     created_at: datetime
     ended_at: datetime | None = None  # deleted then
 

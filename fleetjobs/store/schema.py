@@ -185,6 +185,8 @@ jobs = Table(
     Column("occurrence", Integer),  # of that schedule
     Column("missed_count", Integer, nullable=False, server_default="0"),
     Column("priority", Integer, nullable=False, server_default="0"),
+    Column("template", String),  # the id of the one it was made from
+    Column("template_version", Integer),
     Column("rollout", JSON(none_as_null=True)),  # see `rollouts.Course`
     Column("rollout_at", Moment),  # its next batch begins then
     _one_of("state", State),
@@ -204,6 +206,47 @@ Index(None, jobs.c.plan, jobs.c.origin, **_where(FOLLOWS))
 
 Index(None, jobs.c.schedule, jobs.c.created_at, **_where(jobs.c.schedule.is_not(None)))
 
+Index(None, jobs.c.template, jobs.c.created_at, **_where(jobs.c.template.is_not(None)))
+
+templates = Table(
+    "templates",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("org", ForeignKey("orgs.name")),  # null: every org may use it
+    Column("label", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("version", Integer, nullable=False),  # the newest
+    Column("seed", Integer),  # the version of the seed it was last made from
+    Column("builtin", Boolean, nullable=False),  # it came with the installation
+    Column("created_at", Moment, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    Column("ended_at", Moment),  # deleted then; its versions stay
+)
+ENDLESS = templates.c.ended_at.is_(None)
+Index(
+    "uq_templates_label",
+    templates.c.org,
+    templates.c.label,
+    unique=True,
+    **_where(ENDLESS & templates.c.org.is_not(None)),
+)
+Index(
+    "uq_templates_label_of_fleet",
+    templates.c.label,
+    unique=True,
+    **_where(ENDLESS & templates.c.org.is_(None)),
+)
+
+template_versions = Table(  # no row of it ever changes
+    "template_versions",
+    metadata,
+    Column("template", ForeignKey("templates.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("text", String, nullable=False),
+    Column("author", String, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
 schedules = Table(
     "schedules",
     metadata,
@@ -219,6 +262,8 @@ schedules = Table(
     Column("made", Integer, nullable=False),  # jobs
     Column("skips", Integer, nullable=False),  # so many of the next occurrences are left out
     Column("version", Integer, nullable=False),
+    Column("builtin", Boolean, nullable=False, server_default=false()),  # see templates
+    Column("seed", Integer),
     Column("created_at", Moment, nullable=False),
     Column("ended_at", Moment),  # deleted then; its jobs and occurrences stay
 )

@@ -1,0 +1,231 @@
+"""Control over templates: made, changed, deleted, tried out, run; a version never changes."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+from uuid_utils.compat import uuid7
+
+from fleetjobs.control.acceptance import Acceptance, Weighed
+from fleetjobs.control.drafts import Draft
+from fleetjobs.control.limits import Limits
+from fleetjobs.control.resolving import Resolved, fill, resolve
+from fleetjobs.control.submissions import Submission
+from fleetjobs.control.works import Asker, Seal, Start
+from fleetjobs.errors import Conflict, Denied, NotFound, Outdated
+from fleetjobs.jobs import JobId
+from fleetjobs.schedules.documents import TemplateCall, Work
+from fleetjobs.signing import account_key_id
+from fleetjobs.store.database import Database
+from fleetjobs.store.events import add_event
+from fleetjobs.store.jobs import get_job, job_meaning
+from fleetjobs.store.templates import (
+    Template,
+    Version,
+    add_version,
+    get_template,
+    get_version,
+    insert_template,
+    save_template,
+)
+from fleetjobs.templates.documents import Trial
+from fleetjobs.templates.reading import Written, check_template, read_template
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who changes templates."""
+
+    org: str
+    account: str
+    of_fleet: bool = False  # may change the fleet's, too
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """Each one transaction; raises NotFound, DatabaseAway. Safe from any thread."""
+
+    database: Database
+    clock: Callable[[], datetime]
+    acceptance: Acceptance
+    limits: Limits
+
+    def create(self, text: str, author: Author, *, label: str | None, is_fleet: bool) -> Template:
+        """Keep a template that can be read; whether the fleet can do it is asked by `check`.
+
+        Raises InvalidPlan, InvalidInput, Conflict, Denied.
+        """
+        written = read_template(text, label or "template", label)
+        check_level(None if is_fleet else author.org, author)
+        with self.database.transaction() as connection:
+            return put_new(connection, written, author, is_fleet=is_fleet, now=self.clock())
+
+    def change(
+        self, name: str, text: str, author: Author, *, version: int | None = None
+    ) -> Template:
+        """Have it read so from now on: its next version, unless it reads so already.
+
+        `version`: the one that was seen. Raises Outdated, Denied, InvalidPlan.
+        """
+        with self.database.transaction() as connection:
+            template = get_template(connection, name, org=author.org, lock=True)
+            check_level(template.org, author)
+            if template.ended_at is not None:
+                raise NotFound(f"the template {template.label} was deleted")
+            if version is not None and version != template.version:
+                raise Outdated(f"{name} is at version {template.version}, not {version}")
+            written = read_template(text, template.label, template.label)
+            return put_next(connection, template, written, author, now=self.clock())
+
+    def delete(self, name: str, author: Author) -> Template:
+        """Let nobody run it any more; its versions and its jobs stay, its label is free."""
+        with self.database.transaction() as connection:
+            template = get_template(connection, name, org=author.org, lock=True)
+            check_level(template.org, author)
+            if template.ended_at is None:
+                template = dataclasses.replace(template, ended_at=self.clock())
+                save_template(connection, template)
+                _log(connection, template, "template.deleted", author, self.clock())
+        return template
+
+    def run(
+        self,
+        call: TemplateCall,
+        start: Start,
+        *,
+        org: str,
+        account: str,
+        id: JobId,  # noqa: A002  the job's, as in every document
+        seal: Seal,
+    ) -> Submission:
+        """Ask for its job, once; the same id again is the same job.
+
+        Raises Refused: what resolving raises, and what submitting its plan or action would.
+        """
+        work = Work(template=call)
+        with self.database.transaction() as connection:
+            earlier = get_job(connection, id, org=org)
+            if earlier is not None:
+                template = get_template(connection, call.name, org=org)
+                if earlier.template != template.id:
+                    raise Conflict(f"the id {id} was used before, for something else")
+                return Submission(earlier, created=False)
+            if job_meaning(connection, id) is not None:
+                raise Conflict(f"the id {id} was used before, for something else")
+            asker = self._asker(connection, org, account, seal)
+            return Submission(asker.ask(work, id, start, lambda job: job), created=True)
+
+    def check(self, call: TemplateCall, *, org: str, account: str) -> Draft | Weighed:
+        """What running it would come to; nothing is kept. Raises as `run` does."""
+        with self.database.reading() as connection:
+            resolved = resolve(connection, Work(template=call), org=org)
+            return self._draw(connection, resolved, org, account)
+
+    def try_out(self, trial: Trial, *, org: str, account: str) -> Draft | Weighed:
+        """The same for a text that is no template yet."""
+        written = read_template(trial.text, "template", None)
+        filled = fill(written, trial.params, trial.target)
+        with self.database.reading() as connection:
+            resolved = Resolved(work=filled.work, hidden=filled.hidden)
+            return self._draw(connection, resolved, org, account)
+
+    def _draw(
+        self, connection: Connection, resolved: Resolved, org: str, account: str
+    ) -> Draft | Weighed:
+        asker = self._asker(connection, org, account, lambda _: "")
+        return asker.draw(resolved, JobId(str(uuid7())))
+
+    def _asker(self, connection: Connection, org: str, account: str, seal: Seal) -> Asker:
+        return Asker(
+            connection=connection,
+            acceptance=self.acceptance,
+            seal=seal,
+            org=org,
+            caller=account,
+            now=self.clock(),
+            limits=self.limits,
+        )
+
+
+def check_level(org: str | None, author: Author) -> None:
+    """Let who may change templates of that org, or the fleet's. Raises Denied."""
+    if org is None and not author.of_fleet:
+        raise Denied(f"{author.account} may not change what belongs to the whole fleet")
+
+
+def put_new(
+    connection: Connection,
+    written: Written,
+    author: Author,
+    *,
+    is_fleet: bool,
+    now: datetime,
+    id: str | None = None,  # noqa: A002  as in every document
+    seed: int | None = None,
+) -> Template:
+    """Keep a new template. Raises InvalidPlan, and Conflict if its label is taken."""
+    check_template(written)
+    template = Template(
+        id=id or str(uuid7()),
+        org=None if is_fleet else author.org,
+        label=written.label,
+        description=written.plan.description,
+        seed=seed,
+        builtin=seed is not None,
+        created_at=now,
+        changed_at=now,
+    )
+    insert_template(connection, template, _version(template, written, author, now))
+    _log(connection, template, "template.created", author, now)
+    return template
+
+
+def put_next(
+    connection: Connection,
+    template: Template,
+    written: Written,
+    author: Author,
+    *,
+    now: datetime,
+    seed: int | None = None,
+) -> Template:
+    """Keep its next version, unless it reads so already. Raises InvalidPlan."""
+    check_template(written)
+    if get_version(connection, template).text == written.text:
+        return template
+    template = dataclasses.replace(
+        template,
+        description=written.plan.description,
+        version=template.version + 1,
+        changed_at=now,
+        seed=seed,
+    )
+    add_version(connection, _version(template, written, author, now))
+    save_template(connection, template)
+    _log(connection, template, "template.changed", author, now)
+    return template
+
+
+def _version(template: Template, written: Written, author: Author, now: datetime) -> Version:
+    return Version(
+        template=template.id,
+        number=template.version,
+        text=written.text,
+        author=author.account,
+        created_at=now,
+    )
+
+
+def _log(
+    connection: Connection, template: Template, kind: str, author: Author, now: datetime
+) -> None:
+    add_event(
+        connection,
+        at=now,
+        kind=kind,
+        actor=account_key_id(author.account),
+        org=author.org,
+        detail={"template": template.id, "label": template.label, "version": template.version},
+    )

@@ -1,0 +1,1 @@
+"""Templates: plans, or single actions, that are kept under a name, with parameters left open."""
