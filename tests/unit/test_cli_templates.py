@@ -11,6 +11,7 @@ from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.templates import Template
 from tests.api_house import House, make_house
 from tests.house_fleet import HouseTransport
+from tests.tables import sqlite_url
 
 Fj = Callable[..., tuple[int, str, str]]
 LOOK = """\
@@ -26,7 +27,7 @@ TWO = "legs:\n  - a: rpcutil.ping\n  - b: rpcutil.ping\n"
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    made = make_house(f"sqlite:///{tmp_path / 'db' / 'fleetjobs.sqlite'}")
+    made = make_house(sqlite_url(tmp_path))
     yield made
     made.database.close()
 
