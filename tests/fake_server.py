@@ -40,6 +40,7 @@ class FakeServer:
         self.told: list[tuple[str, Json]] = []  # what was asked to be done, and how
         self.attention: list[Json] = []
         self.warnings: list[Json] = []
+        self.versions: dict[str, int] | None = None  # None: all nodes have ours
         self.outbox: list[Json] = []
         self.coordinator: Json = {"state": "working", "holder": "host:1", "switches": []}
         self.sealed: dict[str, bytes] = {}
@@ -136,7 +137,7 @@ class FakeServer:
             "nodes": {
                 "alive": alive,
                 "silent": len(self.nodes) - alive,
-                "versions": {"0.1.0": len(self.nodes)},
+                "versions": self.versions or {"0.1.0": len(self.nodes)},
             },
         }
 

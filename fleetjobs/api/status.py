@@ -32,7 +32,7 @@ class Health(StrEnum):
     """Whether all works."""
 
     OK = "ok"
-    DEGRADED = "degraded"  # jobs do not reach the broker: it or the coordinator is away
+    DEGRADED = "degraded"  # no coordinator leads, or jobs do not reach the broker
     PAUSED = "paused"  # jobs are accepted and not handed over, because a person said so
     STOPPED = "stopped"  # the coordinators were told to end
 
@@ -117,7 +117,8 @@ def _health(coordinator: CoordinatorDocument, undelivered: int) -> Health:
         return Health.STOPPED
     if coordinator.state is Works.PAUSED:
         return Health.PAUSED
-    return Health.DEGRADED if undelivered else Health.OK
+    away = coordinator.state is Works.AWAY
+    return Health.DEGRADED if away or undelivered else Health.OK
 
 
 @probes.get("/healthz", summary="Whether the server lives")

@@ -1,5 +1,7 @@
 """`fj status`: how the fleet is."""
 
+from collections.abc import Mapping
+
 import rich_click as click
 
 from fleetjobs.cli.documents import in_json, style_of
@@ -35,12 +37,11 @@ def _rows(screen: Screen, found: Document, url: str) -> list[tuple[str, str]]:
         for state, count in found["jobs"].items()
         if count
     ]
-    versions = [f"{line(name)} on {count}" for name, count in nodes["versions"].items()]
     where = f"{url} ({found['hostname']}, pid {found['pid']})"
     rows = [
         ("server", f"{line(found['state'])}  version {line(found['version'])}  {line(where)}"),
         ("nodes", f"{nodes['alive']} alive, {silent}"),
-        ("versions", ", ".join(versions) or "none heard of yet"),
+        ("versions", _versions(screen, nodes["versions"], found["version"])),
         ("jobs", ", ".join(jobs) or "none yet"),
     ]
     coordinator = found.get("coordinator")
@@ -52,3 +53,11 @@ def _rows(screen: Screen, found: Document, url: str) -> list[tuple[str, str]]:
         wait = f"{found['attention']} jobs wait for a person to decide"
         rows.append(("attention", screen.paint(wait, "yellow")))
     return rows
+
+
+def _versions(screen: Screen, nodes: Mapping[str, int], server: str) -> str:
+    """`0.1.0 on 3`, and a warning if not all nodes have the server's."""
+    text = ", ".join(f"{line(name)} on {count}" for name, count in sorted(nodes.items()))
+    if not text or nodes.keys() == {server}:
+        return text or "none heard of yet"
+    return screen.paint(f"{text}: not all as the server, which has {line(server)}", "yellow")

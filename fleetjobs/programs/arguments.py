@@ -9,10 +9,10 @@ PORT_MAX = 65535
 
 
 def port(text: str) -> int:
-    """A port to listen on. Raises ArgumentTypeError."""
-    if text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= PORT_MAX:
+    """A port to listen on; 0: any that is free. Raises ArgumentTypeError."""
+    if text.isascii() and text.isdecimal() and int(text[:9]) <= PORT_MAX:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to {PORT_MAX}")
+    raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to {PORT_MAX}, or 0 for any")
 
 
 class Parser(argparse.ArgumentParser):

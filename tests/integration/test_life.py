@@ -148,10 +148,11 @@ def test_a_failed_run_is_tried_again(fj: Fj) -> None:
     assert (found["state"], found["runs"][0]["attempt"]) == ("succeeded", 2)
 
 
-@pytest.mark.spec("S1-23")
+@pytest.mark.spec("S1-13", "S1-23")
 def test_a_failed_job_is_run_again(fj: Fj) -> None:
     job = fj("submit", "demo", "out", "code=3", "-I", "node1")
-    assert ended(fj, job)["state"] == "failed"
+    [run] = ended(fj, job)["runs"]
+    assert (run["state"], run["reason"], run["exit_code"]) == ("failed", "exit_code", 3)
 
     again = fj("job", "rerun", job)
 

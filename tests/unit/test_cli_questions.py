@@ -153,6 +153,16 @@ def test_status_counts(fj: Fj) -> None:
     assert json.loads(fj("status", "--json")[1])["state"] == "ok"
 
 
+@pytest.mark.spec("S1-34")
+def test_status_warns_of_versions_that_are_not_the_servers(fj: Fj, server: FakeServer) -> None:
+    assert "0.1.0 on 3\n" in fj("status")[1]
+
+    server.versions = {"0.1.0": 2, "0.2.0": 1}
+
+    said = "0.1.0 on 2, 0.2.0 on 1: not all as the server, which has 0.1.0"
+    assert said in fj("status")[1]
+
+
 @pytest.mark.spec("S3-26")
 def test_jobs_are_listed(fj: Fj, job: str) -> None:
     assert job in fj("job", "list")[1]

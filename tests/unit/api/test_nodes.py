@@ -9,9 +9,16 @@ from starlette.testclient import TestClient
 from fleetjobs.messages import Beat
 from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.store.handovers import mark_queued, runs_to_dispatch
+from fleetjobs.store.leases import LEADER, drop_lease, take_lease
 from fleetjobs.store.nodes import save_beat
 from tests.api_house import NODES, House, beat
 from tests.unit.api.conftest import Submit
+
+
+def lead(house: House, span: timedelta = timedelta(minutes=5)) -> None:
+    """A coordinator takes the lease, for that long."""
+    with house.database.transaction() as connection:
+        assert take_lease(connection, LEADER, "host:1", datetime.now(UTC), span)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +111,7 @@ def test_agents_are_listed_with_where_they_are(ann: TestClient) -> None:
 @pytest.mark.spec("S1-26")
 def test_status_counts_jobs_and_nodes(house: House, ann: TestClient, submit: Submit) -> None:
     """Of the org; and says where and what the server is."""
+    lead(house)
     done = submit(["web1"])
     submit()
     house.reply(done["id"], "web1")
@@ -121,9 +129,10 @@ def test_status_counts_jobs_and_nodes(house: House, ann: TestClient, submit: Sub
 
 @pytest.mark.spec("S1-34")
 def test_status_says_when_jobs_do_not_reach_the_broker(
-    ann: TestClient, submit: Submit, monkeypatch: pytest.MonkeyPatch
+    house: House, ann: TestClient, submit: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever hands them over, or takes them, is away."""
+    """Whoever takes them is away."""
+    lead(house)
     submit()
     assert ann.get("/api/v1/status").json()["state"] == "ok"
 
@@ -131,6 +140,21 @@ def test_status_says_when_jobs_do_not_reach_the_broker(
 
     status = ann.get("/api/v1/status").json()
     assert (status["state"], status["undelivered"]) == ("degraded", 3)
+
+
+@pytest.mark.spec("S1-34")
+def test_status_says_when_no_coordinator_leads(house: House, ann: TestClient) -> None:
+    """Also when there is nothing to do: killed, or ended politely."""
+    lead(house, timedelta(0))
+    killed = ann.get("/api/v1/status").json()
+    lead(house)
+    back = ann.get("/api/v1/status").json()
+    with house.database.transaction() as connection:
+        drop_lease(connection, LEADER, "host:1")
+    ended = ann.get("/api/v1/status").json()
+
+    assert [found["state"] for found in (killed, back, ended)] == ["degraded", "ok", "degraded"]
+    assert [found["coordinator"]["state"] for found in (killed, ended)] == ["away", "away"]
 
 
 def test_probes_need_no_token(house: House) -> None:

@@ -12,7 +12,7 @@ from fleetjobs.programs import admin, agent, coordinator, flower, node, server, 
     [
         (up.main, ["--nodes", "x"], "invalid int value: 'x'"),
         (up.main, ["--port", "99999"], "'99999' is no port: 1 to 65535"),
-        (up.main, ["--port", "0"], "'0' is no port"),
+        (up.main, ["--flower-port", "-1"], "'-1' is no port"),
         (flower.main, ["--port", "-1"], "'-1' is no port"),
         (node.main, ["--frob"], "unrecognized arguments: --frob"),
         (server.main, ["--frob"], "unrecognized arguments: --frob"),
