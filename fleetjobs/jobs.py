@@ -102,6 +102,7 @@ class Job:
     rollout: Course | None = None  # how far it has come, if it goes batch after batch
     undoes: JobId | None = None  # the leg that it takes back; of a group, the plan
     undo: dict[str, Any] | None = None  # what would take it back; None: nothing can
+    detour: list[dict[str, Any]] | None = None  # before another try; None: nothing
     leg_summary: dict[str, int] | None = None  # of legs that were forgotten: total, succeeded
     rollback: Rollback | None = None  # None: nothing was taken back, or not yet
     rollback_percent: float | None = None  # of what is taken back
@@ -151,6 +152,7 @@ class Run:
     expire_at: datetime | None = None  # then it is too late to start, or its node is given up
     percent: float | None = None  # of this attempt that is done, as its program told last
     doing: str = ""  # what it told beside that
+    step: str | None = None  # of a detour, that the attempt is: undo:KEY or redo:KEY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +173,7 @@ class Attempt:
     started_at: datetime | None  # by the node's clock
     ended_at: datetime | None  # by the node's clock
     late: bool = False
+    step: str | None = None  # as of runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -226,6 +226,9 @@ class RunDocument(BaseModel):
     started_at: datetime | None = Field(description="by the node's clock")
     ended_at: datetime | None = Field(description="by the node's clock")
     logs: LogsDocument
+    step: str | None = Field(
+        description="what its attempt does before the leg is tried again: undo:KEY or redo:KEY"
+    )
     tries: int = Field(description="attempts that count; one that asked for a delay does not")
     next_attempt_at: datetime | None
     attention: bool = Field(description="a person has to decide")
@@ -261,6 +264,7 @@ class RunDocument(BaseModel):
                 stdout=LogDocument.model_construct(size=run.stdout_size),
                 stderr=LogDocument.model_construct(size=run.stderr_size),
             ),
+            step=run.step,
             tries=run.tries,
             next_attempt_at=run.next_attempt_at,
             attention=run.attention,
@@ -287,6 +291,7 @@ class AttemptDocument(BaseModel):
     exit_code: int | None
     started_at: datetime | None = Field(description="by the node's clock")
     ended_at: datetime | None = Field(description="by the node's clock")
+    step: str | None = Field(description="of what came before another try: undo:KEY or redo:KEY")
     late: bool = Field(description="its end came after it had been given up; it changed nothing")
     logs: LogsDocument
 

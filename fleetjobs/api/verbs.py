@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-import msgspec
 from fastapi import APIRouter, Depends, Request, Response
-from msgspec import Struct
 from starlette.concurrency import run_in_threadpool
 from uuid_utils import uuid7
 
@@ -19,9 +17,13 @@ from fleetjobs.api.documents import JobDocument
 from fleetjobs.api.faults import InvalidBody
 from fleetjobs.api.parameters import InJob
 from fleetjobs.api.problems import CHANGES, FULL, RESPONSES
+from fleetjobs.api.wishes import Again, Cancel, Choice, Retry, Verdict
+from fleetjobs.control.retries import Manner
 from fleetjobs.control.submissions import Submission
 from fleetjobs.jobs import NODE_ID, Job, JobId, NodeId
-from fleetjobs.messages import Id, encode
+from fleetjobs.messages import Request as Asked
+from fleetjobs.messages import encode
+from fleetjobs.plans.documents import RetryMode
 from fleetjobs.states import State
 from fleetjobs.store.access import Account
 from fleetjobs.store.nodes import list_nodes
@@ -31,31 +33,6 @@ from fleetjobs.targets import Target, pick
 router = APIRouter(
     tags=["jobs"], responses=RESPONSES | CHANGES, dependencies=[Depends(clean_query)]
 )
-
-
-class Choice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which of the job's nodes are meant."""
-
-    target: Target = Target()  # all of them
-
-
-class Cancel(Choice, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a job is to be called off."""
-
-    force: bool = False  # it is over now, whatever its nodes know
-    rollback: bool = False  # of a plan: what it has done is undone then
-
-
-class Verdict(Choice, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What came of runs that wait for a person."""
-
-    outcome: Literal["succeeded", "failed"] = msgspec.field(name="as")
-
-
-class Again(Choice, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The name of the new job, if there is to be one; asked for twice, it is the same job."""
-
-    id: Id | None = None
 
 
 W = TypeVar("W", bound=Choice)
@@ -223,7 +200,7 @@ async def skip(
 @router.post(
     "/jobs/{job}/retry",
     summary="Try again what went wrong",
-    openapi_extra=_takes(Again),
+    openapi_extra=_takes(Retry),
     responses=_NEW | FULL,
 )
 async def retry(
@@ -231,19 +208,40 @@ async def retry(
 ) -> JobDocument:
     """Of a live job, what waits for a person or for its next attempt: now, in the same job.
 
-    Of a job that has ended, a new one on the nodes where it did not succeed.
+    Of a job that has ended, a new one on the nodes where it did not succeed. `mode` says what is
+    undone before legs of a plan are tried again that wait for a person: `rollback_self` what they
+    did by half, `rollback_to` earlier legs as well.
     """
-    wish = await _wish(request, Again)
+    wish = await _wish(request, Retry)
+    manner = _manner(desk, wish)
     deed = Deed(desk=desk, caller=caller, job=job)
     found = await run_in_threadpool(desk.job, job, org=caller.org)
     if not found.state.is_terminal:
-        return await deed.do(response, wish.target, desk.control.verbs.retry)
+        return await deed.do(response, wish.target, desk.control.verbs.retry, manner=manner)
+    if manner is not None:
+        raise InvalidBody(
+            "the job has ended: nothing it did is undone before it is asked for anew", field="mode"
+        )
     if wish.target != Target():
         raise InvalidBody(
             "the job has ended: it is tried again on all nodes where it failed, not on chosen ones",
             field="target",
         )
     return await _again(deed, response, wish, failed=True)
+
+
+def _manner(desk: Desk, wish: Retry) -> Manner | None:
+    """How legs are to be tried again; None: as they say. Raises InvalidBody."""
+    if bool(wish.rollback_to) != (wish.mode is RetryMode.ROLLBACK_TO):
+        why = "the mode rollback_to and the legs in rollback_to belong together"
+        raise InvalidBody(why, field="rollback_to")
+    if wish.mode is None:
+        return None
+
+    def seal(asked: Asked) -> str:
+        return desk.key.seal(encode(asked))
+
+    return Manner(mode=wish.mode, keys=wish.rollback_to, seal=seal)
 
 
 @router.post(

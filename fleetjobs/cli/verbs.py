@@ -18,6 +18,7 @@ from fleetjobs.cli.words import Duration
 from fleetjobs.client.jobs import new_id
 from fleetjobs.client.replies import Document
 from fleetjobs.errors import NotFound
+from fleetjobs.plans.documents import RetryMode
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -171,8 +172,22 @@ def resolve(job: str, *, as_: str, nodes: tuple[str, ...], **given: Any) -> int:
 @click.command(epilog=EPILOG)
 @job_argument
 @_ON
+@click.option(
+    "--mode",
+    type=click.Choice([mode.value for mode in RetryMode]),
+    help="What is undone before a leg is tried again; by default what its plan says.",
+)
+@click.option(
+    "--to",
+    "keys",
+    multiple=True,
+    metavar="LEG",
+    help="Undo that leg too, and all up to this one, and do them again; several may be given.",
+)
 @json_option
-def retry(job: str, *, nodes: tuple[str, ...], as_json: bool) -> int:
+def retry(
+    job: str, *, nodes: tuple[str, ...], mode: str | None, keys: tuple[str, ...], as_json: bool
+) -> int:
     """Try again what went wrong.
 
     Runs that wait for a person get another attempt. A job that has ended stays as it is: a new
@@ -181,10 +196,15 @@ def retry(job: str, *, nodes: tuple[str, ...], as_json: bool) -> int:
     [bold]Examples[/]
 
     fj job retry last
+
+    fj job retry last --mode rollback_self
+
+    fj job retry last --to make_volume
     """
     asked = fleet()
     found = find_job(asked, job)
-    made = asked.act(found["id"], "retry", _on(nodes) | {"id": new_id()})
+    wish = _on(nodes) | {"id": new_id()} | _manner(mode, keys)
+    made = asked.act(found["id"], "retry", wish)
     return _show_new(made, found, as_json=as_json)
 
 
@@ -234,6 +254,17 @@ def _show_new(made: Document, old: Document, *, as_json: bool) -> int:
     else:
         screen.write(f"Job {line(made['id'])} tries again: `{program()} job show {made['id']}`")
     return Exit.OK
+
+
+def _manner(mode: str | None, keys: tuple[str, ...]) -> dict[str, Any]:
+    """What is to be undone first. Raises UsageError if both say something else."""
+    if keys and mode not in {None, RetryMode.ROLLBACK_TO}:
+        raise click.UsageError(f"--to is for the mode rollback_to, not for {mode}")
+    if mode == RetryMode.ROLLBACK_TO and not keys:
+        raise click.UsageError("--mode rollback_to needs --to LEG: the leg to go back to")
+    if keys:
+        return {"mode": RetryMode.ROLLBACK_TO, "rollback_to": list(keys)}
+    return {"mode": mode} if mode else {}
 
 
 def _on(nodes: tuple[str, ...]) -> dict[str, Any]:

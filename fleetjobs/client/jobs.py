@@ -93,12 +93,22 @@ class Job:
         """Let what was held go on; whether all is confirmed."""
         return self._act("release", nodes)
 
-    def retry(self, nodes: Iterable[str] | str = ()) -> "Job":
+    def retry(
+        self,
+        nodes: Iterable[str] | str = (),
+        *,
+        mode: str | None = None,
+        rollback_to: Iterable[str] = (),
+    ) -> "Job":
         """Try again what went wrong: this job if it lives, else a new one on the nodes it failed.
 
-        Raises Problem if nothing went wrong.
+        `mode` of legs that wait for a person: as_is, rollback_self, or rollback_to with the keys
+        of earlier legs. Raises Problem if nothing went wrong.
         """
-        return Job(self._fleet, self._fleet.act(self.id, "retry", _on(nodes)))
+        wish: dict[str, Any] = _on(nodes) | ({} if mode is None else {"mode": mode})
+        keys = list(rollback_to)
+        wish |= {"rollback_to": keys} if keys else {}
+        return Job(self._fleet, self._fleet.act(self.id, "retry", wish))
 
     def rerun(self) -> "Job":
         """The same request once more, on all nodes: a new job."""

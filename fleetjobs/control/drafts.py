@@ -18,6 +18,7 @@ from fleetjobs.control.acceptance import (
     meaning_of,
     patience_s,
 )
+from fleetjobs.control.detours import Detours, Known
 from fleetjobs.control.gathering import gather, take_over
 from fleetjobs.control.recipes import Recipes
 from fleetjobs.control.rolling import roll_out
@@ -27,7 +28,7 @@ from fleetjobs.inputs import InputType
 from fleetjobs.jobs import Dependency, Job, JobId, Kind, Link
 from fleetjobs.messages import Request
 from fleetjobs.plans.checks import check_data, output_type
-from fleetjobs.plans.documents import Leg, Need, OnFailure, PlanRequest
+from fleetjobs.plans.documents import Leg, Need, OnFailure, PlanRequest, RetryMode
 from fleetjobs.plans.references import Reference, is_plain
 from fleetjobs.plans.shapes import Placed, Shape, arrange, leg_id
 from fleetjobs.shares import share_of
@@ -76,7 +77,7 @@ class Drawing:
             except Refused as refused:
                 why = str(refused).removeprefix(f"{placed.leg.key}: ")
                 raise type(refused)(f"leg {placed.leg.key}: {why}") from None
-        legs = [self._leg(placed) for placed in shape.legs]
+        legs = self._with_detours(shape, [self._leg(placed) for placed in shape.legs])
         return Draft(
             shape=shape,
             parts=gather(self._whole(), self._groups(shape), legs),
@@ -85,7 +86,6 @@ class Drawing:
 
     def _weigh(self, placed: Placed) -> None:
         leg = placed.leg
-        _check_possible(leg)
         request = self._request(placed)
         weighed = self._weigh_request(self.seal(request), request)
         self.weighed[leg.key] = weighed
@@ -184,6 +184,30 @@ class Drawing:
         rolled = roll_out(part.job, part.nodes, leg.rollout, pauses=pauses)
         return dataclasses.replace(part, job=rolled)
 
+    def _with_detours(self, shape: Shape, legs: list[Part]) -> list[Part]:
+        """The same, and what is to be done before those that ask for it are tried again."""
+        asking = {
+            placed.leg.key: placed.leg
+            for placed in shape.legs
+            if placed.leg.retry_mode != RetryMode.AS_IS
+        }
+        if not asking:
+            return legs
+        known = {part.job.leg: part for part in legs}
+        detours = Detours(
+            shape=shape,
+            legs=lambda key: Known(known[key].job, self.weighed[key].nodes),
+            seal=self.seal,
+        )
+        for key, leg in asking.items():
+            try:
+                detour = detours.of_leg(key, leg.retry_mode, leg.rollback_to)
+            except InvalidPlan as refused:
+                raise InvalidPlan(f"leg {key}: {refused}") from None
+            job = dataclasses.replace(known[key].job, detour=detour)
+            known[key] = dataclasses.replace(known[key], job=job)
+        return list(known.values())
+
     def _fills(self, placed: Placed) -> dict[str, JobId]:
         return {one.text: leg_id(self.request.id, one.leg) for one in placed.references}
 
@@ -254,13 +278,3 @@ class Drawing:
             kind=kind,
             max_failures=max_failures,
         )
-
-
-def _check_possible(leg: Leg) -> None:
-    """Refuse by name what cannot be honoured. Raises InvalidPlan."""
-    wished = {
-        f"retry_mode: {leg.retry_mode}": leg.retry_mode != "as_is",
-    }
-    for name, asked in wished.items():
-        if asked:
-            raise InvalidPlan(f"{name} is not possible yet")

@@ -104,6 +104,7 @@ class Edits:
             return weigh(connection, sealed, request, org=org, now=now)
         if request.after:
             raise Conflict(f"{request.id} is a leg: it waits for what its plan says")
+        bearings.check_way_back()
 
         def check(action: Action, data: Mapping[str, Any]) -> None:
             check_data(action, data, lambda one: bearings.type_of(connection, one))

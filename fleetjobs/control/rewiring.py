@@ -12,7 +12,8 @@ from fleetjobs.inputs import InputType
 from fleetjobs.jobs import Dependency, Job, JobId, Link, NodeId
 from fleetjobs.messages import After, decode
 from fleetjobs.plans.checks import output_type
-from fleetjobs.plans.documents import PlanRequest
+from fleetjobs.plans.detours import way_back
+from fleetjobs.plans.documents import PlanRequest, RetryMode
 from fleetjobs.plans.references import Reference, find_references, is_plain
 from fleetjobs.plans.shapes import Placed, Shape, arrange, leg_id
 from fleetjobs.shares import share_of
@@ -54,6 +55,21 @@ class Bearings:
         leg = next(one.leg for one in self.shape.legs if one.leg.key == reference.leg)
         interface = find_interface(connection, leg.agent, self.org)
         return output_type(reference, interface.action(leg.action) if interface else None)
+
+    def check_way_back(self) -> None:
+        """Let a change pass of a leg that is in nobody's way back. Raises Conflict.
+
+        What is undone and done again before another try was signed with the plan.
+        """
+        key = self.placed.leg.key
+        for leg in (one.leg for one in self.shape.legs):
+            if leg.retry_mode == RetryMode.AS_IS:
+                continue
+            if key in {leg.key, *way_back(self.shape, leg.key, leg.rollback_to)}:
+                raise Conflict(
+                    f"{key} is undone before {leg.key} is tried again ({leg.retry_mode}), as it was"
+                    " asked for; cancel the plan and ask anew"
+                )
 
     def adapt(self, job: Job, nodes: int) -> Job:
         """The leg as it would be on so many nodes with these data."""

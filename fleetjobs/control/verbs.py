@@ -7,13 +7,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from fleetjobs.control.holds import hold, may_be_held, release
+from fleetjobs.control.retries import Manner, end, resolve, retry
 from fleetjobs.control.rollbacks import check_may_go_back, plan_of, turn_back
 from fleetjobs.errors import Conflict, NotFound
-from fleetjobs.jobs import Job, JobId, Kind, NodeId, Pending
+from fleetjobs.jobs import Job, JobId, Kind, NodeId
 from fleetjobs.nodes import SILENT_AFTER
 from fleetjobs.signing import account_key_id
-from fleetjobs.states import Reason, State, WaitReason
-from fleetjobs.store.attempts import begin_attempt, give_up_attempt
+from fleetjobs.states import Reason, State
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
@@ -24,7 +25,6 @@ from fleetjobs.store.jobs import get_job
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.nodes import nodes_heard
-from fleetjobs.store.outbox import hold_back, line_up, may_be_handed, recall
 from fleetjobs.store.plans import legs_of
 from fleetjobs.store.rollouts import resume as resume_rollout
 
@@ -116,10 +116,10 @@ class Verbs:
         Conflict if all of it has begun. What a node has is held when the node confirms it.
         """
         with self._case(job, org, account, nodes) as case:
-            if not any(_may_be_held(run) for run in case.runs):
+            if not any(may_be_held(run) for run in case.runs):
                 raise Conflict(f"{job} has begun; only what has not can be held")
             for run in case.runs:
-                case.note(run, _hold(case.ledger, run, case.actor))
+                case.note(run, hold(case.ledger, run, case.actor))
         return case.answer[0]
 
     def release(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
@@ -128,18 +128,29 @@ class Verbs:
             _roll_on(case)
             blocked = case.blocked
             for run in case.runs:
-                case.note(run, _release(case.ledger, run, blocked, case.actor))
+                case.note(run, release(case.ledger, run, blocked, case.actor))
         return case.answer[0]
 
-    def retry(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
+    def retry(
+        self,
+        job: JobId,
+        *,
+        org: str,
+        account: str,
+        nodes: Nodes = None,
+        manner: Manner | None = None,
+    ) -> Job:
         """Try again, now, what waits for a person or for its next attempt.
 
-        Conflict if the job has ended: then it takes a new job, `Control.rerun`.
+        Conflict if the job has ended: then it takes a new job, `Control.rerun`. With a `manner`,
+        legs that wait for a person, after what it says; InvalidPlan if that cannot be undone.
         """
         with self._case(job, org, account, nodes) as case:
             _check_live(case)
             for run in case.runs:
-                case.note(run, _retry(case.ledger, run, case.actor))
+                case.note(run, retry(case.ledger, run, case.actor, manner))
+            if manner is not None and not case.changed:
+                raise Conflict(f"no run of {job} waits for a person to decide")
         return case.answer[0]
 
     def resume(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
@@ -153,9 +164,9 @@ class Verbs:
             blocked = case.blocked
             for run in case.runs:
                 if run.state is State.PAUSED and run.reason is not Reason.HOLD:
-                    case.note(run, _retry(case.ledger, run, case.actor))
+                    case.note(run, retry(case.ledger, run, case.actor))
                 else:
-                    case.note(run, _release(case.ledger, run, blocked, case.actor))
+                    case.note(run, release(case.ledger, run, blocked, case.actor))
         return case.answer[0]
 
     def resolve(
@@ -172,7 +183,7 @@ class Verbs:
             if not lost and all(run.state is not outcome for run in case.runs):
                 raise Conflict(f"no run of {job} waits for a person to decide")
             for run in lost:
-                _resolve(case.ledger, run, outcome, case.actor)
+                resolve(case.ledger, run, outcome, case.actor)
                 case.note(run, changed=True)
         return case.answer[0]
 
@@ -201,7 +212,7 @@ class Verbs:
             if not stuck and all(run.state is not State.SKIPPED for run in case.runs):
                 raise Conflict(f"no run of {job} waits for a person to decide")
             for run in stuck:
-                _end(case.ledger, run, State.SKIPPED, None, case.actor)
+                end(case.ledger, run, State.SKIPPED, None, case.actor)
                 case.note(run, changed=True)
         return case.answer[0]
 
@@ -288,64 +299,3 @@ def _waits_in_rollout(run: RunEntry) -> bool:
 def _is_stuck(run: RunEntry) -> bool:
     """Whether a person has to say what became of it, or is to become of it."""
     return run.attention and run.state is State.PAUSED and not _waits_in_rollout(run)
-
-
-def _may_be_held(run: RunEntry) -> bool:
-    held = run.state is State.PAUSED and run.reason is Reason.HOLD
-    return held or run.state in {State.SCHEDULED, State.WAITING, State.QUEUED}
-
-
-def _hold(ledger: Ledger, run: RunEntry, actor: str) -> bool:
-    if run.state is State.QUEUED:
-        if run.pending is Pending.HOLD:
-            return False
-        recall(ledger, run, Pending.HOLD, actor=actor)
-        return True
-    if run.state not in {State.SCHEDULED, State.WAITING}:
-        return False
-    handed = may_be_handed(ledger, run)
-    hold_back(ledger, run, actor=actor)
-    if handed:
-        recall(ledger, run, Pending.HOLD, actor=actor)
-    return True
-
-
-def _release(ledger: Ledger, run: RunEntry, blocked: set[RunName], actor: str) -> bool:
-    """A hold that no node confirmed may have arrived: what comes next has to overrule it."""
-    if run.state is State.QUEUED and run.pending is Pending.HOLD:
-        recall(ledger, run, Pending.EDIT, actor=actor)
-        return True
-    if run.state is not State.PAUSED or run.reason is not Reason.HOLD:
-        return False
-    if run.pending is not None:
-        run.change(generation=run.generation + 1, pending=None, pending_at=None, order_at=None)
-    line_up(ledger, run, actor=actor, blocked=(run.job, run.node) in blocked)
-    return True
-
-
-def _retry(ledger: Ledger, run: RunEntry, actor: str) -> bool:
-    if run.state is State.PAUSED and run.reason not in {Reason.HOLD, Reason.ROLLOUT}:
-        give_up_attempt(ledger, run, run.reason or Reason.LOST)
-        begin_attempt(ledger, run, ledger.now, actor=actor)
-        return True
-    if run.wait_reason is WaitReason.RETRY and run.dispatch_at is not None:
-        if run.dispatch_at <= ledger.now:
-            return False
-        run.change(dispatch_at=ledger.now, next_attempt_at=ledger.now)
-        ledger.note(run, "run.hastened", actor=actor, detail={"attempt": run.attempt})
-        return True
-    return False
-
-
-def _resolve(ledger: Ledger, run: RunEntry, outcome: State, actor: str) -> None:
-    reason = None if outcome is State.SUCCEEDED else run.reason
-    _end(ledger, run, outcome, reason, actor)
-
-
-def _end(ledger: Ledger, run: RunEntry, outcome: State, reason: Reason | None, actor: str) -> None:
-    """Let a paused run end as a person says; a node that may still be at it is told."""
-    handed = may_be_handed(ledger, run)
-    ledger.move(run, [outcome], actor=actor, reason=reason, detail={"resolved": True})
-    run.change(ended_at=ledger.now, statusmsg=f"{outcome}, as {actor} says", expire_at=None)
-    if handed:
-        recall(ledger, run, Pending.CANCEL, actor=actor)

@@ -166,8 +166,8 @@ class Dispatcher:
         return frozenset()
 
     def _deliveries(self, due: Sequence[Handover], now: datetime) -> list[Parcel]:
-        requests = {item.job: digest(item.sealed) for item in due}
-        return [self._delivery_parcel(item, requests[item.job], now) for item in due]
+        requests = {sealed: digest(sealed) for sealed in {item.sealed for item in due}}
+        return [self._delivery_parcel(item, requests[item.sealed], now) for item in due]
 
     def _delivery_parcel(self, item: Handover, request: str, now: datetime) -> Parcel:
         delivery = Delivery(

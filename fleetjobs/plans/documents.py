@@ -32,6 +32,14 @@ class OnFailure(StrEnum):
     CONTINUE = "continue"  # the plan does not mind; a leg that starts if it failed may see to it
 
 
+class RetryMode(StrEnum):
+    """What is done before a leg that failed is tried again."""
+
+    AS_IS = "as_is"  # nothing
+    ROLLBACK_SELF = "rollback_self"  # what it did itself is undone
+    ROLLBACK_TO = "rollback_to"  # earlier legs are undone, too, and then done again
+
+
 class Pace(StrEnum):
     """How the nodes of a leg wait for a leg before."""
 
@@ -70,7 +78,7 @@ class Leg(Member, frozen=True, kw_only=True, omit_defaults=True):
     not_before: Moment | None = None
     start_before: Moment | None = None
     retries: Annotated[int, Meta(ge=0, le=100)] | None = None  # None: as the action declares
-    retry_mode: Literal["as_is", "rollback_self", "rollback_to"] = "as_is"
+    retry_mode: RetryMode = RetryMode.AS_IS
     rollback_to: tuple[Key, ...] = ()  # with `rollback_to`: those, and what needs them
     on_failure: OnFailure | None = None  # None: as the plan says
     max_failures: Share = "0"  # so many of its nodes may fail, and it has succeeded all the same

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from fleetjobs.errors import InvalidPlan, InvalidReference
 from fleetjobs.jobs import JobId
-from fleetjobs.plans.documents import LEGS_MOST, Group, Leg, Need, Plan
+from fleetjobs.plans.documents import LEGS_MOST, Group, Leg, Need, Plan, RetryMode
 from fleetjobs.plans.graph import Graph
 from fleetjobs.plans.references import Reference, find_references
 from fleetjobs.rollouts import check_rollout
@@ -184,7 +184,7 @@ def _check_leg(leg: Leg) -> None:
         check_rollout(leg.rollout, f" of {leg.key}")
     if leg.not_before and leg.start_before and leg.start_before <= leg.not_before:
         raise InvalidPlan(f"{leg.key} is to start before {leg.start_before} and not until then")
-    if (leg.retry_mode == "rollback_to") != bool(leg.rollback_to):
+    if (leg.retry_mode == RetryMode.ROLLBACK_TO) != bool(leg.rollback_to):
         raise InvalidPlan(
             f"{leg.key}: retry_mode rollback_to and the keys in rollback_to belong together"
         )

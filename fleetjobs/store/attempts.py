@@ -55,9 +55,13 @@ def begin_attempt(
     actor: str,
     reason: Reason | None = None,
     costs: bool = True,
+    step: str | None = None,
 ) -> None:
-    """Have a new attempt made from then on. The one before has to be kept first."""
-    detail = {"attempt": run.attempt + 1, "at": at}
+    """Have a new attempt made from then on. The one before has to be kept first.
+
+    With `step` it is one of the run's detour, and not yet another try of the run itself.
+    """
+    detail = {"attempt": run.attempt + 1, "at": at, **({"step": step} if step else {})}
     way = path(run.state, State.WAITING)
     ledger.move(run, way, actor=actor, wait=WaitReason.RETRY, reason=reason, detail=detail)
     ledger.wait_for(run, WaitReason.RETRY)
@@ -65,6 +69,7 @@ def begin_attempt(
         attempt=run.attempt + 1,
         tries=run.tries + (1 if costs else 0),
         next_attempt_at=at,
+        step=step,
         **_UNTOLD,
         dispatch_at=at,
     )

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Executable, RowMapping, Table, bindparam, sel
 from fleetjobs.errors import InvalidTransition
 from fleetjobs.jobs import JobId, Kind, NodeId, Pending
 from fleetjobs.messages import Stage
+from fleetjobs.plans.detours import Kept
 from fleetjobs.plans.progress import done
 from fleetjobs.rollouts import Course
 from fleetjobs.states import Reason, Rollback, State, Tally, Terms, WaitReason
@@ -49,6 +50,7 @@ class RunEntry:
     percent: float | None
     lane: str | None
     slot_at: datetime | None
+    step: str | None
     found: State = field(init=False)  # as it was read
     counted: bool = field(init=False)  # whether its job knows that it is blocked
     ended: bool = field(init=False)  # whether its end was judged
@@ -64,7 +66,8 @@ class RunEntry:
     @property
     def part(self) -> float:
         """How much of it is done while it is at work, from 0 to 1."""
-        return 0.0 if self.state.is_terminal else (self.percent or 0.0) / 100
+        is_none = self.state.is_terminal or self.step is not None  # of a detour nothing counts
+        return 0.0 if is_none else (self.percent or 0.0) / 100
 
     @property
     def is_blocked(self) -> bool:
@@ -148,6 +151,7 @@ class JobEntry:
     called_off: bool
     rollout: Course | None
     undoes: JobId | None
+    detour: Kept
     reverts: bool
     undoing: State | None
     rollback: Rollback | None
@@ -222,7 +226,7 @@ JOB_COLUMNS = (
     *("kind", "plan", "parent", "origin", "on_failure", "max_failures", "delay_s"),
     *("weight", "weights", "progress", "percent", "blocked", "forgiven", "called_off"),
     "rollout",
-    *("undoes", "reverts", "undoing", "rollback"),
+    *("undoes", "detour", "reverts", "undoing", "rollback"),
 )
 
 _SHOWN = frozenset(JOB_COLUMNS)
@@ -279,7 +283,7 @@ def _locking(*, sqlite: bool) -> Executable:
 _COLUMNS = (
     *("job", "node", "org", "state", "wait_reason", "reason", "attempt", "tries", "generation"),
     *("pending", "pending_at", "attention", "stage", "queued_at", "dispatch_at", "expire_at"),
-    *("not_before", "start_before", "turn", "percent", "lane", "slot_at"),
+    *("not_before", "start_before", "turn", "percent", "lane", "slot_at", "step"),
 )
 _NAMES = frozenset(_COLUMNS)
 

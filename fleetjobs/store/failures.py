@@ -6,6 +6,7 @@ from typing import Any
 
 from fleetjobs.plans.documents import OnFailure
 from fleetjobs.states import Reason, State, Status
+from fleetjobs.store.detours import is_undoing
 from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.standing import path
@@ -23,9 +24,11 @@ def fail(
 ) -> None:
     """Take the run through these states to its failure, or to a person just before."""
     job = ledger.job_of(run)
-    if _pauses(job, run):
+    is_stuck = is_undoing(run) and run.state is not State.CANCELLING
+    if is_stuck or _pauses(job, run):
         way = _to_pause(run.state, way)
-        why = Reason.ATTEMPTS_EXHAUSTED if job.undoes is None else Reason.ROLLBACK_STUCK
+        goes_back = is_stuck or job.undoes is not None
+        why = Reason.ROLLBACK_STUCK if goes_back else Reason.ATTEMPTS_EXHAUSTED
         detail, reason = {**(detail or {}), "reason": reason}, why
     ledger.move(run, way, actor=actor, reason=reason, began_at=began_at, detail=detail)
 

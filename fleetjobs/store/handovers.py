@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, case, literal, select, update
 
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Stage
+from fleetjobs.plans.detours import step_named
 from fleetjobs.states import State
 from fleetjobs.store.entries import COORDINATOR, RunName
 from fleetjobs.store.judging import settle
@@ -57,32 +58,37 @@ def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[
 
 _OF_RUN = (
     *("job", "node", "attempt", "generation", "stage", "queued_at", "expire_at"),
-    *("not_before", "start_before", "state", "slot_at"),
+    *("not_before", "start_before", "state", "slot_at", "step"),
 )
 _OF_JOB = (
     *("id", "agent", "action", "sealed", "not_before", "start_before"),
-    *("fills", "rollout", "undoes"),
+    *("fills", "rollout", "undoes", "detour"),
 )
 
 
 def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]], now: datetime) -> Handover:
+    step = None if run.step is None else step_named(job.detour, run.step)
     return Handover(
         job=run.job,
         node=run.node,
         attempt=run.attempt,
         generation=run.generation,
         known=run.stage in {Stage.ACCEPTED, Stage.STARTED},
-        task=f"{job.agent}.{job.action}",
-        sealed=job.sealed,
+        task=f"{job.agent}.{job.action}" if step is None else step.task,
+        sealed=job.sealed if step is None else step.sealed,
         node_key=run.verify_key,
         not_before=latest(job.not_before, run.not_before) if run.attempt == 1 else None,
         start_before=_start_before(run, job, now),
         reach_s=None if job.rollout is None else job.rollout["reach_s"],
-        references=job.fills,
-        lenient=job.undoes is not None,
+        references=_references(job.fills if step is None else step.fills),
+        lenient=job.undoes is not None or (step is not None and step.undoes),
         begins=run.state in {State.WAITING, State.SCHEDULED},
         has_slot=run.slot_at is not None,
     )
+
+
+def _references(fills: Mapping[str, str] | None) -> Mapping[str, JobId] | None:
+    return None if fills is None else {text: JobId(job) for text, job in fills.items()}
 
 
 def _start_before(run: Row[Any], job: Row[Any], now: datetime) -> datetime | None:

@@ -16,6 +16,7 @@ from fleetjobs.store.attempts import (
     retry_wait,
 )
 from fleetjobs.store.deadlines import give_up
+from fleetjobs.store.detours import next_step
 from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry, RunName, patience_of
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
@@ -74,8 +75,12 @@ def _lose(ledger: Ledger, run: RunEntry, chance: Chance) -> None:
         give_up(ledger, run, f"lost: {run.node} fell silent, and its batch goes on without it")
     elif job.retry_lost and may_retry(job, run):
         give_up_attempt(ledger, run, Reason.LOST)
-        at = ledger.now + retry_wait(job, run.tries, chance)
-        begin_attempt(ledger, run, at, actor=COORDINATOR, reason=Reason.LOST)
+        step = run.step or next_step(ledger.connection, job, run)
+        costs = step is None
+        at = ledger.now + (retry_wait(job, run.tries, chance) if costs else timedelta())
+        begin_attempt(
+            ledger, run, at, actor=COORDINATOR, reason=Reason.LOST, costs=costs, step=step
+        )
     else:
         ledger.move(run, [State.PAUSED], actor=COORDINATOR, reason=Reason.LOST)
         # Asked again as soon as it is heard of; then even `started` is news.

@@ -25,6 +25,7 @@ from fleetjobs.signing import account_key_id
 from fleetjobs.states import Reason, State
 from fleetjobs.store import dialect
 from fleetjobs.store.dependencies import add_links
+from fleetjobs.store.detours import taken_back as detoured
 from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.jobs import insert_runs, job_columns, read_job, run_columns
 from fleetjobs.store.judging import settle
@@ -161,7 +162,10 @@ def successes_by_leg(connection: Connection, plan: JobId) -> dict[str, Successes
     )
     query = _RUNS_OF_PLAN.where(runs.c.state == State.SUCCEEDED, ~taken_back)
     found: dict[str, dict[NodeId, JobId]] = {}
+    back, half = detoured(connection, plan)
     for row in connection.execute(query, {"plan": plan}):
+        if (row.id, row.node) in back | half:
+            continue
         found.setdefault(row.leg, {})[row.node] = row.id
     return dict(found)
 

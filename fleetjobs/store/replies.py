@@ -11,19 +11,15 @@ from fleetjobs.messages import Output, Reply, Stage
 from fleetjobs.signing import node_key_id
 from fleetjobs.states import Reason, State
 from fleetjobs.store.attempts import (
-    ATTEMPTS_MOST,
-    DELAY_MOST,
     Chance,
     begin_attempt,
     is_late_news,
     is_worth_retrying,
-    may_retry,
-    retry_wait,
     save_attempts,
 )
 from fleetjobs.store.columns import printable
 from fleetjobs.store.edits import apply_edit, drop_edit_if_too_late
-from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry, start_limit
+from fleetjobs.store.entries import COORDINATOR, RunEntry, start_limit
 from fleetjobs.store.events import add_event
 from fleetjobs.store.failures import fail
 from fleetjobs.store.judging import block, settle, skip_in_vain
@@ -31,6 +27,7 @@ from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.logs import Stream, log_row, save_logs
 from fleetjobs.store.outbox import confirm, give_back, hold_back, line_up
 from fleetjobs.store.standing import UNSTARTED, attempt_limit, final_state, is_news, reply_path
+from fleetjobs.store.tries import next_try
 
 _INT32 = 2**31 - 1
 _INT64 = 2**63 - 1
@@ -132,17 +129,18 @@ def _finish(
     end = _end(reply, ledger.now)
     if run.pending is not None:
         confirm(run)
-    run.change(**end)
+    run.change(**end if run.step is None else _but_its_own(end))
     again = None
     if State.CANCELLING not in {run.state, *way}:
-        again = _next_try(job, run, reply, chance)
+        again = next_try(ledger, run, reply, chance)
+    elif run.step is not None and way[-1] is State.SUCCEEDED:
+        way = (*way[:-1], State.CANCELLED)  # the leg itself was not done
     if again is not None:
         ended.append(_attempt_row(run, reply, end, ledger.now))
         _begin(ledger, run, way)
-        costs = reply.delay_s is None
-        begin_attempt(
-            ledger, run, ledger.now + again, actor=actor, reason=reply.reason, costs=costs
-        )
+        how: dict[str, Any] = {"costs": again.costs, "step": again.step}
+        at = ledger.now + again.wait
+        begin_attempt(ledger, run, at, actor=actor, reason=reply.reason, **how)
         return
     reason = None if way[-1] is State.SUCCEEDED else reply.reason
     detail: dict[str, Any] = {"statuscode": reply.statuscode, "exit_code": reply.exit_code}
@@ -158,24 +156,16 @@ def _finish(
         ledger.note(run, "run.recovered", actor=actor, detail={"failed": run.tries - 1})
 
 
+def _but_its_own(end: dict[str, Any]) -> dict[str, Any]:
+    """What a step came to, without its answer: the leg's own may be needed to undo it."""
+    return {name: value for name, value in end.items() if name != "data"}
+
+
 def _begin(ledger: Ledger, run: RunEntry, way: Sequence[State]) -> None:
     """Let the run start, if it did not yet, before it waits for its next attempt."""
     if way and State.RUNNING in way:
         started = way[: way.index(State.RUNNING) + 1]
         ledger.move(run, started, actor=node_key_id(run.node), began_at=run.changes["started_at"])
-
-
-def _next_try(job: JobEntry, run: RunEntry, reply: Reply, chance: Chance) -> timedelta | None:
-    """How long until the run is tried again; None: never."""
-    begun = run.state not in UNSTARTED or reply.started_at is not None
-    if not begun or run.attempt >= ATTEMPTS_MOST:
-        return None
-    if reply.delay_s is not None and reply.state is not State.SUCCEEDED:
-        return timedelta(seconds=min(max(reply.delay_s, 0.0), DELAY_MOST.total_seconds()))
-    failed = final_state(run.state, reply) is State.FAILED
-    if failed and may_retry(job, run) and is_worth_retrying(reply.reason, reply.statuscode):
-        return retry_wait(job, run.tries, chance)
-    return None
 
 
 def _take_back(ledger: Ledger, run: RunEntry, reply: Reply) -> None:
@@ -224,6 +214,7 @@ def _attempt_row(run: RunEntry, reply: Reply, end: dict[str, Any], now: datetime
         "started_at": reply.started_at,
         "late": False,
         "kept_at": now,
+        "step": run.step,
     }
 
 

@@ -175,6 +175,7 @@ jobs = Table(
     Column("called_off", Boolean, nullable=False, server_default=false()),
     Column("undoes", String),  # the leg that it takes back; of a group, the plan
     Column("undo", JSON(none_as_null=True)),  # what would take it back; see `plans.undoing.Recipe`
+    Column("detour", JSON(none_as_null=True)),  # before another try; see `plans.detours.Step`
     Column("reverts", Boolean, nullable=False, server_default=false()),
     Column("undoing", Word(State)),  # how the taking back stands
     Column("rollback", Word(Rollback)),
@@ -326,6 +327,7 @@ runs = Table(
     Column("lined_at", Moment),  # since when it is in line
     Column("rank", Integer),  # in line: the lower goes first
     Column("slot_at", Moment),  # since when it has a slot
+    Column("step", String),  # of a detour, that the attempt is; null: it is the leg itself
     # Four alarms; each is null when it is not set, so that a quiet index is an empty one.
     Column("dispatch_at", Moment),  # to be given to the broker from then on
     Column("order_at", Moment),  # an order is to be given to the broker from then on
@@ -388,6 +390,7 @@ attempts = Table(  # those before the latest, which is the run itself
     Column("ended_at", Moment),
     Column("late", Boolean, nullable=False),  # its end came after we had given it up
     Column("kept_at", Moment, nullable=False, index=True),
+    Column("step", String),  # as of runs
 )
 
 dependencies = Table(

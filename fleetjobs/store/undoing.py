@@ -14,6 +14,7 @@ from fleetjobs.plans.documents import OnFailure
 from fleetjobs.plans.undoing import PREFIX, Recipe, undoing_id
 from fleetjobs.states import StartIf, State, WaitReason
 from fleetjobs.store import dialect
+from fleetjobs.store.detours import taken_back
 from fleetjobs.store.entries import COORDINATOR, JobEntry
 from fleetjobs.store.events import event_row
 from fleetjobs.store.jobs import job_columns, read_job, run_columns
@@ -48,14 +49,17 @@ def what_was_done(connection: Connection, plan: JobId) -> list[Done]:
     legs = {row["id"]: row for row in connection.execute(query).mappings()}
     found: dict[JobId, Done] = {}
     columns = (runs.c.job, runs.c.node, runs.c.state, runs.c.started_at, runs.c.attempt)
+    undone, half = taken_back(connection, plan)
     began = select(*columns).join(jobs, jobs.c.id == runs.c.job).where(*whose)
     ended = runs.c.state.in_([State.SUCCEEDED, *_HALFWAY])
     proofs = _Proofs(connection)
     rows = list(connection.execute(began.where(ended).order_by(jobs.c.position, runs.c.node)))
     for row in rows:
+        if (row.job, row.node) in undone:
+            continue
         leg = legs[row.job]
         recipe = msgspec.convert(leg["undo"], Recipe) if leg["undo"] is not None else None
-        succeeded = row.state is State.SUCCEEDED
+        succeeded = row.state is State.SUCCEEDED and (row.job, row.node) not in half
         half_way = row.started_at is not None or row.attempt > 1
         if not succeeded and not (recipe is not None and recipe.partial and half_way):
             continue

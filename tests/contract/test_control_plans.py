@@ -476,7 +476,7 @@ def test_the_same_plan_again_is_the_same_plan(desk: PlanDesk) -> None:
         ({"data": {}}, MissingInput, "leg bad"),
         ({"data": {"text": 5}}, InvalidInput, "leg bad"),
         ({"target": Target(identities=("nobody",))}, NoNodes, "leg bad"),
-        ({"retry_mode": "rollback_self"}, InvalidPlan, "rollback_self"),
+        ({"retry_mode": "rollback_self"}, InvalidPlan, "leg bad: rollback_self"),
     ],
 )
 def test_a_plan_is_refused_whole(

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from fleetjobs.cli.main import run
+from fleetjobs.client.fleet import Fleet
 from fleetjobs.messages import Request
 from fleetjobs.states import StartIf
 from tests.fake_fleet import FakeNode, ok, silent
@@ -278,3 +280,40 @@ def test_what_is_at_work_is_not_said_to_be_tried_again(fj: Fj) -> None:
 
     assert code == 0
     assert "nothing of it has to be tried again" in out
+
+
+@pytest.mark.spec("S4-08")
+@pytest.mark.parametrize(
+    ("words", "wish"),
+    [
+        ("--mode rollback_self", {"mode": "rollback_self"}),
+        ("--mode as_is", {"mode": "as_is"}),
+        ("--to disk --to image", {"mode": "rollback_to", "rollback_to": ["disk", "image"]}),
+    ],
+)
+def test_a_retry_says_what_is_undone_first(
+    fj: Fj, monkeypatch: pytest.MonkeyPatch, words: str, wish: dict[str, Any]
+) -> None:
+    fj("submit", "rpcutil", "ping", "-I", "web1")
+    asked: list[dict[str, Any]] = []
+
+    def act(fleet: Fleet, job: str, verb: str, said: dict[str, Any]) -> Any:
+        asked.append(said | {"verb": verb})
+        return fleet.job(job)
+
+    monkeypatch.setattr(Fleet, "act", act)
+
+    code, _, _ = fj("job", "retry", "last", *words.split())
+
+    assert code == 0
+    assert asked[0].items() >= (wish | {"verb": "retry"}).items()
+
+
+@pytest.mark.parametrize("words", ["--mode rollback_to", "--mode as_is --to disk", "--mode undo"])
+def test_a_retry_that_contradicts_itself_is_refused(fj: Fj, words: str) -> None:
+    fj("submit", "rpcutil", "ping", "-I", "web1")
+
+    code, _, err = fj("job", "retry", "last", *words.split())
+
+    assert code == 1
+    assert "--to" in err or "as_is" in err

@@ -139,7 +139,7 @@ def test_the_same_key_is_the_same_plan_and_another_wish_is_a_conflict(ann: TestC
         ([leg("a", data={"x": 1})], "invalid_input", "leg a: rpcutil.ping has no input 'x'"),
         ([leg("a", "nobody")], "no_nodes", "leg a:"),
         ([leg("a") | {"action": "pong"}], "unknown_action", "leg a:"),
-        ([leg("a", retry_mode="rollback_self")], "invalid_plan", "retry_mode: rollback_self"),
+        ([leg("a", retry_mode="rollback_self")], "invalid_plan", "leg a: rollback_self: nothing"),
         ([leg("a", rollout={"batch": "0"})], "invalid_rollout", "the batch of a is 0"),
     ],
 )
@@ -244,3 +244,29 @@ def word(client: TestClient, job: str) -> str:
     """The job's state in PEP 3's words."""
     found: str = client.get(f"/api/v1/jobs/{job}", params={"view": "pep3"}).json()["state"]
     return found
+
+
+@pytest.mark.spec("S4-08")
+def test_a_stuck_leg_is_tried_again_after_what_a_person_says(house: House, ann: TestClient) -> None:
+    """What cannot be undone is refused, and the leg waits on."""
+    plan = hand_in(
+        ann,
+        leg("a", "web1", undo="nothing"),
+        leg("b", "web1", needs=[{"leg": "a"}], on_failure="pause"),
+    )
+    a, b = legs_of(ann, plan)
+    house.reply(a["id"], "web1")
+    house.reply(b["id"], "web1", state=State.FAILED)
+    where = f"/api/v1/jobs/{b['id']}/retry"
+
+    odd = ann.post(where, json={"mode": "rollback_to"})
+    unknown = ann.post(where, json={"mode": "rollback_to", "rollback_to": ["x"]})
+    again = ann.post(where, json={"mode": "rollback_to", "rollback_to": ["a"]})
+
+    assert (odd.status_code, odd.json()["field"]) == (422, "rollback_to")
+    assert unknown.json()["code"] == "invalid_plan"
+    assert again.status_code == 200
+    run = ann.get(f"/api/v1/jobs/{b['id']}/runs/web1").json()
+    assert (run["attempt"], run["step"], run["state"]) == (2, "redo:a", "waiting")
+    ended = ann.post(f"/api/v1/jobs/{a['id']}/retry", json={"mode": "as_is"})
+    assert (ended.status_code, ended.json()["field"]) == (422, "mode")
