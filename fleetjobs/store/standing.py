@@ -14,7 +14,7 @@ _ON_THE_WAY = (State.QUEUED, State.WAITING, State.RUNNING, State.CANCELLING)
 _RANKS = {None: 0, Stage.ACCEPTED: 1, Stage.STARTED: 2, Stage.FINISHED: 3}
 ANSWER_TIME = timedelta(minutes=5)  #: for a node to say in time that it did start in time
 SOON = timedelta(seconds=10)  #: what is due sooner rings: who waits for bells sleeps less long
-DELIVER_AHEAD = timedelta(hours=1)  #: a job lies in its nodes' spools that long before its time
+DELIVER_AHEAD = timedelta(minutes=59)  #: a job lies in its nodes' spools that long before its time
 
 
 def due_at(not_before: datetime | None, now: datetime) -> datetime:
