@@ -156,6 +156,12 @@ class Conflict(Refused):
     code = "conflict"
 
 
+class TooOften(Refused):
+    """Asked more often than is good; asking again later helps."""
+
+    code = "too_often"
+
+
 class QueueFull(Refused):
     """More is live already than may be; later the same request may be taken."""
 

@@ -121,6 +121,7 @@ class Pending(StrEnum):
     CANCEL = "cancel"
     EDIT = "edit"
     HOLD = "hold"
+    DENY = "deny"  # give it back: its caller may no longer run it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

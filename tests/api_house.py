@@ -8,19 +8,22 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from fleetjobs.access import Role
 from fleetjobs.api.app import make_app
 from fleetjobs.control.jobs import Control
+from fleetjobs.control.rights import Register
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Answer, Beat, Inventory, Reply, Stage
 from fleetjobs.signing import SERVER, SigningKey, account_key_id, node_key_id
 from fleetjobs.states import Reason, State
-from fleetjobs.store.access import Account, Role, create_account, create_org, create_token
+from fleetjobs.store.access import Account, create_account, create_org
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.losses import lose_runs
 from fleetjobs.store.nodes import enroll_node, save_beat
 from fleetjobs.store.questions import mark_asked, questions_to_send, save_answers
 from fleetjobs.store.replies import apply_replies
+from fleetjobs.store.tokens import create_token
 from tests.fake_fleet import RPCUTIL
 
 NODES = ("web1", "web2", "web3")
@@ -132,7 +135,7 @@ def make_house(url: str) -> House:
             save_beat(connection, beat(node, now), now)
     app = make_app(
         database,
-        control=Control(database, _clock),
+        control=Control(database, _clock, rights=Register()),
         clock=_clock,
         key=SigningKey.generate(SERVER),
     )

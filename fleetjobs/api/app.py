@@ -9,9 +9,12 @@ from fastapi import FastAPI
 
 from fleetjobs import __version__
 from fleetjobs.api import (
+    accounts,
     agents,
     attention,
+    audit,
     coordinator,
+    credentials,
     edits,
     events,
     jobs,
@@ -19,6 +22,7 @@ from fleetjobs.api import (
     live,
     logs,
     nodes,
+    orgs,
     plans,
     reference,
     runs,
@@ -29,6 +33,7 @@ from fleetjobs.api import (
 )
 from fleetjobs.api.access import SCHEME
 from fleetjobs.api.desk import Desk
+from fleetjobs.api.logins import Logins
 from fleetjobs.api.manners import Manners
 from fleetjobs.api.problems import ProblemDocument, answer_with_problems
 from fleetjobs.api.tokens import Tokens
@@ -53,16 +58,25 @@ ROUTERS = (  # in the order in which the reference shows them
     nodes.router,
     agents.router,
     limits.router,
+    accounts.router,
+    credentials.router,
+    orgs.router,
+    audit.router,
     coordinator.router,
     status.router,
     status.probes,
     reference.router,
 )
-OPEN = ("/healthz", "/readyz")  #: paths below ROOT that need no token
+OPEN = {
+    "/healthz": "get",
+    "/readyz": "get",
+    "/login": "post",
+}  #: paths below ROOT that need no token
 
 _DESCRIPTION = """Run and schedule actions on whole fleets of machines.
 
 Every request carries a token (`Authorization: Bearer fjt_…`) and sees its account's org alone.
+A fleet admin sees all orgs, and changes things of another one with the header `As-Org: name`.
 Whatever goes wrong is a problem document (RFC 9457) whose `code` is stable.
 Times are RFC 3339 in UTC. Lists are `{"items": […], "next": cursor or null}`.
 """
@@ -79,6 +93,7 @@ def make_app(
         key=key,
         watch=Watch(lambda: database.listen("changes")),
         tokens=Tokens(database, clock),
+        logins=Logins(),
     )
 
     @asynccontextmanager
@@ -121,8 +136,8 @@ def _describe(app: FastAPI) -> None:
                 schemas.pop(name, None)
             components["securitySchemes"] = {"token": SCHEME}
             document["security"] = [{"token": []}]
-            for path in OPEN:
-                document["paths"][ROOT + path]["get"]["security"] = []
+            for path, method in OPEN.items():
+                document["paths"][ROOT + path][method]["security"] = []
         assert app.openapi_schema is not None  # noqa: S101  made above
         return app.openapi_schema
 

@@ -57,6 +57,11 @@ def decode_body(kind: type[S], raw: bytes) -> S:
         raise InvalidDocument(f"not a JSON document: {error}") from None
 
 
+def body_of(kind: type[Struct], *, required: bool = True) -> dict[str, Any]:
+    """What an operation takes, for the OpenAPI document."""
+    return {"requestBody": {"required": required, "content": {JSON: {"schema": schema_of(kind)}}}}
+
+
 def schema_of(kind: type[Struct]) -> dict[str, Any]:
     """The struct's JSON Schema, its parts in place: for the OpenAPI document."""
     (schema,), parts = msgspec.json.schema_components([kind], ref_template="{name}")

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy import Connection
 
+from fleetjobs.api.logins import Logins
 from fleetjobs.api.tokens import Tokens
 from fleetjobs.api.watch import Watch
 from fleetjobs.control.jobs import Control
@@ -28,15 +29,16 @@ class Desk:
     key: SigningKey  # id `server`: seals what callers without a key ask for
     watch: Watch
     tokens: Tokens
+    logins: Logins
 
-    def job(self, job: JobId, *, org: str) -> Job:
-        """The org's job of that id. Raises NotFound, for another org's too."""
+    def job(self, job: JobId, *, org: str | None) -> Job:
+        """The org's job of that id. Raises NotFound, for another org's too. `org` None: any."""
         with self.database.reading() as connection:
             return find_job(connection, job, org=org)
 
 
-def find_job(connection: Connection, job: JobId, *, org: str) -> Job:
-    """The org's job of that id. Raises NotFound, for another org's too."""
+def find_job(connection: Connection, job: JobId, *, org: str | None) -> Job:
+    """The org's job of that id. Raises NotFound, for another org's too. `org` None: any."""
     found = get_job(connection, job, org=org)
     if found is None:
         raise NotFound(f"there is no job {job}")

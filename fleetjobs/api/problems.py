@@ -16,6 +16,7 @@ from starlette.routing import Match
 
 from fleetjobs import errors
 from fleetjobs.api.faults import InvalidBody, InvalidParameter, TooLong, Unconditional, UnknownType
+from fleetjobs.api.refusals import note_refusal
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ STATUSES: Mapping[type[errors.Fault], HTTPStatus] = {
     errors.InvalidTransition: HTTPStatus.CONFLICT,
     errors.Outdated: HTTPStatus.PRECONDITION_FAILED,
     errors.QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.TooOften: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     InvalidBody: HTTPStatus.UNPROCESSABLE_ENTITY,
     TooLong: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -78,6 +80,8 @@ RESPONSES = _described(
 FULL = _described(
     (HTTPStatus.TOO_MANY_REQUESTS, "A node, or the org, has too many jobs that have not ended.")
 )
+#: and what those may answer that take passwords
+TOO_OFTEN = _described((HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong passwords of late."))
 #: and what those may answer that change a job
 CHANGES = _described(
     (HTTPStatus.CONFLICT, "The job stands otherwise than the change needs."),
@@ -135,6 +139,8 @@ def _of_fault(request: Request, fault: Exception) -> Response:
         headers["Retry-After"] = str(FULL_RETRY_AFTER_S)
     elif status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    elif status is HTTPStatus.FORBIDDEN:
+        note_refusal(request, fault)
     field = getattr(fault, "field", None)
     return problem(status, str(fault), code=fault.code, field=field, headers=headers)
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from fleetjobs.errors import Unauthenticated
-from fleetjobs.store.access import Account, account_of_token, token_digest
+from fleetjobs.store.access import Account
 from fleetjobs.store.database import Database
+from fleetjobs.store.tokens import account_of_token, token_digest
 
 KEEP = timedelta(seconds=3)  #: a revoked token works for at most so much longer
 LIMIT = 10_000  #: remembered tokens; beyond it all are forgotten
@@ -24,6 +25,10 @@ class Tokens:
         """The account, if it was looked up lately; costs no query."""
         account, until = self._known.get(token_digest(token), (None, None))
         return account if until is not None and self._clock() < until else None
+
+    def forget(self) -> None:
+        """Look all of them up again: one was revoked, or an account changed."""
+        self._known.clear()
 
     def account(self, token: str) -> Account:
         """The account of that token. Raises Unauthenticated."""

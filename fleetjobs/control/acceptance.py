@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from fleetjobs.access import Verb
 from fleetjobs.control.picks import pick_nodes
+from fleetjobs.control.rights import Register
 from fleetjobs.control.rolling import in_order
 from fleetjobs.errors import Denied, InvalidDocument, InvalidTime, UnknownDependency
 from fleetjobs.interfaces import Action, Interface
@@ -45,12 +47,14 @@ class Survey:
 
     nodes: dict[tuple[str, Target], list[NodeId]] = field(default_factory=dict)
     actions: dict[tuple[str, tuple[NodeId, ...]], list[Interface]] = field(default_factory=dict)
+    allowed: set[tuple[str, str, Target]] = field(default_factory=set)  # caller, action, target
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
     """Weighs requests; remembers the interfaces it has read. Safe to use from any thread."""
 
+    rights: Register | None = None  # None: whoever asks may
     _interfaces: dict[str, Interface] = field(default_factory=dict)  # by digest, so never outdated
 
     def weigh(
@@ -77,11 +81,24 @@ class Acceptance:
         if picked not in survey.nodes:
             survey.nodes[picked] = pick_nodes(connection, request, org)
         nodes = survey.nodes[picked]
+        self._check_rights(connection, request, org, survey)
         actions = self._actions(connection, request, nodes, survey)
         for action in actions:
             check(action, request.data)
         job = _job(sealed, request, actions, times, now, len(nodes))
         return Weighed(job, in_order(connection, request, nodes, org), actions)
+
+    def _check_rights(
+        self, connection: Connection, request: Request, org: str, survey: Survey
+    ) -> None:
+        """Let the caller pass who may do this on all of the nodes. Raises Denied."""
+        task = f"{request.agent}.{request.action}"
+        asked = request.caller, task, request.target
+        if self.rights is None or asked in survey.allowed:
+            return
+        nodes = survey.nodes[request.agent, request.target]
+        self.rights.check(connection, Verb.RUN, task, caller=request.caller, org=org, nodes=nodes)
+        survey.allowed.add(asked)
 
     def _actions(
         self, connection: Connection, request: Request, nodes: Sequence[NodeId], survey: Survey

@@ -18,7 +18,7 @@ from fleetjobs.messages import Request, decode
 from fleetjobs.nodes import SILENT_AFTER
 from fleetjobs.plans.checks import check_data
 from fleetjobs.signing import account_key_id, peek
-from fleetjobs.states import Reason, State, WaitReason
+from fleetjobs.states import State, WaitReason
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
@@ -194,11 +194,10 @@ class _Change:
         entry.blocked += len(nodes) if self.blocked else 0
 
     def _change(self, run: RunEntry) -> None:
-        held = run.state is State.PAUSED and run.reason is Reason.HOLD
         if run.state is State.QUEUED:
-            if run.pending is not Pending.HOLD:
+            if run.pending not in {Pending.HOLD, Pending.DENY}:
                 recall(self.ledger, run, Pending.EDIT, actor=self.actor)
-        elif held:
+        elif run.is_set_aside:
             run.change(expire_at=self.weighed.job.start_before)
         elif run.state in {State.SCHEDULED, State.WAITING}:
             handed = may_be_handed(self.ledger, run)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID, uuid5
 
+from fleetjobs.access import Role
 from fleetjobs.contract import Next
 from fleetjobs.control.acceptance import Acceptance, Survey, meaning_of
 from fleetjobs.errors import Denied, QueueFull, Refused
@@ -18,7 +19,7 @@ from fleetjobs.jobs import Job, JobId, Link, NodeId
 from fleetjobs.messages import Reply, Request
 from fleetjobs.signing import node_key_id
 from fleetjobs.states import Reason, StartIf, State, WaitReason
-from fleetjobs.store.access import Role, get_account
+from fleetjobs.store.access import get_account
 from fleetjobs.store.entries import RunEntry
 from fleetjobs.store.followers import (
     count_followers,

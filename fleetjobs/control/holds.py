@@ -30,15 +30,17 @@ def hold(ledger: Ledger, run: RunEntry, actor: str) -> bool:
 
 
 def release(ledger: Ledger, run: RunEntry, blocked: set[RunName], actor: str) -> bool:
-    """Let it go on; False if it was not held.
+    """Let it go on; False if it was neither held nor denied.
 
     A hold that no node confirmed may have arrived: what comes next has to overrule it.
     """
-    if run.state is State.QUEUED and run.pending is Pending.HOLD:
+    if run.state is State.QUEUED and run.pending in {Pending.HOLD, Pending.DENY}:
         recall(ledger, run, Pending.EDIT, actor=actor)
         return True
-    if run.state is not State.PAUSED or run.reason is not Reason.HOLD:
+    if not run.is_set_aside:
         return False
+    if run.reason is Reason.DENIED:
+        run.change(statusmsg="")
     if run.pending is not None:
         run.change(generation=run.generation + 1, pending=None, pending_at=None, order_at=None)
     line_up(ledger, run, actor=actor, blocked=(run.job, run.node) in blocked)

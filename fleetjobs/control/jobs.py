@@ -17,6 +17,7 @@ from fleetjobs.control.parallel import Parallel
 from fleetjobs.control.plans import Plans
 from fleetjobs.control.questions import Questions
 from fleetjobs.control.relay import Relay
+from fleetjobs.control.rights import Register
 from fleetjobs.control.rolling import roll_out
 from fleetjobs.control.schedules import Schedules
 from fleetjobs.control.submissions import Submission, find_earlier
@@ -40,7 +41,11 @@ class Control:
     database: Database
     clock: Callable[[], datetime]
     limits: Limits = NO_MORE
-    _acceptance: Acceptance = field(default_factory=Acceptance)
+    rights: Register | None = None  # None: whoever asks may
+    _acceptance: Acceptance = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_acceptance", Acceptance(self.rights))
 
     @property
     def verbs(self) -> Verbs:

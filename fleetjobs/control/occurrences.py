@@ -19,7 +19,6 @@ from fleetjobs.schedules.documents import Misfire, Overlap
 from fleetjobs.schedules.due import Due, Fate, jitter, judge_due
 from fleetjobs.schedules.recurrence import occurrences
 from fleetjobs.states import Reason, State
-from fleetjobs.store.access import get_account
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import ring
@@ -51,7 +50,6 @@ class Sitting:
     found: list[Occurrence] = field(default_factory=list)
     _surveys: defaultdict[str, Survey] = field(default_factory=lambda: defaultdict(Survey))
     _live: dict[str, list[JobId]] = field(default_factory=dict)
-    _accounts: dict[str, bool] = field(default_factory=dict)
 
     def serve(self, entries: Sequence[Entry]) -> None:
         """Give what has come of these schedules, which are locked, its fates."""
@@ -64,12 +62,6 @@ class Sitting:
         """The schedule's jobs that have not ended, the oldest first."""
         known = self._live.pop(schedule, None)  # once: then there is one more
         return live_jobs(self.connection, schedule) if known is None else known
-
-    def may_ask(self, account: str) -> bool:
-        """Whether there is such an account, and it is not disabled."""
-        if account not in self._accounts:
-            self._accounts[account] = get_account(self.connection, account) is not None
-        return self._accounts[account]
 
     def asker(self, org: str, caller: str) -> Asker:
         """Asks in that account's name."""
@@ -170,8 +162,6 @@ class Round:
         mark, name = self._count(due.missed_count), job_of(self.entry.id, due.at)
         work, start = self.entry.document.work, self._start_of(due, after)
         try:
-            if not self.sitting.may_ask(self.entry.owner):
-                raise Denied(f"the account {self.entry.owner} is disabled")
             self._asker.ask(work, name, start, mark)
         except Refused as refused:
             logger.warning("schedule %s: %s: %s", self.entry.label, due.at, refused)

@@ -100,9 +100,13 @@ class Plans:
         return self._keep(draft, request, plan.org, rerun_of=plan.id)
 
     def check(self, request: PlanRequest, *, org: str) -> Draft:
-        """What the plan would be; nothing is kept. Raises as `submit` does."""
+        """What the plan would be; nothing is kept. Raises as `submit` does.
+
+        Whoever may look may try it out, though they may not run it.
+        """
+        anybody = Acceptance()
         with self.database.reading() as connection:
-            return self._draw(connection, "", request, org, lambda _: "")
+            return self._draw(connection, "", request, org, lambda _: "", acceptance=anybody)
 
     def _draw(
         self,
@@ -112,9 +116,10 @@ class Plans:
         org: str,
         seal: Seal,
         done: Mapping[str, Successes] | None = None,
+        acceptance: Acceptance | None = None,
     ) -> Draft:
         drawing = Drawing(
-            acceptance=self.acceptance,
+            acceptance=acceptance or self.acceptance,
             connection=connection,
             sealed=sealed,
             request=request,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fleetjobs.control.detours import Detours, Known
+from fleetjobs.control.holds import release
 from fleetjobs.errors import Conflict, InvalidPlan
 from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.messages import Request, decode
@@ -34,6 +35,8 @@ def retry(ledger: Ledger, run: RunEntry, actor: str, manner: Manner | None = Non
 
     With a `manner`, only what waits for a person. Raises Conflict and InvalidPlan.
     """
+    if run.state is State.PAUSED and run.reason is Reason.DENIED:
+        return release(ledger, run, set(), actor)  # this attempt has not begun
     if run.state is State.PAUSED and run.reason not in {Reason.HOLD, Reason.ROLLOUT}:
         _try(ledger, run, actor, manner)
         return True

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from fleetjobs.errors import Conflict
 from fleetjobs.jobs import JobId, Kind, Pending
 from fleetjobs.plans.documents import OnFailure
-from fleetjobs.states import Reason, State
+from fleetjobs.states import State
 from fleetjobs.store.entries import JobEntry, RunEntry
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.outbox import may_be_handed, recall
@@ -39,7 +39,7 @@ def turn_back(ledger: Ledger, plan: JobEntry, runs: Iterable[RunEntry], actor: s
     What waited for a person has failed. What has not begun never will; see `store.rollbacks`.
     """
     for run in runs:
-        if run.state is State.PAUSED and run.reason is not Reason.HOLD:
+        if run.state is State.PAUSED and not run.is_set_aside:
             _give_up(ledger, run, actor)
     ledger.touch(plan, reverts=True)
     ledger.note_job(plan, "plan.rollback_asked", actor=actor)

@@ -163,7 +163,7 @@ class Verbs:
             _roll_on(case)
             blocked = case.blocked
             for run in case.runs:
-                if run.state is State.PAUSED and run.reason is not Reason.HOLD:
+                if run.state is State.PAUSED and not run.is_set_aside:
                     case.note(run, retry(case.ledger, run, case.actor))
                 else:
                     case.note(run, release(case.ledger, run, blocked, case.actor))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -9,12 +10,14 @@ from fleetjobs.broker.connections import node_queue_name
 from fleetjobs.broker.parcels import Parcel, Publisher, Unconfirmed
 from fleetjobs.broker.tasks import make_order_parcel, make_parcel, make_question_parcel
 from fleetjobs.coordinator.expected import Expected
+from fleetjobs.coordinator.warden import Warden
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.messages import Delivery, Order, Question, encode
 from fleetjobs.signing import SigningKey, digest
-from fleetjobs.store.agenda import look_for_errands
+from fleetjobs.store.agenda import Errands, look_for_errands
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
+from fleetjobs.store.entries import RunName
 from fleetjobs.store.fills import Unfilled, fail_unfilled, fill_in
 from fleetjobs.store.handovers import Handover, mark_queued, postpone, runs_to_dispatch
 from fleetjobs.store.lanes import concerns_lanes, give_slots, join_lanes
@@ -57,6 +60,7 @@ class Dispatcher:
     clock: Callable[[], datetime]
     ask_after: timedelta = ASK_AFTER
     expected: Expected = field(default_factory=Expected)
+    warden: Warden | None = None  # None: whatever is due is handed over
 
     def step(self) -> int:
         """Send one batch of each and note it; how many it was, 0 when nothing is due.
@@ -77,7 +81,9 @@ class Dispatcher:
         done = self._order(now) if due.orders else 0
         done += self._ask(now) if due.questions else 0
         let_on = self._let_on(now) if due.limited else 0
-        done += self._deliver(now, limited=due.limited) if due.deliveries or let_on else 0
+        if self.warden is not None:
+            self.warden.sweep(due.rights)
+        done += self._deliver(now, due) if due.deliveries or let_on else 0
         done += let_on
         return Sent(number=done, next_at=due.next_at)
 
@@ -109,12 +115,18 @@ class Dispatcher:
         crash_point("dispatcher_after_giving_slots")
         return joined + given
 
-    def _deliver(self, now: datetime, *, limited: bool) -> int:
+    def _deliver(self, now: datetime, errands: Errands) -> int:
+        refused: Mapping[RunName, str] = {}
         with self.database.reading() as connection:
-            tasks = read_ceilings(connection).tasks if limited else ()
+            tasks = read_ceilings(connection).tasks if errands.limited else ()
             found = runs_to_dispatch(connection, now, BATCH)
             found = [item for item in found if _may_go(item, tasks)]
+            if self.warden is not None:
+                refused = self.warden.refusals(connection, found, epoch=errands.rights)
+                found = [item for item in found if (item.job, item.node) not in refused]
             due, broken = fill_in(connection, found)
+        if self.warden is not None:
+            self.warden.deny(refused)
         self.expected.add(due)  # now: a reply may be faster than the broker's confirmation
         try:
             sick = self._publish(self._deliveries(due, now))
@@ -126,7 +138,7 @@ class Dispatcher:
         self.expected.drop(held)
         if held or broken:
             self._put_off(held, broken)
-        return len(due) + len(broken)
+        return len(due) + len(broken) + len(refused)
 
     def _put_off(self, held: Sequence[Handover], broken: Sequence[Unfilled]) -> None:
         """What could not be handed over goes later, or never."""

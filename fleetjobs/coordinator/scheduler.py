@@ -20,7 +20,8 @@ class Scheduler:
 
     An occurrence, its job and the schedule's next one are written together, under the schedule's
     lock, and the job's id says of which occurrence it is: of two that both believe they lead, or
-    one that is killed between, none makes a job twice.
+    one that is killed between, none makes a job twice. Whether its owner may still ask for it is
+    seen when it is handed over; see `coordinator.warden`.
     """
 
     database: Database

@@ -15,23 +15,31 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import Connection
+
+from fleetjobs.access import FLEET, Role
+from fleetjobs.control.ruling import check_account, check_org_name, told
 from fleetjobs.errors import Conflict, Fault
 from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.settings import ServerSettings, load_settings
 from fleetjobs.signing import SERVER, SigningKey, VerifyKey, account_key_id
 from fleetjobs.store.access import (
     Account,
-    Role,
     create_account,
     create_org,
-    create_token,
-    get_account,
+    get_entry,
     has_org,
+    set_account,
     set_verify_key,
 )
+from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.database import Database
+from fleetjobs.store.tokens import create_token
 
 ORG = "default"  #: of a server that serves one
+
+
+AUTHOR = Author(account="")  #: whoever works on the database itself, and needs no account
 
 
 def prepare(database: Database, org: str, *, now: datetime) -> None:
@@ -39,19 +47,38 @@ def prepare(database: Database, org: str, *, now: datetime) -> None:
     database.migrate()
     with database.transaction() as connection:
         if not has_org(connection, org):
+            check_org_name(org)
             create_org(connection, org, now=now)
+            _note(connection, "org.created", org, org, now, {"name": org})
 
 
 def have_account(database: Database, account: Account, *, now: datetime) -> None:
-    """Have that account, with that key. Raises Conflict if its name has another org or role."""
+    """Have that account, with that key; an admin may become a fleet admin.
+
+    Raises Conflict if its name has another org or role.
+    """
+    raised = (Role.ADMIN, Role.FLEET_ADMIN)
     with database.transaction() as connection:
-        found = get_account(connection, account.name)
+        found = get_entry(connection, account.name)
         if found is None:
+            check_account(account)
             create_account(connection, account, now=now)
+            _note(connection, "account.created", account.name, account.org, now, told(account))
+            return
+        if found.org == account.org and (found.role, account.role) == raised:
+            set_account(connection, account.name, role=account.role)
+            _note(connection, "account.changed", account.name, account.org, now, told(account))
         elif (found.org, found.role) != (account.org, account.role):
             raise Conflict(f"{account.name} is {found.role} of {found.org} already")
-        elif account.verify_key is not None:
-            set_verify_key(connection, account.name, account.verify_key)
+        key = account.verify_key
+        if key is not None and set_verify_key(connection, account.name, key, now=now):
+            _note(connection, "account.changed", account.name, account.org, now, told(account))
+
+
+def _note(
+    connection: Connection, kind: str, subject: str, org: str, now: datetime, after: object
+) -> None:
+    add_record(connection, at=now, author=AUTHOR, kind=kind, subject=subject, org=org, after=after)
 
 
 def have_key(key_id: str, path: Path) -> VerifyKey:
@@ -73,9 +100,13 @@ def run(options: argparse.Namespace, settings: ServerSettings, *, now: datetime)
             return _account(database, options, now=now)
         expires_at = now + timedelta(days=options.days) if options.days else None
         with database.transaction() as connection:
-            return create_token(
+            token = create_token(
                 connection, options.account, name=options.name, now=now, expires_at=expires_at
             )
+            org = getattr(get_entry(connection, options.account), "org", "")
+            after = {"name": options.name, "expires_at": expires_at}
+            _note(connection, "token.created", options.account, org, now, after)
+            return token
     finally:
         database.close()
 
@@ -105,7 +136,7 @@ def make_parser() -> Parser:
     init.add_argument("--org", default=ORG)
     account = commands.add_parser("account", parents=[where], help="an account")
     account.add_argument("name")
-    account.add_argument("--org", default=ORG)
+    account.add_argument("--org", default=ORG, help=f"{FLEET}: none, but the whole fleet")
     account.add_argument("--role", choices=[*Role], default=Role.OPERATOR.value)
     key = account.add_mutually_exclusive_group()
     key.add_argument("--key", type=Path, help="its private key; made if there is none")

@@ -24,7 +24,9 @@ from fleetjobs.broker.connections import REPLIES
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.subscribers import open_subscriber
 from fleetjobs.clocks import now, pace, patience
+from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.followers import Followers
+from fleetjobs.control.rights import Register
 from fleetjobs.control.works import Seal
 from fleetjobs.coordinator.collector import Collector
 from fleetjobs.coordinator.dispatcher import Dispatcher
@@ -32,6 +34,7 @@ from fleetjobs.coordinator.lead import Lead
 from fleetjobs.coordinator.pruner import Pruner, Retention
 from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.coordinator.scheduler import Scheduler
+from fleetjobs.coordinator.warden import Warden
 from fleetjobs.errors import Fault, Unavailable
 from fleetjobs.messages import encode
 from fleetjobs.programs.arguments import Parser
@@ -59,15 +62,17 @@ def coordinate(settings: CoordinatorSettings) -> None:
         database = stack.enter_context(closing(Database.open(settings.database)))
         publisher = stack.enter_context(closing(open_publisher(settings.broker)))
         subscriber = stack.enter_context(closing(open_subscriber(settings.broker, REPLIES)))
+        register = Register()
         dispatcher = Dispatcher(
             database=database,
             publisher=publisher,
             key=key,
             clock=now,
             ask_after=timedelta(seconds=settings.ask_after_s),
+            warden=Warden(database, now, register),
         )
         seal = None if settings.server_key is None else _sealing(settings.server_key)
-        follow = follow_nothing if seal is None else Followers(seal).follow
+        follow = follow_nothing if seal is None else Followers(seal, Acceptance(register)).follow
         expected = dispatcher.expected
         collector = Collector(database, subscriber, now, random.random, expected, follow)
         lead = Lead(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fleetjobs.access import Role
 from fleetjobs.client.profile import read_profile
 from fleetjobs.control.nodes import Nodes
 from fleetjobs.errors import Fault, InvalidSetting
@@ -20,9 +21,10 @@ from fleetjobs.programs.admin import have_account, prepare
 from fleetjobs.programs.premises import ACCOUNT, ORG, Premises, write_profile
 from fleetjobs.programs.settings import ServerSettings, load_settings
 from fleetjobs.signing import SigningKey, account_key_id, node_key_id
-from fleetjobs.store.access import Account, Role, account_of_token, create_token
+from fleetjobs.store.access import Account
 from fleetjobs.store.database import Database
 from fleetjobs.store.nodes import enroll_node, list_nodes
+from fleetjobs.store.tokens import account_of_token, create_token
 
 _OURS = re.compile(r"\Anode[0-9]+\Z")  #: see `premises.identities`
 
@@ -37,7 +39,7 @@ def found(premises: Premises, nodes: Sequence[str], *, port: int, now: datetime)
     try:
         prepare(database, ORG, now=now)
         key = SigningKey.load(account_key_id(ACCOUNT), premises.account_key).verify_key
-        owner = Account(name=ACCOUNT, org=ORG, role=Role.ADMIN, verify_key=key)
+        owner = Account(name=ACCOUNT, org=ORG, role=Role.FLEET_ADMIN, verify_key=key)
         have_account(database, owner, now=now)
         _enroll(database, premises, nodes, now=now)
         write_profile(premises, port=port, token=_token(database, premises, now=now))

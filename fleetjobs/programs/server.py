@@ -21,6 +21,7 @@ from fleetjobs.api.watch import Watch
 from fleetjobs.clocks import now
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.limits import Limits
+from fleetjobs.control.rights import Register
 from fleetjobs.errors import Fault
 from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.logs import set_up_logs
@@ -67,7 +68,7 @@ def serve(settings: ServerSettings) -> None:
     database = Database.open(settings.database)
     try:
         limits = Limits(runs_per_node=settings.runs_per_node, jobs_per_org=settings.jobs_per_org)
-        control = Control(database, now, limits)
+        control = Control(database, now, limits, Register())
         app = make_app(database, control=control, clock=now, key=key)
         make_server(app, settings).run()
     finally:

@@ -6,10 +6,11 @@ from datetime import datetime
 from sqlalchemy import BindParameter, Connection, Executable, bindparam, exists, func, select
 
 from fleetjobs.nodes import TWIN_SHOWN
+from fleetjobs.store.epochs import RIGHTS
 from fleetjobs.store.leases import RELAY
 from fleetjobs.store.losses import SILENCE_LEAST, is_at_work
 from fleetjobs.store.questions import KEEP_QUESTIONS
-from fleetjobs.store.schema import jobs, limits, nodes, questions, runs, switches
+from fleetjobs.store.schema import epochs, jobs, limits, nodes, questions, runs, switches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Errands:
     questions: bool
     limited: bool  # some actions have limits
     next_at: datetime | None  # when more will be due, as far as is known now
+    rights: int  # the epoch of what accounts may do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ def look_for_errands(connection: Connection, now: datetime) -> Errands:
         questions=bool(row.questions),
         limited=bool(row.limited),
         next_at=min(moments, default=None),
+        rights=row.rights,
     )
 
 
@@ -64,6 +67,7 @@ _ERRANDS = select(
     .where(runs.c.order_at > _NOW)
     .scalar_subquery()
     .label("order_at"),
+    select(epochs.c.number).where(epochs.c.name == RIGHTS).scalar_subquery().label("rights"),
 )
 
 

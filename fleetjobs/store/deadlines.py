@@ -52,7 +52,7 @@ def end_overdue(
             judge.reach(run)
         elif _is_with_node(run):
             judge.look(run)
-        elif run.state in UNSTARTED or _is_held(run):
+        elif run.state in UNSTARTED or run.is_set_aside:
             _expire(ledger, run)
         else:
             run.change(expire_at=None)
@@ -63,10 +63,6 @@ def _misses_its_batch(ledger: Ledger, run: RunEntry) -> bool:
     """Whether a batch waits for its node to begin it, or to give it back."""
     handed = run.state is State.QUEUED or (run.state is State.WAITING and run.pending is not None)
     return handed and ledger.job_of(run).rollout is not None
-
-
-def _is_held(run: RunEntry) -> bool:
-    return run.state is State.PAUSED and run.reason is Reason.HOLD
 
 
 def _is_with_node(run: RunEntry) -> bool:

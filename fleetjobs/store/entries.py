@@ -75,6 +75,11 @@ class RunEntry:
         return self.state is State.WAITING and self.wait_reason is WaitReason.DEPENDENCY
 
     @property
+    def is_set_aside(self) -> bool:
+        """Whether it has not begun and waits for a person to let it."""
+        return self.state is State.PAUSED and self.reason in {Reason.HOLD, Reason.DENIED}
+
+    @property
     def is_idle(self) -> bool:
         """Whether it waits for others to end, be it those of the batch before."""
         waits = {WaitReason.DEPENDENCY, WaitReason.ROLLOUT}

@@ -31,6 +31,10 @@ class Handover:
     generation: int
     known: bool  # its node has told of it before
     task: str  # agent.action
+    org: str
+    caller: str
+    created_at: datetime  # the job
+    root: JobId | None  # the plan that it is a part of, or the first job it follows
     sealed: str  # the request
     node_key: str | None = None  # its public one, base64url
     not_before: datetime | None
@@ -62,7 +66,7 @@ _OF_RUN = (
 )
 _OF_JOB = (
     *("id", "agent", "action", "sealed", "not_before", "start_before"),
-    *("fills", "rollout", "undoes", "detour"),
+    *("fills", "rollout", "undoes", "detour", "org", "caller", "created_at", "plan"),
 )
 
 
@@ -75,6 +79,10 @@ def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]], now: datet
         generation=run.generation,
         known=run.stage in {Stage.ACCEPTED, Stage.STARTED},
         task=f"{job.agent}.{job.action}" if step is None else step.task,
+        org=job.org,
+        caller=job.caller,
+        created_at=job.created_at,
+        root=job.plan,
         sealed=job.sealed if step is None else step.sealed,
         node_key=run.verify_key,
         not_before=latest(job.not_before, run.not_before) if run.attempt == 1 else None,

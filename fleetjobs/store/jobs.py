@@ -190,6 +190,14 @@ def job_meaning(connection: Connection, job: JobId) -> tuple[str, str] | None:
 _MEANING = select(jobs.c.org, jobs.c.meaning).where(jobs.c.id == bindparam("id"))
 
 
+def read_sealed(connection: Connection, job: JobId) -> str | None:
+    """What its caller handed in, as it was signed; None if there is no such job."""
+    return connection.execute(_SEALED, {"id": job}).scalar_one_or_none()
+
+
+_SEALED = select(jobs.c.sealed).where(jobs.c.id == bindparam("id"))
+
+
 def list_jobs(
     connection: Connection,
     wanted: JobFilter,

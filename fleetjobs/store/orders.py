@@ -12,7 +12,12 @@ from fleetjobs.store.handovers import ASK_AT_MOST
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema import runs
 
-_VERBS = {Pending.CANCEL: Verb.STOP, Pending.EDIT: Verb.WITHDRAW, Pending.HOLD: Verb.WITHDRAW}
+_VERBS = {
+    Pending.CANCEL: Verb.STOP,
+    Pending.EDIT: Verb.WITHDRAW,
+    Pending.HOLD: Verb.WITHDRAW,
+    Pending.DENY: Verb.WITHDRAW,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,9 +114,12 @@ def _begin_to_count(ledger: Ledger, job: JobEntry, run: RunEntry) -> None:
     run.change(start_before=max(begin, job.not_before or begin) + START_WITHIN)
 
 
-def hold_back(ledger: Ledger, run: RunEntry, *, actor: str) -> None:
-    """Set an unstarted run aside until a person releases it; it can still come too late."""
-    ledger.move(run, path(run.state, State.PAUSED), actor=actor, reason=Reason.HOLD)
+def hold_back(ledger: Ledger, run: RunEntry, *, actor: str, reason: Reason = Reason.HOLD) -> None:
+    """Set an unstarted run aside until a person releases it; it can still come too late.
+
+    `reason` is HOLD or DENIED.
+    """
+    ledger.move(run, path(run.state, State.PAUSED), actor=actor, reason=reason)
     run.change(dispatch_at=None, ask_at=None)
 
 

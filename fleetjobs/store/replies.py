@@ -168,18 +168,22 @@ def _begin(ledger: Ledger, run: RunEntry, way: Sequence[State]) -> None:
         ledger.move(run, started, actor=node_key_id(run.node), began_at=run.changes["started_at"])
 
 
+_WITHDRAWING = frozenset({Pending.EDIT, Pending.HOLD, Pending.DENY})
+_HOLDING = {Pending.HOLD: Reason.HOLD, Pending.DENY: Reason.DENIED}
+
+
 def _take_back(ledger: Ledger, run: RunEntry, reply: Reply) -> None:
     """The node gave the attempt back before it began: edit it, or hold it, as was asked."""
     actor = node_key_id(reply.node)
     wanted = run.pending
-    if wanted not in {Pending.EDIT, Pending.HOLD} or reply.generation < run.generation:
+    if wanted not in _WITHDRAWING or reply.generation < run.generation:
         return
     job = ledger.job_of(run)
     if job.edit is not None:
         apply_edit(ledger, job, actor=actor)
     give_back(run)
-    if wanted is Pending.HOLD and run.state is State.QUEUED:
-        hold_back(ledger, run, actor=actor)
+    if wanted in _HOLDING and run.state is State.QUEUED:
+        hold_back(ledger, run, actor=actor, reason=_HOLDING[wanted])
         limit = attempt_limit(start_limit(job, run), job.give_up_s, run.attempt, ledger.now)
         run.change(expire_at=limit)
     elif wanted is Pending.EDIT and run.state in UNSTARTED:
@@ -190,7 +194,7 @@ def _take_back(ledger: Ledger, run: RunEntry, reply: Reply) -> None:
 def _note_too_late(ledger: Ledger, run: RunEntry, reply: Reply) -> None:
     """What has begun can no longer be changed or held."""
     begun = reply.stage in {Stage.STARTED, Stage.FINISHED}
-    if not begun or run.pending not in {Pending.EDIT, Pending.HOLD}:
+    if not begun or run.pending not in _WITHDRAWING:
         return
     kind, actor = f"run.{run.pending}_too_late", node_key_id(reply.node)
     ledger.note(run, kind, actor=actor, detail={"attempt": run.attempt})

@@ -42,7 +42,7 @@ def _stop(ledger: Ledger, plan: JobId) -> bool:
 
     What is at work comes to its end: whatever it does is undone then.
     """
-    held = and_(runs.c.state == State.PAUSED, runs.c.reason == Reason.HOLD)
+    held = and_(runs.c.state == State.PAUSED, runs.c.reason.in_([Reason.HOLD, Reason.DENIED]))
     unstarted = runs.c.state.in_([State.SCHEDULED, State.WAITING, State.QUEUED])
     query = (
         select(runs.c.job, runs.c.node)
@@ -66,8 +66,7 @@ def _may_be_left_out(ledger: Ledger, run: RunEntry, plan: JobId) -> bool:
     job = ledger.job_of(run)
     if job.plan != plan or job.undoes is not None:
         return False
-    held = run.state is State.PAUSED and run.reason is Reason.HOLD
-    return held or run.state in {State.SCHEDULED, State.WAITING, State.QUEUED}
+    return run.is_set_aside or run.state in {State.SCHEDULED, State.WAITING, State.QUEUED}
 
 
 def _leave_out(ledger: Ledger, run: RunEntry) -> None:

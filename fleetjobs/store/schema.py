@@ -23,6 +23,7 @@ from sqlalchemy import (
     text,
 )
 
+from fleetjobs.access import Effect
 from fleetjobs.jobs import Kind, Pending
 from fleetjobs.limits import Scope
 from fleetjobs.messages import Stage
@@ -57,6 +58,7 @@ orgs = Table(
     metadata,
     Column("name", String, primary_key=True),
     Column("created_at", Moment, nullable=False),
+    Column("disabled_at", Moment),
 )
 
 accounts = Table(
@@ -68,6 +70,56 @@ accounts = Table(
     Column("verify_key", String),  # base64url; null: the server signs for it
     Column("created_at", Moment, nullable=False),
     Column("disabled_at", Moment),
+    Column("deleted_at", Moment),  # it keeps its name: what it did is on record
+    Column("password", String),  # argon2id, as PHC string; null: it cannot log in by one
+    Column("key_changed_at", Moment),  # another key, or none, took the place of one
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account", ForeignKey("accounts.name"), nullable=False, index=True),
+    Column("effect", Word(Effect), nullable=False),
+    Column("verbs", JSON, nullable=False),  # empty: all
+    Column("actions", JSON, nullable=False),
+    Column("target", JSON(none_as_null=True)),  # null: every node
+    Column("created_at", Moment, nullable=False),
+    Column("created_by", String, nullable=False),
+)
+
+epochs = Table(  # counters that say whether what was read before still holds
+    "epochs",
+    metadata,
+    Column("name", String, primary_key=True),  # rights: of orgs, accounts, keys and grants
+    Column("number", BigInteger, nullable=False),
+)
+
+settings = Table(  # what a fleet admin sets for all
+    "settings",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("by", String, nullable=False),
+)
+
+audit = Table(  # never changed, never pruned; each row bears the hash of the one before
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),  # from 1, without a gap
+    Column("at", Moment, nullable=False),
+    Column("actor", String, nullable=False),  # an account; empty: nobody that we know
+    Column("address", String, nullable=False),  # from where; empty: on the server itself
+    Column("org", String),  # whose thing it is; null: nobody's
+    Column("kind", String, nullable=False),  # such as `account.changed`
+    Column("subject", String, nullable=False),
+    Column("before", JSON(none_as_null=True)),
+    Column("after", JSON(none_as_null=True)),
+    Column("note", String, nullable=False),  # of what was refused: why
+    Column("previous", String, nullable=False),
+    Column("hash", String, nullable=False),
+    Index(None, "org", "seq"),
 )
 
 tokens = Table(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fleetjobs.access import Role
 from fleetjobs.contract import Next
 from fleetjobs.control import followers as module
 from fleetjobs.control.followers import DEEPEST, Followers, follower_id
@@ -18,7 +19,7 @@ from fleetjobs.messages import Reply, Request, decode_from_node, encode
 from fleetjobs.plans.documents import Group, Need
 from fleetjobs.signing import SERVER, unseal
 from fleetjobs.states import Completion, Reason, State
-from fleetjobs.store.access import Account, Role, create_account, disable_account, get_account
+from fleetjobs.store.access import Account, create_account, disable_account, get_account
 from fleetjobs.store.database import Database
 from fleetjobs.store.followers import children_of
 from fleetjobs.store.plans import list_legs

@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import delete
 
+from fleetjobs.access import Role
 from fleetjobs.control.jobs import Control
 from fleetjobs.coordinator.scheduler import Scheduler
 from fleetjobs.errors import Conflict, InvalidSchedule, NotFound, Outdated, UnknownAction
@@ -16,12 +18,13 @@ from fleetjobs.schedules.documents import Call, Misfire, Overlap, Schedule, Work
 from fleetjobs.schedules.due import Fate
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.states import Reason, State, WaitReason
-from fleetjobs.store.access import Account, Role, create_account, disable_account
+from fleetjobs.store.access import Account, create_account, disable_account
 from fleetjobs.store.database import Database
 from fleetjobs.store.dependencies import list_dependencies
 from fleetjobs.store.jobs import JobFilter, list_jobs
 from fleetjobs.store.plans import list_legs
 from fleetjobs.store.schedules import Entry, get_entry, list_occurrences
+from fleetjobs.store.schema import nodes
 from fleetjobs.targets import Target
 from tests.desk import KEY, WHO
 from tests.desk import Desk as OldDesk
@@ -314,12 +317,24 @@ def test_a_job_that_cannot_be_accepted_is_a_job_that_failed(desk: Desk) -> None:
     """Nobody is there to be told no, so it is written down."""
     entry = desk.create()
     with desk.control.database.transaction() as connection:
+        connection.execute(delete(nodes))
+
+    desk.pass_time(MINUTE)
+
+    (job,) = desk.jobs_of(entry)
+    assert (job.state, job.reason) == (State.FAILED, Reason.INVALID)
+
+
+def test_whether_its_owner_may_still_is_seen_when_it_is_handed_over(desk: Desk) -> None:
+    """Each occurrence becomes a job all the same, so that a person finds it."""
+    entry = desk.create()
+    with desk.control.database.transaction() as connection:
         disable_account(connection, "bob", now=NOW)
 
     desk.pass_time(MINUTE)
 
     (job,) = desk.jobs_of(entry)
-    assert (job.state, job.reason) == (State.FAILED, Reason.DENIED)
+    assert job.state is State.WAITING
 
 
 @pytest.mark.spec("S2-35")

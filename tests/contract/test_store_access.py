@@ -6,22 +6,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, select
 
+from fleetjobs.access import Role
 from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.signing import SigningKey
 from fleetjobs.store.access import (
     Account,
-    Role,
-    account_of_token,
     create_account,
     create_org,
-    create_token,
     disable_account,
     get_account,
-    revoke_tokens,
     set_verify_key,
 )
 from fleetjobs.store.database import Database
 from fleetjobs.store.schema import tokens
+from fleetjobs.store.tokens import account_of_token, create_token, revoke_tokens
 
 NOW = datetime(2026, 12, 1, 4, tzinfo=UTC)
 ANN = Account(name="ann", org="acme", role=Role.OPERATOR, verify_key=None)
@@ -93,7 +91,7 @@ def test_an_account_gets_a_key(connection: Connection) -> None:
     """Its requests are then checked by it."""
     key = SigningKey.generate("account:ann").verify_key
 
-    set_verify_key(connection, "ann", key)
+    set_verify_key(connection, "ann", key, now=NOW)
 
     found = get_account(connection, "ann")
     assert found is not None
@@ -109,7 +107,7 @@ def test_what_does_not_exist_is_not_found(connection: Connection) -> None:
     with pytest.raises(NotFound, match="bob"):
         create_token(connection, "bob", name="x", now=NOW)
     with pytest.raises(NotFound, match="bob"):
-        set_verify_key(connection, "bob", SigningKey.generate("x").verify_key)
+        set_verify_key(connection, "bob", SigningKey.generate("x").verify_key, now=NOW)
 
 
 @pytest.mark.parametrize(

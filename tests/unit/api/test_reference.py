@@ -23,13 +23,13 @@ def test_the_committed_document_is_current(house: House) -> None:
 
 
 def test_every_operation_says_how_to_authenticate_and_how_it_fails(house: House) -> None:
-    """Two probes need no token; everything else may answer 401 with a problem."""
+    """Two probes and the login need no token; all else may answer 401 with a problem."""
     document = house.app.openapi()
     assert document["security"] == [{"token": []}]
     for path, operations in document["paths"].items():
         for operation in operations.values():
             if operation.get("security") == []:
-                assert path in {"/api/v1/healthz", "/api/v1/readyz"}
+                assert path in {f"/api/v1/{name}" for name in ("healthz", "readyz", "login")}
             else:
                 assert "application/problem+json" in operation["responses"]["401"]["content"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from fleetjobs.api.tokens import KEEP, Tokens
 from fleetjobs.errors import Unauthenticated
-from fleetjobs.store.access import revoke_tokens
+from fleetjobs.store.tokens import revoke_tokens
 from tests.api_house import House, make_house
 from tests.tables import sqlite_url
 

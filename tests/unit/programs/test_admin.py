@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from fleetjobs.access import Role
 from fleetjobs.programs.admin import main
 from fleetjobs.programs.server import now
 from fleetjobs.signing import SERVER, SigningKey, account_key_id
-from fleetjobs.store.access import Role, account_of_token, get_account
+from fleetjobs.store.access import get_account
 from fleetjobs.store.database import Database
+from fleetjobs.store.tokens import account_of_token
 
 
 @pytest.fixture
