@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from fleetjobs.access import Role
+from fleetjobs.access import FLEET, Role
 from fleetjobs.api.app import make_app
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.rights import Register
@@ -124,6 +124,8 @@ def make_house(url: str) -> House:
             ("olaf", "acme", Role.OPERATOR),
             ("vera", "acme", Role.VIEWER),
             ("eve", "other", Role.ADMIN),
+            ("edith", "acme", Role.EDITOR),
+            ("root", FLEET, Role.FLEET_ADMIN),
         ):
             own = key.verify_key if name == "ann" else None
             account = Account(name=name, org=org, role=role, verify_key=own)
