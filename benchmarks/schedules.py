@@ -27,12 +27,13 @@ from uuid_utils.compat import uuid7
 
 from benchmarks.cli_start import _fj, timed
 from benchmarks.desk import Desk, compiled
+from fleetjobs.access import Role
 from fleetjobs.programs.coordinator import coordinate
 from fleetjobs.programs.settings import CoordinatorSettings
 from fleetjobs.schedules.documents import Call, Overlap, Schedule, Work
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.signing import COORDINATOR, SERVER, SigningKey
-from fleetjobs.store.access import Account, Role, create_account
+from fleetjobs.store.access import Account, create_account
 from fleetjobs.store.bells import SCHEDULES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.schedules import Entry, _row

@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
+from fleetjobs.access import Role
 from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.occurrences import job_of
 from fleetjobs.control.schedules import Schedules
 from fleetjobs.schedules.documents import Call, Misfire, Overlap, Schedule, Work
 from fleetjobs.schedules.due import Fate
 from fleetjobs.schedules.rules import Rule
-from fleetjobs.store.access import Account, Role, create_account
+from fleetjobs.store.access import Account, create_account
 from fleetjobs.store.database import Database
 from fleetjobs.store.schema import jobs, occurrences
 from fleetjobs.targets import Target

@@ -8,6 +8,7 @@ from msgspec import Struct
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from fleetjobs.access import Role
 from fleetjobs.api.access import Caller, Operator, clean_query
 from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
 from fleetjobs.api.describing import describe, document_of
@@ -34,7 +35,7 @@ from fleetjobs.messages import Request as SignedRequest
 from fleetjobs.messages import encode
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.schedules.documents import TemplateCall
-from fleetjobs.store.access import Account, Role
+from fleetjobs.store.access import Account
 from fleetjobs.store.jobs import JobFilter, list_jobs
 from fleetjobs.store.templates import (
     Template,
@@ -79,7 +80,7 @@ def _body(kind: type[Struct], *, required: bool = True) -> dict[str, Any]:
 
 def author_of(caller: Account) -> Author:
     """The account as one who writes templates."""
-    return Author(org=caller.org, account=caller.name, of_fleet=caller.role is Role.ADMIN)
+    return Author(org=caller.org, account=caller.name, of_fleet=caller.role is Role.FLEET_ADMIN)
 
 
 @router.post(

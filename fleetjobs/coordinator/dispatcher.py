@@ -1,8 +1,7 @@
 """Dispatcher: give what is due to the broker, each to the queue of its node."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 

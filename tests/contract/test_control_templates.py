@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fleetjobs.access import Role
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.templates import Author
 from fleetjobs.control.works import AT_ONCE, Start
@@ -23,7 +24,7 @@ from fleetjobs.messages import encode
 from fleetjobs.schedules.documents import Overlap, Schedule, TemplateCall, Work
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.states import State
-from fleetjobs.store.access import Account, Role, create_account, create_org
+from fleetjobs.store.access import Account, create_account, create_org
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import JobFilter, list_jobs
 from fleetjobs.store.plans import list_legs

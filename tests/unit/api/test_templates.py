@@ -170,8 +170,9 @@ def test_who_may_not_is_refused_and_strangers_find_nothing(house: House, ann: Te
             assert eve.post(f"{TEMPLATES}/{name}/run").status_code == 404
 
 
-def test_only_who_rules_the_fleet_changes_what_belongs_to_it(house: House, ann: TestClient) -> None:
-    create(ann, level="fleet")
+def test_only_who_rules_the_fleet_changes_what_belongs_to_it(house: House) -> None:
+    with house.client("root") as root:
+        create(root, level="fleet")
 
     with house.client("olaf") as olaf:
         assert olaf.post(f"{TEMPLATES}/two/run").status_code == 202

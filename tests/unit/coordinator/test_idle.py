@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
+from fleetjobs.access import Role
 from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.schedules import Schedules
 from fleetjobs.coordinator.dispatcher import Dispatcher
@@ -20,7 +21,7 @@ from fleetjobs.schedules.documents import Call, Schedule, Work
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.signing import COORDINATOR, SigningKey
 from fleetjobs.states import State
-from fleetjobs.store.access import Account, Role, create_account
+from fleetjobs.store.access import Account, create_account
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import insert_job
 from fleetjobs.targets import Target
