@@ -78,6 +78,12 @@ class InvalidTarget(Refused):
     code = "invalid_target"
 
 
+class NotDiscovered(Refused):
+    """A program that was to name the nodes did not; says why."""
+
+    code = "not_discovered"
+
+
 class InvalidPlan(Refused):
     """A plan whose legs do not fit together; names the leg, or the line, and what is wrong."""
 

@@ -22,6 +22,7 @@ HINTS = {
     "invalid_input": "`{fj} doc AGENT ACTION` tells what each input takes",
     "invalid_setting": "a client.toml has url and token; see `{fj} --help` for where it is found",
     "no_nodes": "`{fj} find` with the same options shows what they pick, `{fj} node list` all",
+    "not_discovered": "docs/external-agents.md tells what such a program is asked and has to reply",
     "invalid_target": "such as: -F os.name=Debian -F 'cpus>=4' -C web -I web1 -I /^db/ "
     "-S 'web and not db'",
     "queue_full": "ask again when some have ended; `{fj} job list` shows them, `{fj} job cancel` "

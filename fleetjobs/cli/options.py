@@ -8,6 +8,7 @@ import rich_click as click
 
 from fleetjobs.cli.complete import agent_names, class_names, fact_names, node_names
 from fleetjobs.cli.screen import stdin_text
+from fleetjobs.cli.session import fleet
 from fleetjobs.targets import Target, make_target
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -76,6 +77,13 @@ _TARGET = (
         help="The nodes named in a file, or on standard input with -: one per line, JSON, YAML, "
         "or what another command printed with --json.",
     ),
+    click.option(
+        "--discover",
+        "discover",
+        metavar="'PROGRAM …'",
+        help="The nodes that this program names, asked as Choria's external discovery asks; "
+        "what else is given is told to it, and has to hold as well.",
+    ),
     click.option("--limit", metavar="N|N%", help="No more than so many of them."),
     click.option(
         "--limit-method",
@@ -91,11 +99,11 @@ _TARGET = (
 )
 TARGET_OPTIONS = [
     "--fact", "--class", "--identity", "--agent", "--with", "--select", "--org", "--nodes",
-    "--limit", "--limit-method", "--limit-seed", "--one",
+    "--discover", "--limit", "--limit-method", "--limit-seed", "--one",
 ]  # fmt: skip
 TARGET_NAMES = (
-    "facts", "classes", "identities", "agents", "with_", "compound", "org", "nodes_file", "limit",
-    "method", "seed", "one",
+    "facts", "classes", "identities", "agents", "with_", "compound", "org", "nodes_file",
+    "discover", "limit", "method", "seed", "one",
 )  # fmt: skip
 
 
@@ -113,7 +121,7 @@ def take_target(given: dict[str, Any]) -> Target:
     found = {name: given.pop(name) for name in TARGET_NAMES}
     words = [word for text in found["with_"] for word in text.split()]
     facts = [word for word in words if not word.startswith("/") and set(word) & set(_SIGNS)]
-    return make_target(
+    target = make_target(
         identities=[*found["identities"], *_named(found["nodes_file"])],
         facts=[*found["facts"], *facts],
         classes=[*found["classes"], *(word for word in words if word not in facts)],
@@ -124,6 +132,19 @@ def take_target(given: dict[str, Any]) -> Target:
         method=found["method"],
         seed=found["seed"],
     )
+    return _discovered(found["discover"], target) if found["discover"] is not None else target
+
+
+def _discovered(command: str, target: Target) -> Target:
+    """The target with the nodes that the program names."""
+    from msgspec.structs import replace
+
+    from fleetjobs.client.discovery import discover
+
+    if target.identities:
+        raise click.UsageError("--discover names the nodes; give no --identity and no --nodes")
+    org = fleet().transport.profile.org
+    return replace(target, identities=discover(command, target, org=org))
 
 
 def is_named(target: Target) -> bool:

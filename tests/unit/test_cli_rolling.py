@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,3 +75,19 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_asked(
     assert code != 0
     assert words in capsys.readouterr().err
     assert server.bodies == []
+
+
+def test_a_program_names_the_nodes(
+    server: FakeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside other conditions, and not beside names."""
+    program = tmp_path / "find"
+    program.write_text('#!/bin/sh\necho looking\necho \'{"nodes": ["web1"]}\' > "$2"\n')
+    program.chmod(0o755)
+    words = ["submit", "rpcutil", "ping", "--discover", str(program)]
+
+    assert run([*words, "-A", "rpcutil"]) == 0
+    assert asked(server)["target"] == {"identities": ["web1"], "agents": ["rpcutil"]}
+    assert "looking" not in capsys.readouterr().out
+    assert run([*words, "-I", "web1"]) == 1
+    assert "give no --identity" in capsys.readouterr().err
