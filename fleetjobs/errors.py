@@ -102,6 +102,18 @@ class InvalidReference(Refused):
     code = "invalid_reference"
 
 
+class InvalidNotification(Refused):
+    """A sink or a topic that cannot be meant."""
+
+    code = "invalid_notification"
+
+
+class Undelivered(Fault):
+    """A notice that its sink did not take; it is sent again."""
+
+    code = "undelivered"
+
+
 class NoNodes(Refused):
     """The target picks no node."""
 

@@ -15,6 +15,7 @@ from fleetjobs.client.conditions import Conditions, make_conditions
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.times import EXAMPLES, say_time
 
+TOLD = "success,failure,attention"  #: if nobody says otherwise
 C = TypeVar("C", bound=Callable[..., Any])
 
 _OPTIONS = (
@@ -51,10 +52,23 @@ _OPTIONS = (
         metavar="N",
         help="Where an action has a limit: the higher goes first, from -100 to 100; 0.",
     ),
+    click.option(
+        "--notify",
+        multiple=True,
+        metavar="SINK",
+        help="Tell of it: mail:ops@example.org or webhook:https://example.org/hook.",
+    ),
+    click.option(
+        "--on",
+        metavar="TOPICS",
+        help="What is told: start, success, failure, attention, duration:10m; by default "
+        "success,failure,attention.",
+    ),
     click.option("--background", is_flag=True, help="Come back at once with the job's id."),
 )
 CONDITION_OPTIONS = [
-    "--at", "--delay", "--start-before", "--after", "--retries", "--priority", "--background",
+    "--at", "--delay", "--start-before", "--after", "--retries", "--priority", "--notify", "--on",
+    "--background",
 ]  # fmt: skip
 
 
@@ -85,6 +99,14 @@ def take_conditions(given: dict[str, Any], asked: Fleet) -> Conditions:
     )
     show_times(conditions)
     return conditions
+
+
+def take_notices(given: dict[str, Any]) -> dict[str, Any] | None:
+    """Whom to tell of the job, taken out of a command's parameters; None: nobody."""
+    sinks, topics = given.pop("notify"), given.pop("on")
+    if topics is not None and not sinks:
+        raise click.UsageError("--on says what is told, --notify to whom; give both")
+    return {"to": list(sinks), "on": topics or TOLD} if sinks else None
 
 
 def is_later(given: dict[str, Any]) -> bool:

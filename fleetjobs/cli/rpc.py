@@ -12,6 +12,7 @@ from fleetjobs.cli.conditions import (
     condition_options,
     is_later,
     take_conditions,
+    take_notices,
 )
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
@@ -92,8 +93,8 @@ def rpc(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
     target, manner, asked = take_target(given), take_manner(given), fleet()
     declared = find_action(asked, agent, action)
     later = is_later(given)
-    conditions = take_conditions(given, asked)
-    job = call(asked, declared, words, target, conditions, followed=not later)
+    notices, conditions = take_notices(given), take_conditions(given, asked)
+    job = call(asked, declared, words, target, conditions, notices=notices, followed=not later)
     if later:
         stdout().write(in_json(job.document) if manner.format == "json" else job.id)
         return Exit.OK
@@ -116,7 +117,8 @@ def submit(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int
     """Ask for an action and come back at once with the job's id."""
     target, asked = take_target(given), fleet()
     declared = find_action(asked, agent, action)
-    job = call(asked, declared, words, target, take_conditions(given, asked))
+    notices, conditions = take_notices(given), take_conditions(given, asked)
+    job = call(asked, declared, words, target, conditions, notices=notices)
     stdout().write(in_json(job.document) if given["as_json"] else job.id)
     return Exit.OK
 
@@ -137,9 +139,10 @@ def call(
     target: Target,
     conditions: Conditions = AT_ONCE,
     *,
+    notices: dict[str, Any] | None = None,
     followed: bool = False,
 ) -> Job:
-    """Ask for it; `followed`: its replies come with the answer.
+    """Ask for it; `followed`: its replies come with the answer. `notices`: whom to tell of it.
 
     Interrupted, it says what may have become of it.
     """
@@ -150,6 +153,8 @@ def call(
         target=aim(target, action.agent),
         conditions=conditions,
     )
+    if notices is not None:  # first, by the id that it will have: so that nothing is missed
+        asked.tell("notifications", "wishes", wish=notices | {"job": wanted.id})
     try:
         if followed:
             return Job(asked, *send_and_follow(asked, wanted))

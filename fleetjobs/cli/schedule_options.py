@@ -67,11 +67,18 @@ _OPTIONS = (
         metavar="DURATION",
         help="Nodes that are away may be so late; 1h.",
     ),
+    click.option(
+        "--notify",
+        multiple=True,
+        metavar="SINK",
+        help="Tell when its jobs begin to fail, and when they succeed again: "
+        "mail:ops@example.org, webhook:https://example.org/hook; none: nobody.",
+    ),
 )
 RULE_OPTIONS = ["--every", "--cron", "--rrule", "--at", "--tz"]
 BOUND_OPTIONS = [
     "--active-from", "--active-till", "--max-jobs", "--jitter", "--misfire", "--grace",
-    "--overlap", "--start-within",
+    "--overlap", "--start-within", "--notify",
 ]  # fmt: skip
 
 
@@ -125,4 +132,7 @@ def take_bounds(given: dict[str, Any]) -> dict[str, Any]:
         value = given.pop(name)
         if value is not None:
             found[name] = value
+    sinks = given.pop("notify")
+    if sinks:
+        found["notify"] = [] if sinks == ("none",) else list(sinks)
     return found

@@ -13,6 +13,7 @@ from fleetjobs.control.edits import Edits, signed_request
 from fleetjobs.control.keeping import keep_job
 from fleetjobs.control.limits import NO_MORE, Limits
 from fleetjobs.control.nodes import Nodes
+from fleetjobs.control.notices import Notices
 from fleetjobs.control.parallel import Parallel
 from fleetjobs.control.plans import Plans
 from fleetjobs.control.questions import Questions
@@ -61,6 +62,11 @@ class Control:
     def plans(self) -> Plans:
         """Where plans are handed in."""
         return Plans(self.database, self.clock, self._acceptance, self.limits)
+
+    @property
+    def notices(self) -> Notices:
+        """Where is said who wishes to hear of what."""
+        return Notices(self.database, self.clock)
 
     @property
     def schedules(self) -> Schedules:

@@ -18,6 +18,7 @@ from fleetjobs.control.verbs import Verbs
 from fleetjobs.control.works import AT_ONCE, Asker, Mark, Seal
 from fleetjobs.errors import InvalidSchedule, Outdated
 from fleetjobs.jobs import Job, JobId
+from fleetjobs.notices import check_sinks
 from fleetjobs.schedules.documents import Overlap, Schedule
 from fleetjobs.schedules.recurrence import check_recurs, occurrences
 from fleetjobs.signing import account_key_id
@@ -161,6 +162,7 @@ class Schedules:
     ) -> dict[str, Any]:
         """The schedule as it may be shown, if it could ask for its job today."""
         check_recurs(schedule.rule, anchor)
+        check_sinks(schedule.notify)
         if schedule.active_till is not None and schedule.active_till <= anchor:
             raise InvalidSchedule(f"active_till {schedule.active_till} is past when it begins")
         if schedule.work.call is None and schedule.overlap in _NOT_OF_PLANS:

@@ -26,6 +26,7 @@ from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import ring
 from fleetjobs.store.jobs import insert_job
 from fleetjobs.store.plans import insert_plan
+from fleetjobs.store.telling import tell_moves
 from fleetjobs.targets import Target
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,8 @@ class Asker:
         job = self._ended(work, id, start, state, reason)
         job = mark(dataclasses.replace(job, data=data))
         insert_job(self.connection, job, [], meaning=digest(job.sealed), dispatch_at=None)
+        ended = {"kind": f"job.{state}", "job": id, "new": state, "reason": reason}
+        tell_moves(self.connection, [ended], self.now)
         ring(self.connection, CHANGES, id)
 
     def _ended(self, work: Work, id: JobId, start: Start, state: State, reason: Reason) -> Job:  # noqa: A002  as in every document

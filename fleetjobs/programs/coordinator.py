@@ -31,6 +31,7 @@ from fleetjobs.control.works import Seal
 from fleetjobs.coordinator.collector import Collector
 from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.coordinator.lead import Lead
+from fleetjobs.coordinator.notifier import Alarm, Notifier
 from fleetjobs.coordinator.pruner import Pruner, Retention
 from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.coordinator.scheduler import Scheduler
@@ -40,9 +41,10 @@ from fleetjobs.messages import encode
 from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.loops import Loops
+from fleetjobs.programs.notifying import Notifying, ways
 from fleetjobs.programs.settings import CoordinatorSettings, load_settings
 from fleetjobs.signing import COORDINATOR, SERVER, SigningKey
-from fleetjobs.store.bells import DISPATCH, SCHEDULES, Listener
+from fleetjobs.store.bells import DISPATCH, NOTICES, SCHEDULES, Listener
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.replies import follow_nothing
 
@@ -84,7 +86,8 @@ def coordinate(settings: CoordinatorSettings) -> None:
         )
         reaper = Reaper(database, now, lambda: collector.hears_since, random.random)
         pruner = Pruner(database, now, _retention(settings))
-        loops = Loops()
+        alarm = Alarm(database, now, settings.admins)
+        loops = Loops(alarm.tell if settings.admins else None)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: loops.stop(0))
         with suppress(Unavailable):
@@ -97,12 +100,17 @@ def coordinate(settings: CoordinatorSettings) -> None:
             scheduler = Scheduler(database, now, seal)
             scheduling = stack.enter_context(closing(_Scheduling(database, scheduler, lead)))
             loops.start("scheduler", scheduling.step)
+        notifier = Notifier(database, now, ways(settings))
+        notifying = stack.enter_context(closing(Notifying(database, notifier, lead)))
+        loops.start("notifier", notifying.step)
+        loops.start("notifications", _if_leading(lead, notifier.tidy), every=PRUNE_EVERY_S)
         loops.start("reaper", _if_leading(lead, reaper.step), every=REAP_EVERY_S)
         loops.start("pruner", _if_leading(lead, _Pruning(pruner).step), every=PRUNE_EVERY_S)
         loops.wait()
         with suppress(Unavailable), database.transaction() as connection:
             ring(connection, DISPATCH)  # who waits for a bell hears that it is time to end
             ring(connection, SCHEDULES)
+            ring(connection, NOTICES)
         loops.stop()
         with suppress(Unavailable):  # then the lease runs out by itself
             lead.end()

@@ -14,7 +14,9 @@ PAUSE_MAX_S = 5.0  #: the longest pause while something we depend on is away
 class Loops:
     """Threads that each repeat one step; stopped together."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_failure: Callable[[str, Exception], None] | None = None) -> None:
+        """`on_failure` hears of steps that failed for no reason we know, beside the log."""
+        self._on_failure = on_failure
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -50,8 +52,16 @@ class Loops:
                 if not pause:
                     logger.warning("%s waits: %s", name, away)
                 pause = min(PAUSE_MAX_S, pause * 2 or 0.1)
-            except Exception:  # the rim of a loop: one bad pass must not end a service
+            except Exception as error:  # the rim of a loop: one bad pass must not end a service
                 logger.exception("%s failed and goes on", name)
+                self._tell(name, error)
                 pause = min(PAUSE_MAX_S, pause * 2 or 0.1)
             else:
                 pause = 0.0
+
+    def _tell(self, name: str, error: Exception) -> None:
+        try:
+            if self._on_failure is not None:
+                self._on_failure(name, error)
+        except Exception:  # nor must a bad way to tell of it
+            logger.exception("nobody could be told that %s failed", name)

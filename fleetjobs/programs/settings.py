@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import fields
 
 from fleetjobs.errors import InvalidSetting
+from fleetjobs.notices import FORBIDDEN, Tls
 
 PREFIX = "FLEETJOBS_"
 S = TypeVar("S", bound=Struct)
@@ -57,6 +58,15 @@ class CoordinatorSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     keep_attempts_days: float = 7.0  # those before the last one of each run
     keep_legs_days: float | None = None  # of plans that succeeded; None: as long as the plan
     ask_after_s: float = 60.0  # a node that told nothing of a run for that long is asked
+    smtp_host: str | None = None  # the mail server for notifications; None: there is none
+    smtp_port: int = 25
+    smtp_from: str = "fleetjobs@localhost"
+    smtp_tls: Tls = Tls.NONE  # or starttls, tls
+    smtp_user: str = ""
+    smtp_password: Path | None = None  # a file
+    webhook_key: Path | None = None  # a file with the secret that signs them; None: not signed
+    webhook_forbidden: tuple[str, ...] = FORBIDDEN  # networks to which none may go
+    admins: tuple[str, ...] = ()  # sinks that hear of mistakes of the coordinator's own
     log_level: str = "INFO"
 
 

@@ -88,4 +88,4 @@ class Schedule(Part, frozen=True, kw_only=True, omit_defaults=True):
     overlap: Overlap = Overlap.QUEUE_ONE
     queue_limit: Annotated[int, Meta(ge=1, le=1000)] = 10  # of `queue_all`
     start_within_s: Seconds | None = None  # of each job; None: as for a job with a time
-    notify: tuple[str, ...] = ()  # names of sinks that hear of failure and recovery
+    notify: tuple[str, ...] = ()  # sinks that hear of failure and recovery: mail:…, webhook:…

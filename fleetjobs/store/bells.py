@@ -15,6 +15,7 @@ from fleetjobs.errors import DatabaseAway
 
 DISPATCH = "dispatch"  #: topic: runs may be due for hand-over
 SCHEDULES = "schedules"  #: topic: another occurrence may be the next one
+NOTICES = "notices"  #: topic: something is to be told to somebody
 CHANGES = "changes"  #: topic: jobs changed; the payload is their ids, joined by comma
 EVERYTHING = ""  #: the payload that says: look at everything
 

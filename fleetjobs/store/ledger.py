@@ -33,6 +33,7 @@ from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.lineage import derive_job, is_live, job_row, tell_parent
 from fleetjobs.store.schema import jobs, runs
 from fleetjobs.store.standing import SOON
+from fleetjobs.store.telling import tell_moves
 
 ACCOUNT = "account:"  #: how the actor begins that is a person or a robot
 Ended = tuple[JobId, NodeId | None]  #: names what has ended: a run, or without a node a job
@@ -287,6 +288,7 @@ class Ledger:
         rows = [job_row(self._jobs[job]) for job in sorted(self._moved)]
         update_alike(self.connection, jobs, rows, ("id",))
         add_events(self.connection, self._events)
+        tell_moves(self.connection, self._events, self.now)
         return self._moved
 
     def write_runs(self) -> None:

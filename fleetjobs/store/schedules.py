@@ -23,7 +23,7 @@ from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.jobs import JobId
 from fleetjobs.schedules.documents import Schedule
 from fleetjobs.schedules.due import Fate
-from fleetjobs.states import LIVE, Reason
+from fleetjobs.states import Reason
 from fleetjobs.store import dialect
 from fleetjobs.store.pages import Page, read_time_cursor, time_cursor
 from fleetjobs.store.schema import jobs, occurrences, schedules
@@ -193,7 +193,7 @@ def live_jobs(connection: Connection, schedule: str) -> list[JobId]:
     """The schedule's jobs that have not ended, the oldest first."""
     query = (
         select(jobs.c.id)
-        .where(jobs.c.schedule == schedule, jobs.c.state.in_(sorted(LIVE)))
+        .where(jobs.c.schedule == schedule, jobs.c.ended_at.is_(None))
         .order_by(jobs.c.created_at, jobs.c.occurrence, jobs.c.id)
     )
     return list(connection.execute(query).scalars())
@@ -214,14 +214,15 @@ def _live_of(*, sqlite: bool) -> Executable:
     return (
         select(jobs.c.schedule, jobs.c.id)
         .join(asked, jobs.c.schedule == asked.c.name)
-        .where(jobs.c.state.in_(sorted(LIVE)))
+        .where(jobs.c.schedule.is_not(None), jobs.c.ended_at.is_(None))
         .order_by(jobs.c.created_at, jobs.c.occurrence, jobs.c.id)
     )
 
 
 def _row(entry: Entry) -> dict[str, Any]:
     row = {name: getattr(entry, name) for name in _NAMES}
-    return row | {"document": msgspec.to_builtins(entry.document)}
+    tells = bool(entry.document.notify)
+    return row | {"document": msgspec.to_builtins(entry.document), "tells": tells}
 
 
 def _entry(row: RowMapping) -> Entry:

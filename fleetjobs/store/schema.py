@@ -258,6 +258,8 @@ FOLLOWS = text("origin IS NOT NULL")
 Index(None, jobs.c.plan, jobs.c.origin, **_where(FOLLOWS))
 
 Index(None, jobs.c.schedule, jobs.c.created_at, **_where(jobs.c.schedule.is_not(None)))
+OF_SCHEDULE = text("schedule IS NOT NULL AND ended_at IS NULL")
+Index("ix_jobs_schedule_live", jobs.c.schedule, **_where(OF_SCHEDULE))
 
 Index(None, jobs.c.template, jobs.c.created_at, **_where(jobs.c.template.is_not(None)))
 
@@ -319,6 +321,7 @@ schedules = Table(
     Column("seed", Integer),
     Column("created_at", Moment, nullable=False),
     Column("ended_at", Moment),  # deleted then; its jobs and occurrences stay
+    Column("tells", Boolean(create_constraint=False), nullable=False, server_default=false()),
 )
 Index(
     "uq_schedules_label",
@@ -455,6 +458,48 @@ dependencies = Table(
     Column("when", Word(StartIf), nullable=False),
     Column("met", Boolean, nullable=False),
     Index(None, "on_job", "on_node"),
+)
+
+wishes = Table(  # who wishes to hear of what
+    "wishes",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("org", String, nullable=False),
+    Column("job", String, nullable=False),  # empty: all jobs of the org
+    Column("topics", JSON, nullable=False),
+    Column("sinks", JSON, nullable=False),
+    Column("duration_s", Float),
+    Column("by", String, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index(None, "job", "org"),
+)
+
+notices = Table(  # what is told to somebody
+    "notices",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("org", String),  # null: to those who run the fleet
+    Column("topic", String, nullable=False),
+    Column("sink", String, nullable=False),
+    Column("job", String, index=True),
+    Column("schedule", String),
+    Column("document", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("due_at", Moment),  # null: it was sent, or given up
+    Column("tries", Integer, nullable=False),
+    Column("sent_at", Moment),
+    Column("error", String, nullable=False),
+    Index(None, "org", "created_at", "id"),
+    Index(None, "due_at", **_where(text("due_at IS NOT NULL"))),
+)
+
+outcomes = Table(  # how the last job of each schedule ended that tells of it
+    "outcomes",
+    metadata,
+    Column("schedule", String, primary_key=True),
+    Column("outcome", String, nullable=False),  # ok, failed
+    Column("flips", Integer, nullable=False),  # how often that was told
+    Column("at", Moment, nullable=False),
 )
 
 questions = Table(

@@ -1,0 +1,1 @@
+"""Sinks: where notices go: mail and webhooks."""
