@@ -47,6 +47,13 @@ def waiting_for(
     return _read(connection, query, **dialect.pair_values(connection, names))
 
 
+def open_in_plans(connection: Connection, plans: Sequence[JobId]) -> list[Dependency]:
+    """All open dependencies on parts of these plans, whoever waits."""
+    part = jobs.alias()
+    query = _DEPENDENCIES.join(part, part.c.id == dependencies.c.on_job)
+    return _read(connection, query.where(part.c.plan.in_(plans), ~dependencies.c.met))
+
+
 def replace_links(
     connection: Connection, job: JobId, on_job: JobId | None, links: Sequence[Dependency]
 ) -> None:
@@ -80,6 +87,8 @@ def add_links(connection: Connection, links: Iterable[Dependency]) -> None:
 
 def note_met(connection: Connection, items: Sequence[Dependency]) -> None:
     """These have ended as was wished."""
+    if not items:
+        return  # as often in a plan of which one leg after the other is left out
     same = (
         dependencies.c.job == bindparam("_job"),
         dependencies.c.node == bindparam("_node"),
@@ -95,8 +104,7 @@ def note_met(connection: Connection, items: Sequence[Dependency]) -> None:
         }
         for item in items
     ]
-    if rows:
-        connection.execute(update(dependencies).where(*same).values(met=True), rows)
+    connection.execute(update(dependencies).where(*same).values(met=True), rows)
 
 
 def blocked_runs(connection: Connection, names: AbstractSet[tuple[JobId, str]]) -> set[RunName]:

@@ -154,6 +154,7 @@ class JobEntry:
     blocked: int
     forgiven: int
     called_off: bool
+    partly: bool
     rollout: Course | None
     undoes: JobId | None
     detour: Kept
@@ -230,6 +231,7 @@ JOB_COLUMNS = (
     *("max_attempts", "retry_delay_s", "lost_after_s", "retry_lost", "give_up_s", "edit"),
     *("kind", "plan", "parent", "origin", "on_failure", "max_failures", "delay_s"),
     *("weight", "weights", "progress", "percent", "blocked", "forgiven", "called_off"),
+    "partly",
     "rollout",
     *("undoes", "detour", "reverts", "undoing", "rollback"),
 )

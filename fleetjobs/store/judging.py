@@ -13,7 +13,6 @@ from fleetjobs.store.dependencies import (
     list_dependencies,
     named_states,
     note_met,
-    waiting_for,
 )
 from fleetjobs.store.entries import COORDINATOR, RunEntry
 from fleetjobs.store.ledger import Ended, Ledger
@@ -21,8 +20,7 @@ from fleetjobs.store.outbox import line_up
 from fleetjobs.store.rollbacks import roll_back
 from fleetjobs.store.rollouts import roll_on
 from fleetjobs.store.standing import path
-
-LONG = 8  #: rounds, after which the rest of a plan is read at once
+from fleetjobs.store.waits import Waits
 
 
 def settle(ledger: Ledger, ended: Sequence[Ended] = ()) -> set[JobId]:
@@ -32,20 +30,17 @@ def settle(ledger: Ledger, ended: Sequence[Ended] = ()) -> set[JobId]:
     chain may have ten thousand links.
     """
     ended = [*ended, *ledger.advance()]
-    rounds = 0
+    waits = Waits(ledger)
     while ended or roll_back(ledger):
-        rounds += 1
-        if rounds == LONG:
-            ledger.include_plans()
-        items = waiting_for(ledger.connection, ended) if ended else []
+        items = waits.for_what(ended)
         if items:
-            _judge(ledger, items)
+            _judge(ledger, waits, items)
         roll_on(ledger, ended)
         ended = ledger.advance()
     return ledger.write()
 
 
-def _judge(ledger: Ledger, items: Sequence[Dependency]) -> None:
+def _judge(ledger: Ledger, waits: Waits, items: Sequence[Dependency]) -> None:
     """Let those that waited go on, go on waiting, or be skipped."""
     met: list[Dependency] = []
     unmet: list[Dependency] = []
@@ -55,8 +50,9 @@ def _judge(ledger: Ledger, items: Sequence[Dependency]) -> None:
     names = {(item.job, item.node or WHOLE) for item in met}
     blocked = blocked_runs(ledger.connection, names)
     free = [item for item in met if not blocked & {(item.job, item.node or WHOLE)}]
-    ledger.include_jobs({item.job for item in (*free, *unmet) if item.node is None})
-    ledger.include((item.job, item.node) for item in (*free, *unmet) if item.node is not None)
+    unread = waits.unread((*free, *unmet))
+    ledger.include_jobs({item.job for item in unread if item.node is None})
+    ledger.include((item.job, item.node) for item in unread if item.node is not None)
     for item in unmet:
         skip(ledger, item, _state(ledger, item))
     for item in free:

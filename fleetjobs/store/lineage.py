@@ -10,7 +10,16 @@ from typing import Any
 from fleetjobs.jobs import Kind
 from fleetjobs.plans.documents import OnFailure
 from fleetjobs.plans.progress import Part, percent
-from fleetjobs.states import LIVE, Reason, Rollback, State, WaitReason, check_move, completion
+from fleetjobs.states import (
+    LIVE,
+    Completion,
+    Reason,
+    Rollback,
+    State,
+    WaitReason,
+    check_move,
+    completion,
+)
 from fleetjobs.store.entries import JobEntry, Told
 from fleetjobs.store.jobs import dump_tally
 from fleetjobs.store.standing import job_path
@@ -63,6 +72,8 @@ def tell_parent(job: JobEntry, parent: JobEntry) -> None:
             parent.forgiven += 1
         if new.state.is_terminal:
             _ask_back(job, parent)
+            if completion_of(job) is Completion.PARTIAL:
+                parent.set(partly=True)
     parent.blocked += new.blocked - old.blocked
     parent.needing += new.needing - old.needing
     parent.progress += job.weight * (new.done - old.done)
@@ -111,7 +122,7 @@ def job_row(job: JobEntry) -> dict[str, Any]:
         "wait_reason": job.wait_reason,
         "reason": job.reason,
         "tally": dump_tally(job.tally),
-        "completion": completion(job.tally) if job.state.is_terminal else None,
+        "completion": completion_of(job) if job.state.is_terminal else None,
         "needing": job.needing,
         "attention": job.needing > 0,
         "started_at": job.started_at,
@@ -121,6 +132,11 @@ def job_row(job: JobEntry) -> dict[str, Any]:
         "blocked": job.blocked,
         "forgiven": job.forgiven,
     }
+
+
+def completion_of(job: JobEntry) -> Completion:
+    """How much of it was done, now that it has ended: a part if a part of a leg was."""
+    return Completion.PARTIAL if job.partly else completion(job.tally)
 
 
 def _wait(job: JobEntry) -> WaitReason | None:

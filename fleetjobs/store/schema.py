@@ -225,6 +225,7 @@ jobs = Table(
     Column("blocked", Integer, nullable=False, server_default="0"),  # runs or legs that wait
     Column("forgiven", Integer, nullable=False, server_default="0"),  # failures that do not count
     Column("called_off", Boolean, nullable=False, server_default=false()),
+    Column("partly", Boolean, nullable=False, server_default=false()),  # a leg was done in part
     Column("undoes", String),  # the leg that it takes back; of a group, the plan
     Column("undo", JSON(none_as_null=True)),  # what would take it back; see `plans.undoing.Recipe`
     Column("detour", JSON(none_as_null=True)),  # before another try; see `plans.detours.Step`
