@@ -16,7 +16,7 @@ from fleetjobs.api.account_documents import (
     NewAccount,
     NewGrant,
 )
-from fleetjobs.api.bodies import JSON, body_of, decode_body, read_body
+from fleetjobs.api.bodies import JSON, body_of, decode_body, own, read_body
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.documents import Page
 from fleetjobs.api.parameters import PAGE, PAGE_MAX, Parameters
@@ -72,7 +72,8 @@ async def create(
     request: Request, response: Response, desk: AtDesk, caller: Admin
 ) -> AccountDocument:
     """In the org in which one acts; its name is unique in the fleet, and never given again."""
-    wish = decode_body(NewAccount, await read_body(request, kinds={JSON}))
+    raw = await read_body(request, kinds={JSON})
+    wish = decode_body(NewAccount, own(raw, caller.org))
     key = None if wish.verify_key is None else VerifyKey.from_text(wish.verify_key)
     entry = await run_in_threadpool(
         _accounts(desk, caller).create, wish.name, role=wish.role, verify_key=key

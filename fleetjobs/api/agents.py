@@ -22,7 +22,7 @@ router = APIRouter(tags=["agents"], responses=RESPONSES, dependencies=[Depends(c
 def index(desk: AtDesk, caller: Caller) -> Page[AgentDocument]:
     """The agents that at least one of the org's nodes has, by name."""
     with desk.database.reading() as connection:
-        offers = list_interfaces(connection, caller.org)
+        offers = list_interfaces(connection, caller.sees)
     by_name = groupby(offers, key=lambda offer: offer.interface.name)
     return Page(items=[_document(list(group)) for _, group in by_name], next=None)
 
@@ -35,7 +35,7 @@ def show(
     offers = []
     if "\x00" not in name:
         with desk.database.reading() as connection:
-            offers = list_interfaces(connection, caller.org, agent=name)
+            offers = list_interfaces(connection, caller.sees, agent=name)
     if not offers:
         raise UnknownAgent(f"no node has an agent {name[:60]!r}")
     interface = _most_common(offers).interface.document

@@ -54,9 +54,9 @@ def _verbs(run: Run, job: Job) -> list[str]:
 def index(desk: AtDesk, caller: Caller, query: Annotated[Part, Query()]) -> Page[AttentionDocument]:
     """The org's runs that need a decision: resume, retry, resolve or cancel."""
     with desk.database.reading() as connection:
-        page = list_attention(connection, org=caller.org, cursor=query.cursor, limit=query.size)
+        page = list_attention(connection, org=caller.sees, cursor=query.cursor, limit=query.size)
         ids = sorted({run.job for run in page.items})
-        wanted = JobFilter(org=caller.org, ids=ids)
+        wanted = JobFilter(org=caller.sees, ids=ids)
         found = list_jobs(connection, wanted, limit=len(ids)).items if ids else []
     jobs = {job.id: job for job in found}
     items = [AttentionDocument.about(run, jobs[run.job]) for run in page.items if run.job in jobs]

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 
+from fleetjobs.access import FLEET
 from fleetjobs.api.faults import InvalidBody, TooLong, UnknownType
-from fleetjobs.errors import InvalidDocument
+from fleetjobs.errors import Denied, InvalidDocument
 from fleetjobs.messages import LIMIT_BYTES
 
 JSON = "application/json"
@@ -55,6 +56,25 @@ def decode_body(kind: type[S], raw: bytes) -> S:
         raise InvalidBody(str(error), field=field) from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidDocument(f"not a JSON document: {error}") from None
+
+
+def own(raw: bytes, org: str) -> bytes:
+    """The JSON without its `org`, which has to be the one in which the caller acts; null: none.
+
+    So that nobody thinks that naming another one does anything. Raises Denied.
+    """
+    if b'"org"' not in raw:
+        return raw
+    try:
+        document = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return raw  # whoever decodes it says what is wrong
+    if not isinstance(document, dict) or "org" not in document:
+        return raw
+    named = document.pop("org")
+    if (FLEET if named is None else named) != org:
+        raise Denied(f"`org` is {named!r:.60}, and the account acts in {org}; leave it out")
+    return msgspec.json.encode(document)
 
 
 def body_of(kind: type[Struct], *, required: bool = True) -> dict[str, Any]:

@@ -116,7 +116,7 @@ async def stop(request: Request, desk: AtDesk, caller: Admin) -> CoordinatorDocu
 @router.get("/coordinator/outbox", summary="What waits to be handed over")
 def outbox(desk: AtDesk, caller: Caller, query: Annotated[Part, Query()]) -> Page[QueuedDocument]:
     """The org's runs that are due, the longest due first."""
-    page = desk.control.relay.outbox(org=caller.org, cursor=query.cursor, limit=query.size)
+    page = desk.control.relay.outbox(org=caller.sees, cursor=query.cursor, limit=query.size)
     items = [
         QueuedDocument(**{name: getattr(run, name) for name in QueuedDocument.model_fields})
         for run in page.items

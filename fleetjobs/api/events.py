@@ -67,7 +67,7 @@ def index(
     desk: AtDesk, caller: Caller, query: Annotated[EventQuery, Query()]
 ) -> Page[EventDocument]:
     """What happened, the oldest first; `next` is the seq to ask after."""
-    return _page(desk, query, org=caller.org)
+    return _page(desk, query, org=caller.sees)
 
 
 @router.get(
@@ -92,15 +92,15 @@ async def of_job(
     that stops without it is resumed by Last-Event-ID.
     """
     if not following.wanted:
-        return await run_in_threadpool(_page, desk, query, org=caller.org, job=job)
-    await run_in_threadpool(desk.job, job, org=caller.org)
-    stream = Stream(desk=desk, job=job, org=caller.org, only=query.only)
+        return await run_in_threadpool(_page, desk, query, org=caller.sees, job=job)
+    await run_in_threadpool(desk.job, job, org=caller.sees)
+    stream = Stream(desk=desk, job=job, org=caller.sees, only=query.only)
     after = query.after if following.last is None else following.last
     return stream_of(stream.messages(after))
 
 
 def _page(
-    desk: Desk, query: EventQuery, *, org: str, job: JobId | None = None
+    desk: Desk, query: EventQuery, *, org: str | None, job: JobId | None = None
 ) -> Page[EventDocument]:
     limit = min(query.limit, PAGE_MAX)
     with desk.database.reading() as connection:

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
-from fleetjobs.api.access import Caller, Operator, clean_query
+from fleetjobs.api.access import Acting, Caller, Operator, clean_query
 from fleetjobs.api.bodies import JOSE, JSON, media_type, read_body, schema_of
 from fleetjobs.api.describing import describe, describe_one, document_of, tag
 from fleetjobs.api.desk import AtDesk, Desk, find_job
@@ -31,9 +31,10 @@ from fleetjobs.api.streams import EVENT_STREAM, Only, Stream, stream_of
 from fleetjobs.api.views import View, ViewedJob, viewed, viewed_page
 from fleetjobs.api.waiting import answer, ended
 from fleetjobs.control.submissions import Submission
+from fleetjobs.errors import NotFound
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.states import Reason
-from fleetjobs.store.access import Account
+from fleetjobs.store.access import Account, has_org
 from fleetjobs.store.jobs import JobFilter, list_jobs
 from fleetjobs.store.templates import ids_called
 
@@ -65,6 +66,7 @@ class JobQuery(Part):
     reason: Reason | None = Field(None, description="why it stands or ended so")
     rerun_of: str | None = Field(None, description="the job that it repeats")
     schedule: str | None = Field(None, description="the id of the schedule that made it")
+    org: str | None = Field(None, description="of this org; for who sees more than one")
     template: str | None = Field(None, description="the label, or the id, of its template")
     parent: str | None = Field(None, description="the plan or group that it is directly in")
     plan: str | None = Field(None, description="the plan that it is a part of, at whatever depth")
@@ -177,12 +179,47 @@ def _submit(desk: Desk, caller: Account, sealed: Sealed) -> tuple[Submission, Jo
 def index(
     desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]
 ) -> Page[JobDocument] | Response:
-    """The org's jobs that pass all filters, the newest first.
+    """The org's jobs that pass all filters, the newest first; a fleet admin sees everybody's.
 
     Legs and groups of plans are only listed with `parent`, `plan`, `kind` or `ids`.
     """
+    return _listed(desk, caller, query)
+
+
+@router.get(
+    "/me/jobs", summary="List one's own jobs", response_model=Page[JobDocument] | Page[ViewedJob]
+)
+def mine(
+    desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]
+) -> Page[JobDocument] | Response:
+    """Those that one asked for, also through schedules and actions; otherwise as `/jobs`."""
+    return _listed(desk, caller, query.model_copy(update={"caller": "me"}))
+
+
+@router.get(
+    "/orgs/{org}/jobs",
+    summary="List the jobs of an org",
+    response_model=Page[JobDocument] | Page[ViewedJob],
+)
+def of_org(
+    desk: AtDesk,
+    caller: Caller,
+    org: Annotated[str, Path(max_length=128, description="an org's name")],
+    query: Annotated[JobQuery, Query()],
+) -> Page[JobDocument] | Response:
+    """As `/jobs?org=`; an org that one does not see is not found."""
+    with desk.database.reading() as connection:
+        if caller.sees not in {None, org} or not has_org(connection, org):
+            raise NotFound(f"there is no org {org!r}")
+    return _listed(desk, caller, query.model_copy(update={"org": org}))
+
+
+def _listed(desk: Desk, caller: Acting, query: JobQuery) -> Page[JobDocument] | Response:
+    org = caller.sees or query.org
+    if query.org not in {None, org}:
+        return Page(items=[], next=None)
     wanted = JobFilter(
-        org=caller.org,
+        org=org,
         states=query.state,
         agent=query.agent,
         action=query.action,
@@ -231,7 +268,7 @@ def show(
 ) -> JobDocument | Response:
     """How the job stands; the ETag is the version that an edit names."""
     with desk.database.reading() as connection:
-        found = find_job(connection, job, org=caller.org)
+        found = find_job(connection, job, org=caller.sees)
         tag(response, found)
         document = describe_one(connection, found)
     return document if query.view is None else viewed(document)
@@ -250,7 +287,7 @@ async def wait(
     query: Annotated[WaitQuery, Query()],
 ) -> JobDocument:
     """The job once it has ended, or as it stands when the time is over."""
-    found = await ended(desk, job, org=caller.org, within=min(query.timeout, WAIT_MAX_S))
+    found = await ended(desk, job, org=caller.sees, within=min(query.timeout, WAIT_MAX_S))
     if not found.state.is_terminal:
         response.status_code = HTTPStatus.ACCEPTED
     tag(response, found)

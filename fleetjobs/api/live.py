@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from fleetjobs.access import Verb
 from fleetjobs.api.access import Caller, clean_query
 from fleetjobs.api.asking import answers
 from fleetjobs.api.desk import AtDesk, Desk
@@ -15,6 +16,7 @@ from fleetjobs.api.faults import InvalidParameter
 from fleetjobs.api.parameters import WAIT_MAX_S, InJob, Parameters, Words
 from fleetjobs.api.problems import RESPONSES
 from fleetjobs.api.progress import ProgressDocument
+from fleetjobs.api.rights import check_job
 from fleetjobs.errors import NotFound
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Answer, RunReport, Stage
@@ -99,8 +101,9 @@ async def live(
     Those that were not heard of lately are asked too, and not waited for.
     """
     within = min(query.timeout, WAIT_MAX_S)
-    asked = await run_in_threadpool(_ask, desk, job, caller.org, query.node, within)
-    said = await answers(desk, asked.ids, org=caller.org, within=within, away=asked.away)
+    org = await run_in_threadpool(check_job, desk, caller, Verb.VIEW_LOG, job)
+    asked = await run_in_threadpool(_ask, desk, job, org, query.node, within)
+    said = await answers(desk, asked.ids, org=org, within=within, away=asked.away)
     answered = [answer for _, answer in sorted(said.items()) if answer is not None]
     return LiveDocument(
         job=job,

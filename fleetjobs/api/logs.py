@@ -13,12 +13,14 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
+from fleetjobs.access import Verb
 from fleetjobs.api.access import Caller, clean_query
 from fleetjobs.api.asking import answers
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.faults import InvalidParameter
 from fleetjobs.api.parameters import OfRun, Parameters, RunKey
 from fleetjobs.api.problems import RESPONSES
+from fleetjobs.api.rights import check_job
 from fleetjobs.api.runs import find_run
 from fleetjobs.api.streams import EVENT_STREAM
 from fleetjobs.errors import NotFound
@@ -240,7 +242,8 @@ async def log(
     What the database does not have is asked of the node: while the run is at work, and of long
     logs later.
     """
-    wanted = Log(desk=desk, org=caller.org, key=key, stream=stream, attempt=query.attempt)
+    org = await run_in_threadpool(check_job, desk, caller, Verb.VIEW_LOG, key.job, [key.node])
+    wanted = Log(desk=desk, org=org, key=key, stream=stream, attempt=query.attempt)
     start = await wanted.start(query)
     if query.follow:
         if last_event_id and last_event_id.isascii() and last_event_id.isdecimal():

@@ -87,7 +87,7 @@ def index(desk: AtDesk, caller: Caller, query: Annotated[NodeQuery, Query()]) ->
     )
     now = desk.clock()
     with desk.database.reading() as connection:
-        nodes = {node.identity: node for node in list_nodes(connection, caller.org)}
+        nodes = {node.identity: node for node in list_nodes(connection, caller.sees)}
         warnings = find_warnings(connection, list(nodes.values()), caller.org, now)
     try:
         picked = pick(target, nodes.values())
@@ -105,14 +105,14 @@ def index(desk: AtDesk, caller: Caller, query: Annotated[NodeQuery, Query()]) ->
 @router.get("/nodes/{node}", summary="One node")
 def show(desk: AtDesk, caller: Caller, node: OnNode) -> NodeDocument:
     """What its last beat told."""
-    return _document(desk, node, caller.org)
+    return _document(desk, node, caller.sees)
 
 
 @router.get("/nodes/{node}/agents", summary="Agents of a node")
 def agents(desk: AtDesk, caller: Caller, node: OnNode) -> NodeAgents:
     """Those it offers, by which contract, and those it refused, with the reasons."""
     with desk.database.reading() as connection:
-        found = get_node(connection, node, org=caller.org)
+        found = get_node(connection, node, org=caller.sees)
         if found is None:
             raise NotFound(f"there is no node {node}")
         interfaces = node_interfaces(connection, node)
@@ -169,11 +169,11 @@ def remove(
     return RemovalDocument(identity=node, given_up=given_up)
 
 
-def _document(desk: Desk, node: NodeId, org: str) -> NodeDocument:
+def _document(desk: Desk, node: NodeId, org: str | None) -> NodeDocument:
     with desk.database.reading() as connection:
         found = get_node(connection, node, org=org)
         if found is None:
             raise NotFound(f"there is no node {node}")
-        warnings = find_warnings(connection, [found], org, desk.clock())
+        warnings = find_warnings(connection, [found], found.org, desk.clock())
     alive = is_alive(found, desk.clock())
     return NodeDocument.of(found, alive=alive, warnings=warnings.get(node, ()))

@@ -8,7 +8,7 @@ from msgspec import Struct
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Caller, Operator, clean_query
-from fleetjobs.api.bodies import JOSE, JSON, decode_body, media_type, read_body, schema_of
+from fleetjobs.api.bodies import JOSE, JSON, decode_body, media_type, own, read_body, schema_of
 from fleetjobs.api.describing import document_of
 from fleetjobs.api.desk import AtDesk, Desk, find_job
 from fleetjobs.api.documents import JobDocument, Page
@@ -88,7 +88,7 @@ def _submit(
 
 
 def _request(desk: Desk, caller: Account, raw: bytes, terms: Terms) -> PlanRequest:
-    wish = decode_body(PlanWish, raw)
+    wish = decode_body(PlanWish, own(raw, caller.org))
     return PlanRequest(
         id=name_of(wish.id, terms.idempotency_key, caller),
         org=caller.org,
@@ -126,7 +126,7 @@ def legs(
     Of another job, the jobs that its action asked for; where nothing is, there is no such list.
     """
     with desk.database.reading() as connection:
-        found = find_job(connection, job, org=caller.org)
+        found = find_job(connection, job, org=caller.sees)
         if found.kind is Kind.ACTION and not children_of(connection, found, limit=1):
             raise NotFound(f"{job} is no plan; it has runs")
         page = list_legs(connection, found, cursor=query.cursor, limit=query.size)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 from uuid_utils import uuid7
 
-from fleetjobs.api.bodies import decode_body
+from fleetjobs.api.bodies import decode_body, own
 from fleetjobs.api.faults import InvalidBody, InvalidParameter
 from fleetjobs.errors import Denied, Unauthentic
 from fleetjobs.jobs import JobId
@@ -98,7 +98,7 @@ def seal_wish(
     clock: Callable[[], datetime],
 ) -> Sealed:
     """A plain request, signed for the caller. Raises InvalidDocument."""
-    wish = decode_body(Wish, raw)
+    wish = decode_body(Wish, own(raw, account.org))
     request = Request(
         id=name_of(wish.id, idempotency_key, account),
         org=account.org,

@@ -31,7 +31,7 @@ def index(
 ) -> Page[RunDocument]:
     """The job's runs, by node."""
     with desk.database.reading() as connection:
-        find_job(connection, job, org=caller.org)
+        find_job(connection, job, org=caller.sees)
         page = list_runs(connection, job, states=query.state, cursor=query.cursor, limit=query.size)
     return Page(items=[RunDocument.of(run) for run in page.items], next=page.next)
 
@@ -40,7 +40,7 @@ def index(
 def show(desk: AtDesk, caller: Caller, key: OfRun) -> RunDocument:
     """How the job stands on that node."""
     with desk.database.reading() as connection:
-        return RunDocument.of(find_run(connection, key, org=caller.org))
+        return RunDocument.of(find_run(connection, key, org=caller.sees))
 
 
 @router.get(
@@ -50,12 +50,12 @@ def show(desk: AtDesk, caller: Caller, key: OfRun) -> RunDocument:
 def attempts(desk: AtDesk, caller: Caller, key: OfRun) -> Page[AttemptDocument]:
     """Every attempt that is over, the first one first; a late one came after it was given up."""
     with desk.database.reading() as connection:
-        run = find_run(connection, key, org=caller.org)
+        run = find_run(connection, key, org=caller.sees)
         found = list_attempts(connection, run.job, run.node)
     return Page(items=[AttemptDocument.of(attempt) for attempt in found], next=None)
 
 
-def find_run(connection: Connection, key: RunKey, *, org: str) -> Run:
+def find_run(connection: Connection, key: RunKey, *, org: str | None) -> Run:
     """The org's run. Raises NotFound, for another org's too."""
     find_job(connection, key.job, org=org)
     run = get_run(connection, key.job, key.node)

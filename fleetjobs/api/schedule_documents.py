@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field
 
+from fleetjobs.api.account_documents import shown_org
 from fleetjobs.schedules.due import Fate
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.states import Reason
@@ -16,7 +17,7 @@ class ScheduleDocument(BaseModel):
     """A schedule, and how far it has been followed."""
 
     id: str
-    org: str
+    org: str | None = Field(description="null: the fleet's own")
     label: str
     owner: str = Field(description="in whose name its jobs are asked for")
     enabled: bool
@@ -34,11 +35,33 @@ class ScheduleDocument(BaseModel):
         """The entry as a document."""
         same = {name: getattr(entry, name) for name in cls.model_fields if hasattr(entry, name)}
         return cls(
-            **same,
+            **same | {"org": shown_org(entry.org)},
             enabled=entry.document.enabled,
             rule=str(entry.document.rule),
             schedule=entry.shown,
         )
+
+
+class SharedSchedule(BaseModel):
+    """What an org is told of a schedule of the fleet's."""
+
+    label: str
+    does: str = Field(description="an action, a plan or a template")
+    next_at: datetime | None
+    enabled: bool
+
+    @classmethod
+    def of(cls, entry: Entry) -> "SharedSchedule":
+        """Roughly: no inputs, no nodes, nothing that it did."""
+        work = entry.document.work
+        if work.call is not None:
+            does = f"{work.call.agent}.{work.call.action}"
+        elif work.plan is not None:
+            does = f"plan {work.plan.name}"
+        else:
+            does = "a template" if work.template is None else f"template {work.template.name}"
+        enabled = entry.document.enabled
+        return cls(label=entry.label, does=does, next_at=entry.next_at, enabled=enabled)
 
 
 class PreviewDocument(BaseModel):

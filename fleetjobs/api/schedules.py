@@ -1,5 +1,6 @@
 """Schedules: work that recurs by a rule; made, changed, set aside, asked for, looked at."""
 
+import dataclasses
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -9,8 +10,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from msgspec import Meta, Struct
 from starlette.concurrency import run_in_threadpool
 
-from fleetjobs.api.access import Caller, Operator, clean_query
-from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
+from fleetjobs.api.access import Acting, Admin, Caller, Editor, Operator, clean_query
+from fleetjobs.api.bodies import JSON, decode_body, own, read_body, schema_of
 from fleetjobs.api.describing import document_of
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.documents import JobDocument, Page
@@ -21,16 +22,18 @@ from fleetjobs.api.schedule_documents import (
     PreviewDocument,
     Reinitialized,
     ScheduleDocument,
+    SharedSchedule,
 )
+from fleetjobs.api.schedule_finding import own_schedule, seen_schedule, shared_schedules
 from fleetjobs.api.schedule_queries import DeletionQuery, HistoryQuery, ListQuery, PreviewQuery
+from fleetjobs.control.schedules import Schedules
 from fleetjobs.messages import Request as SignedRequest
 from fleetjobs.messages import encode
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.schedules.documents import Schedule
 from fleetjobs.schedules.recurrence import check_recurs, preview
 from fleetjobs.schedules.rules import Rule
-from fleetjobs.store.access import Account
-from fleetjobs.store.schedules import Entry, get_entry, list_entries, list_occurrences
+from fleetjobs.store.schedules import Entry, list_entries, list_occurrences
 
 router = APIRouter(
     tags=["schedules"], responses=RESPONSES | CHANGES, dependencies=[Depends(clean_query)]
@@ -81,12 +84,12 @@ def _body(kind: type[Struct], *, required: bool = True) -> dict[str, Any]:
     openapi_extra=_body(Schedule),
 )
 async def create(
-    request: Request, response: Response, desk: AtDesk, caller: Operator
+    request: Request, response: Response, desk: AtDesk, caller: Editor
 ) -> ScheduleDocument:
     """Kept if its job could be asked for today; its label is unique in the org."""
-    schedule = decode_body(Schedule, await read_body(request, kinds={JSON}))
+    schedule = decode_body(Schedule, own(await read_body(request, kinds={JSON}), caller.org))
     entry = await run_in_threadpool(
-        desk.control.schedules.create, schedule, org=caller.org, account=caller.name
+        _schedules(desk, caller).create, schedule, org=caller.org, account=caller.name
     )
     response.headers["Location"] = f"/api/v1/schedules/{entry.id}"
     return _tagged(response, entry)
@@ -96,12 +99,19 @@ async def create(
 def index(
     desk: AtDesk, caller: Caller, query: Annotated[ListQuery, Query()]
 ) -> Page[ScheduleDocument]:
-    """The org's, the newest first."""
+    """The org's, the newest first; a fleet admin sees everybody's."""
     with desk.database.reading() as connection:
         page = list_entries(
-            connection, org=caller.org, cursor=query.cursor, limit=query.size, ended=query.ended
+            connection, org=caller.sees, cursor=query.cursor, limit=query.size, ended=query.ended
         )
     return Page(items=[ScheduleDocument.of(entry) for entry in page.items], next=page.next)
+
+
+@router.get("/fleet-schedules", summary="What the fleet does by itself")
+def shared(desk: AtDesk, caller: Admin) -> Page[SharedSchedule]:  # noqa: ARG001  any admin may
+    """A rough list of the fleet's own schedules, if a fleet admin shares it; empty if not."""
+    found = shared_schedules(desk)
+    return Page(items=[SharedSchedule.of(entry) for entry in found], next=None)
 
 
 @router.post("/schedules/preview", summary="Count a rule out", openapi_extra=_body(Rule))
@@ -122,16 +132,16 @@ def _foresee(rule: Rule, now: datetime, query: PreviewQuery) -> PreviewDocument:
 
 
 @router.post("/schedules/reinitialize", summary="Count all rules anew from now on")
-def reinitialize(desk: AtDesk, caller: Operator) -> Reinitialized:
+def reinitialize(desk: AtDesk, caller: Editor) -> Reinitialized:
     """What has come and was not looked at yet is left out: for a clock that was set."""
-    done = desk.control.schedules.reinitialize(org=caller.org, account=caller.name)
+    done = _schedules(desk, caller).reinitialize(org=caller.org, account=caller.name)
     return Reinitialized(schedules=done)
 
 
 @router.get("/schedules/{name}", summary="One schedule")
 def show(desk: AtDesk, caller: Caller, name: Named, response: Response) -> ScheduleDocument:
     """By its label, or by its id even after it was deleted."""
-    return _tagged(response, _entry(desk, name, caller.org))
+    return _tagged(response, seen_schedule(desk, caller, name))
 
 
 @router.put("/schedules/{name}", summary="Change a schedule", openapi_extra=_body(Schedule))
@@ -139,19 +149,17 @@ async def change(
     request: Request,
     response: Response,
     desk: AtDesk,
-    caller: Operator,
+    caller: Editor,
     name: Named,
     if_match: Annotated[str | None, Header(description="the ETag that was seen")] = None,
 ) -> ScheduleDocument:
     """The whole of it anew; its jobs and its history stay. From now on its jobs are yours."""
-    schedule = decode_body(Schedule, await read_body(request, kinds={JSON}))
+    schedule = decode_body(Schedule, own(await read_body(request, kinds={JSON}), caller.org))
+    version = read_version(if_match)
     entry = await run_in_threadpool(
-        desk.control.schedules.change,
-        name,
-        schedule,
-        org=caller.org,
-        account=caller.name,
-        version=read_version(if_match),
+        lambda: _schedules(desk, caller, name).change(
+            name, schedule, org=caller.org, account=caller.name, version=version
+        )
     )
     return _tagged(response, entry)
 
@@ -161,7 +169,7 @@ async def amend(
     request: Request,
     response: Response,
     desk: AtDesk,
-    caller: Operator,
+    caller: Editor,
     name: Named,
     if_match: Annotated[str | None, Header(description="the ETag that was seen")] = None,
 ) -> ScheduleDocument:
@@ -171,12 +179,13 @@ async def amend(
     return _tagged(response, entry)
 
 
-def _amend(desk: Desk, caller: Account, name: str, raw: bytes, version: int | None) -> Entry:
-    entry = _entry(desk, name, caller.org)
+def _amend(desk: Desk, caller: Acting, name: str, raw: bytes, version: int | None) -> Entry:
+    entry = own_schedule(desk, caller, name)
+    raw = own(raw, caller.org)
     patch = decode_body(_Patch, b'{"patch":' + raw + b"}").patch
     merged = merge(msgspec.to_builtins(entry.document), patch)
     schedule = decode_body(Schedule, msgspec.json.encode(merged))
-    return desk.control.schedules.change(
+    return _schedules(desk, caller, name).change(
         name,
         schedule,
         org=caller.org,
@@ -187,28 +196,30 @@ def _amend(desk: Desk, caller: Account, name: str, raw: bytes, version: int | No
 
 @router.delete("/schedules/{name}", summary="Delete a schedule")
 def delete(
-    desk: AtDesk, caller: Operator, name: Named, query: Annotated[DeletionQuery, Query()]
+    desk: AtDesk, caller: Editor, name: Named, query: Annotated[DeletionQuery, Query()]
 ) -> ScheduleDocument:
     """No job comes of it any more; those it made, and its history, stay. Its label is free."""
-    entry = desk.control.schedules.delete(
+    entry = _schedules(desk, caller, name).delete(
         name, org=caller.org, account=caller.name, cancel_running=query.cancel_running
     )
     return ScheduleDocument.of(entry)
 
 
 @router.post("/schedules/{name}/enable", summary="Let a schedule go on")
-def enable(desk: AtDesk, caller: Operator, name: Named) -> ScheduleDocument:
+def enable(desk: AtDesk, caller: Editor, name: Named) -> ScheduleDocument:
     """From now on; what came while it was disabled is not made up for."""
     return ScheduleDocument.of(
-        desk.control.schedules.enable(name, org=caller.org, account=caller.name)
+        _schedules(desk, caller, name).enable(name, org=caller.org, account=caller.name)
     )
 
 
 @router.post("/schedules/{name}/disable", summary="Set a schedule aside")
-def disable(desk: AtDesk, caller: Operator, name: Named) -> ScheduleDocument:
+def disable(desk: AtDesk, caller: Editor, name: Named) -> ScheduleDocument:
     """Until it is enabled; what is at work goes on."""
     return ScheduleDocument.of(
-        desk.control.schedules.enable(name, org=caller.org, account=caller.name, enabled=False)
+        _schedules(desk, caller, name).enable(
+            name, org=caller.org, account=caller.name, enabled=False
+        )
     )
 
 
@@ -218,13 +229,17 @@ def disable(desk: AtDesk, caller: Operator, name: Named) -> ScheduleDocument:
     openapi_extra=_body(Skip, required=False),
 )
 async def skip_next(
-    request: Request, desk: AtDesk, caller: Operator, name: Named
+    request: Request, desk: AtDesk, caller: Editor, name: Named
 ) -> ScheduleDocument:
     """So many of them, each on record as skipped; 0 takes it back."""
     raw = await read_body(request, kinds={JSON}) if "content-type" in request.headers else b"{}"
     count = decode_body(Skip, raw).count
     entry = await run_in_threadpool(
-        desk.control.schedules.skip_next, name, org=caller.org, account=caller.name, count=count
+        _schedules(desk, caller, name).skip_next,
+        name,
+        org=caller.org,
+        account=caller.name,
+        count=count,
     )
     return ScheduleDocument.of(entry)
 
@@ -240,7 +255,9 @@ def run_now(desk: AtDesk, caller: Operator, name: Named, response: Response) -> 
     def seal(request: SignedRequest | PlanRequest) -> str:
         return desk.key.seal(encode(request))
 
-    job = desk.control.schedules.run_now(name, org=caller.org, account=caller.name, seal=seal)
+    job = _schedules(desk, caller, name).run_now(
+        name, org=caller.org, account=caller.name, seal=seal
+    )
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return document_of(desk, job)
 
@@ -250,8 +267,8 @@ def foresee_one(
     desk: AtDesk, caller: Caller, name: Named, query: Annotated[PreviewQuery, Query()]
 ) -> PreviewDocument:
     """Its next occurrences, whether it is enabled or not."""
-    entry = _entry(desk, name, caller.org)
-    moments = desk.control.schedules.preview(entry, query.count, query.after)
+    entry = seen_schedule(desk, caller, name)
+    moments = _schedules(desk, caller).preview(entry, query.count, query.after)
     return PreviewDocument.of(entry.document.rule, moments)
 
 
@@ -260,7 +277,7 @@ def history(
     desk: AtDesk, caller: Caller, name: Named, query: Annotated[HistoryQuery, Query()]
 ) -> Page[OccurrenceDocument]:
     """Each that has come, the latest first: it ran, or a reason why not."""
-    entry = _entry(desk, name, caller.org)
+    entry = seen_schedule(desk, caller, name)
     with desk.database.reading() as connection:
         found = list_occurrences(connection, entry.id, before=query.before, limit=query.limit + 1)
     items = [OccurrenceDocument.of(item) for item in found[: query.limit]]
@@ -268,9 +285,11 @@ def history(
     return Page(items=items, next=items[-1].at.isoformat() if more else None)
 
 
-def _entry(desk: Desk, name: str, org: str) -> Entry:
-    with desk.database.reading() as connection:
-        return get_entry(connection, name, org=org)
+def _schedules(desk: Desk, caller: Acting, name: str | None = None) -> Schedules:
+    """The schedules' desk; for one that is to be changed, if it is named."""
+    if name is not None:
+        own_schedule(desk, caller, name)
+    return dataclasses.replace(desk.control.schedules, address=caller.address)
 
 
 def _tagged(response: Response, entry: Entry) -> ScheduleDocument:

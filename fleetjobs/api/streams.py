@@ -72,7 +72,7 @@ class Stream:
 
     desk: Desk
     job: JobId
-    org: str
+    org: str | None  # None: whosever it is
     only: Only = Only.ALL
 
     async def messages(self, after: int) -> AsyncIterator[bytes]:

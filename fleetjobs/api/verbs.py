@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 from uuid_utils import uuid7
 
-from fleetjobs.api.access import Operator, clean_query
+from fleetjobs.access import Verb
+from fleetjobs.api.access import Acting, Operator, clean_query
 from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
 from fleetjobs.api.describing import document_of, tag
 from fleetjobs.api.desk import AtDesk, Desk
@@ -17,6 +18,7 @@ from fleetjobs.api.documents import JobDocument
 from fleetjobs.api.faults import InvalidBody
 from fleetjobs.api.parameters import InJob
 from fleetjobs.api.problems import CHANGES, FULL, RESPONSES
+from fleetjobs.api.rights import check_job
 from fleetjobs.api.wishes import Again, Cancel, Choice, Retry, Verdict
 from fleetjobs.control.retries import Manner
 from fleetjobs.control.submissions import Submission
@@ -25,7 +27,6 @@ from fleetjobs.messages import Request as Asked
 from fleetjobs.messages import encode
 from fleetjobs.plans.documents import RetryMode
 from fleetjobs.states import State
-from fleetjobs.store.access import Account
 from fleetjobs.store.nodes import list_nodes
 from fleetjobs.store.runs import nodes_of
 from fleetjobs.targets import Target, pick
@@ -61,8 +62,9 @@ class Deed:
     """Something to be done to a job, by whom."""
 
     desk: Desk
-    caller: Account
+    caller: Acting
     job: JobId
+    right: Verb = Verb.RUN  # that it takes
 
     async def do(
         self, response: Response, target: Target, verb: Callable[..., Job], **more: Any
@@ -70,6 +72,7 @@ class Deed:
         """Do it on the nodes that are meant; the job then."""
 
         def act() -> tuple[Job, JobDocument]:
+            check_job(self.desk, self.caller, self.right, self.job, changes=True)
             nodes = chosen(self.desk, self.job, target, org=self.caller.org)
             who = {"org": self.caller.org, "account": self.caller.name}
             found = verb(self.job, **who, nodes=nodes, **more)
@@ -115,7 +118,7 @@ async def cancel(
     has ended it does nothing.
     """
     wish = await _wish(request, Cancel)
-    deed = Deed(desk=desk, caller=caller, job=job)
+    deed = Deed(desk=desk, caller=caller, job=job, right=Verb.CANCEL)
     how = {"force": wish.force, "rollback": wish.rollback}
     return await deed.do(response, wish.target, desk.control.verbs.cancel, **how)
 
@@ -138,7 +141,7 @@ async def rollback(
 @router.delete("/jobs/{job}", summary="Call a job off")
 async def remove(response: Response, desk: AtDesk, caller: Operator, job: InJob) -> JobDocument:
     """As `cancel`: what was accepted stays on record."""
-    deed = Deed(desk=desk, caller=caller, job=job)
+    deed = Deed(desk=desk, caller=caller, job=job, right=Verb.CANCEL)
     return await deed.do(response, Target(), desk.control.verbs.cancel)
 
 
@@ -148,7 +151,7 @@ async def hold(
 ) -> JobDocument:
     """What has not begun does not begin until it is released."""
     wish = await _wish(request, Choice)
-    deed = Deed(desk=desk, caller=caller, job=job)
+    deed = Deed(desk=desk, caller=caller, job=job, right=Verb.CANCEL)
     return await deed.do(response, wish.target, desk.control.verbs.hold)
 
 
@@ -266,6 +269,7 @@ async def _again(deed: Deed, response: Response, wish: Again, *, failed: bool) -
     desk, caller = deed.desk, deed.caller
 
     def ask() -> tuple[Submission, JobDocument]:
+        check_job(desk, caller, Verb.RUN, deed.job, changes=True)
         made = desk.control.rerun(
             deed.job,
             org=caller.org,

@@ -14,7 +14,7 @@ from fleetjobs.control.submissions import Submission
 from fleetjobs.jobs import Job, JobId
 
 
-async def ended(desk: Desk, job: JobId, *, org: str, within: float) -> Job:
+async def ended(desk: Desk, job: JobId, *, org: str | None, within: float) -> Job:
     """The job as soon as it has ended, or as it stands after that many seconds.
 
     Raises NotFound. Returns early when the server is to end.

@@ -2,7 +2,6 @@
 
 from sqlalchemy import Connection
 
-from fleetjobs.access import FLEET
 from fleetjobs.errors import NoNodes, UnknownAgent
 from fleetjobs.jobs import NODE_ID, NodeId
 from fleetjobs.messages import Request
@@ -15,22 +14,19 @@ _FEW = 100  #: so many nodes are looked up one by one, if they are all the targe
 
 
 def pick_nodes(connection: Connection, request: Request, org: str) -> list[NodeId]:
-    """The org's nodes that the target picks among those with the agent, by name; the fleet has all.
+    """The org's nodes that the target picks among those with the agent, by name.
 
     A node that was named and has no such agent is an error; one that was merely matched is left
     out. Raises InvalidTarget, NoNodes, UnknownAgent.
     """
-    whose = None if org == FLEET else org
     names = _names(request.target)
     if names is not None:
         try:
-            nodes = list_nodes(
-                connection, whose, identities=names, with_facts=_asks(request.target)
-            )
+            nodes = list_nodes(connection, org, identities=names, with_facts=_asks(request.target))
             return _pick(request, nodes)
         except NoNodes:
             pass  # seen beside all others, it may say which name was meant
-    return _pick(request, list_nodes(connection, whose, with_facts=_asks(request.target)))
+    return _pick(request, list_nodes(connection, org, with_facts=_asks(request.target)))
 
 
 def _names(target: Target) -> list[str] | None:

@@ -64,6 +64,11 @@ class Register:
             more = f"; nor on {', '.join(others)}" if others else ""
             raise Denied(refused[0][1] + more + (", …" if len(refused) > _SHOWN else ""))
 
+    def is_narrowed(self, connection: Connection, account: str) -> bool:
+        """Whether anything but its role says what the account may do."""
+        standing = self._known(connection, account)
+        return standing is None or bool(standing.rights.grants)
+
     def refusals(
         self, connection: Connection, starts: Sequence[Start], *, epoch: int | None = None
     ) -> dict[tuple[JobId, NodeId], str]:

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
+from fleetjobs.access import Verb
 from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.occurrences import next_of
 from fleetjobs.control.verbs import Verbs
@@ -19,9 +20,10 @@ from fleetjobs.control.works import AT_ONCE, Asker, Mark, Seal
 from fleetjobs.errors import InvalidSchedule, Outdated
 from fleetjobs.jobs import Job, JobId
 from fleetjobs.notices import check_sinks
-from fleetjobs.schedules.documents import Overlap, Schedule
+from fleetjobs.schedules.documents import Overlap, Schedule, Work
 from fleetjobs.schedules.recurrence import check_recurs, occurrences
 from fleetjobs.signing import account_key_id
+from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import SCHEDULES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.events import add_event
@@ -45,6 +47,7 @@ class Schedules:
     database: Database
     clock: Callable[[], datetime]
     acceptance: Acceptance
+    address: str = ""  # from where it is asked, for the audit
 
     def create(self, schedule: Schedule, *, org: str, account: str) -> Entry:
         """Keep a schedule that could ask for its job today.
@@ -71,6 +74,7 @@ class Schedules:
             insert_entry(connection, entry)
             ring(connection, SCHEDULES)
             self._log(connection, entry, "schedule.created", account)
+            self._audit(connection, "schedule.created", account, None, entry)
         return entry
 
     def change(
@@ -80,7 +84,7 @@ class Schedules:
 
         Its rule counts anew from now on if it is another. Raises Outdated and as `create`.
         """
-        with self._entry(name, org) as (connection, entry):
+        with self._entry(name, org, account) as (connection, entry):
             if version is not None and version != entry.version:
                 raise Outdated(f"{name} is at version {entry.version}, not {version}")
             now = self.clock()
@@ -95,11 +99,11 @@ class Schedules:
                 shown=shown,
                 anchor=anchor,
             )
-            return self._save(connection, changed, "schedule.changed", account)
+            return self._save(connection, changed, "schedule.changed", account, entry)
 
     def enable(self, name: str, *, org: str, account: str, enabled: bool = True) -> Entry:
         """Go on from now on, or set it aside; what came meanwhile is not made up for."""
-        with self._entry(name, org) as (connection, entry):
+        with self._entry(name, org, account) as (connection, entry):
             if entry.document.enabled == enabled:
                 return entry
             document = msgspec.structs.replace(entry.document, enabled=enabled)
@@ -107,21 +111,22 @@ class Schedules:
                 entry, document=document, shown=entry.shown | {"enabled": enabled}
             )
             kind = "schedule.enabled" if enabled else "schedule.disabled"
-            return self._save(connection, changed, kind, account)
+            return self._save(connection, changed, kind, account, entry)
 
     def skip_next(self, name: str, *, org: str, account: str, count: int = 1) -> Entry:
         """Leave out so many of the next occurrences; 0 leaves out none after all."""
-        with self._entry(name, org) as (connection, entry):
+        with self._entry(name, org, account) as (connection, entry):
             changed = dataclasses.replace(entry, skips=count)
-            return self._save(connection, changed, "schedule.skipping", account, seen=False)
+            kind = "schedule.skipping"
+            return self._save(connection, changed, kind, account, entry, seen=False)
 
     def delete(self, name: str, *, org: str, account: str, cancel_running: bool = False) -> Entry:
         """End it; its jobs and its history stay, its label is free again. Twice is once."""
-        with self._entry(name, org) as (connection, found):
+        with self._entry(name, org, account) as (connection, found):
             entry = found
             if found.ended_at is None:
                 changed = dataclasses.replace(found, ended_at=self.clock())
-                entry = self._save(connection, changed, "schedule.deleted", account)
+                entry = self._save(connection, changed, "schedule.deleted", account, found)
             live = live_jobs(connection, entry.id) if cancel_running else []
         for job in live:
             Verbs(self.database, self.clock).cancel(job, org=org, account=account)
@@ -167,6 +172,7 @@ class Schedules:
             raise InvalidSchedule(f"active_till {schedule.active_till} is past when it begins")
         if schedule.work.call is None and schedule.overlap in _NOT_OF_PLANS:
             raise InvalidSchedule(f"overlap: {schedule.overlap} is not possible for plans yet")
+        self._check_manages(connection, schedule.work, org, account)
         asker = self._asker(connection, lambda _: "", org, account)
         shown = asker.shown(schedule.work, JobId(str(uuid7())))
         document: dict[str, Any] = msgspec.to_builtins(
@@ -185,14 +191,38 @@ class Schedules:
         )
 
     @contextmanager
-    def _entry(self, name: str, org: str) -> Iterator[tuple[Connection, Entry]]:
+    def _entry(
+        self, name: str, org: str, account: str | None = None
+    ) -> Iterator[tuple[Connection, Entry]]:
+        """The schedule, locked; for an account that is to change it. Raises NotFound, Denied."""
         with self.database.transaction() as connection:
-            yield connection, get_entry(connection, name, org=org, lock=True)
+            entry = get_entry(connection, name, org=org, lock=True)
+            if account is not None:
+                self._check_manages(connection, entry.document.work, org, account)
+            yield connection, entry
+
+    def _check_manages(self, connection: Connection, work: Work, org: str, account: str) -> None:
+        """Let an account pass that may keep schedules of all that it does. Raises Denied."""
+        rights = self.acceptance.rights
+        if rights is None:
+            return
+        for action in actions_of(work):
+            rights.check(connection, Verb.MANAGE, action, caller=account, org=org)
 
     def _save(
-        self, connection: Connection, entry: Entry, kind: str, account: str, *, seen: bool = True
+        self,
+        connection: Connection,
+        entry: Entry,
+        kind: str,
+        account: str,
+        before: Entry | None = None,
+        *,
+        seen: bool = True,
     ) -> Entry:
-        """Write it as it is to be; `seen`: what has come until now is past."""
+        """Write it as it is to be; `seen`: what has come until now is past.
+
+        `before`: as it was, for the audit.
+        """
         entry = dataclasses.replace(entry, version=entry.version + 1)
         if seen:
             entry = dataclasses.replace(entry, seen_at=self.clock())
@@ -200,7 +230,23 @@ class Schedules:
         save_entry(connection, entry)
         ring(connection, SCHEDULES)
         self._log(connection, entry, kind, account)
+        if before is not None:
+            self._audit(connection, kind, account, before, entry)
         return entry
+
+    def _audit(
+        self, connection: Connection, kind: str, account: str, old: Entry | None, new: Entry
+    ) -> None:
+        add_record(
+            connection,
+            at=self.clock(),
+            author=Author(account=account, address=self.address),
+            kind=kind,
+            subject=new.label,
+            org=new.org,
+            before=None if old is None else _told(old),
+            after=_told(new),
+        )
 
     def _log(
         self, connection: Connection, entry: Entry, kind: str, account: str, job: str | None = None
@@ -214,6 +260,23 @@ class Schedules:
             job=None if job is None else JobId(job),
             detail={"schedule": entry.id, "label": entry.label, "version": entry.version},
         )
+
+
+def actions_of(work: Work) -> list[str]:
+    """What it does, as `agent.action`; nothing is known of a template's before it is read."""
+    if work.call is not None:
+        return [f"{work.call.agent}.{work.call.action}"]
+    return [] if work.plan is None else [f"{leg.agent}.{leg.action}" for leg in work.plan.legs]
+
+
+def _told(entry: Entry) -> dict[str, Any]:
+    """The schedule as the audit tells of it, secrets masked."""
+    return entry.shown | {
+        "id": entry.id,
+        "owner": entry.owner,
+        "skips": entry.skips,
+        "deleted": entry.ended_at is not None,
+    }
 
 
 def of(entry: Entry) -> Mark:

@@ -90,3 +90,18 @@ def starts_ahead(
 
 
 _OF_JOB = ("org", "caller", "agent", "action", "created_at", "plan")
+
+
+def runs_by_action(connection: Connection, job: JobId) -> dict[str, list[NodeId]]:
+    """On which nodes the job, or what is in it, does which action (`agent.action`)."""
+    parts = or_(jobs.c.id == job, jobs.c.plan == job, jobs.c.parent == job)
+    query = (
+        select(jobs.c.agent, jobs.c.action, runs.c.node)
+        .join(runs, runs.c.job == jobs.c.id)
+        .where(parts)
+        .order_by(runs.c.node)
+    )
+    found: dict[str, list[NodeId]] = {}
+    for row in connection.execute(query):
+        found.setdefault(f"{row.agent}.{row.action}", []).append(row.node)
+    return found

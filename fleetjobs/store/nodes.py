@@ -16,9 +16,11 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    true,
     update,
 )
 
+from fleetjobs.access import FLEET
 from fleetjobs.errors import Conflict, InvalidInterface
 from fleetjobs.interfaces import Interface, read_interface
 from fleetjobs.jobs import NodeId
@@ -86,11 +88,11 @@ def list_nodes(
     identities: Sequence[str] | None = None,
     with_facts: bool = True,
 ) -> list[Node]:
-    """The org's nodes by name, those of them with these identities if given.
+    """The org's nodes by name, those of them with these identities if given; the fleet has all.
 
     Facts are most of the work; without them they are empty.
     """
-    query = _listing(with_facts, org is not None, identities is not None)
+    query = _listing(with_facts, org not in {None, FLEET}, identities is not None)
     values = {"org": org, "identities": identities}
     return [_node(row) for row in connection.execute(query, values).mappings()]
 
@@ -231,12 +233,14 @@ def find_interface(connection: Connection, agent: str, org: str) -> Interface | 
     return max(offers, key=lambda offer: offer.nodes).interface if offers else None
 
 
-def list_interfaces(connection: Connection, org: str, *, agent: str | None = None) -> list[Offer]:
+def list_interfaces(
+    connection: Connection, org: str | None, *, agent: str | None = None
+) -> list[Offer]:
     """The interfaces on the org's nodes, by agent; one agent may have several."""
     count = func.count().label("nodes")
     query = (
         select(node_agents.c.interface, count)
-        .where(node_agents.c.org == org)
+        .where(true() if org in {None, FLEET} else node_agents.c.org == org)
         .group_by(node_agents.c.interface)
     )
     if agent is not None:

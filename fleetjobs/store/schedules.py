@@ -126,10 +126,17 @@ def get_entry(connection: Connection, name: str, *, org: str | None, lock: bool 
 
 
 def list_entries(
-    connection: Connection, *, org: str, cursor: str | None = None, limit: int, ended: bool = False
+    connection: Connection,
+    *,
+    org: str | None,
+    cursor: str | None = None,
+    limit: int,
+    ended: bool = False,
 ) -> Page[Entry]:
     """The org's schedules, the newest first; with the deleted ones if asked for."""
-    query = select(schedules).where(schedules.c.org == org)
+    query = select(schedules)
+    if org is not None:
+        query = query.where(schedules.c.org == org)
     if not ended:
         query = query.where(schedules.c.ended_at.is_(None))
     return _page(connection, query, cursor, limit)
