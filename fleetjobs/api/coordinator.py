@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from fleetjobs.api.access import Admin, Caller, clean_query
+from fleetjobs.api.access import Admin, Caller, FleetAdmin, clean_query
 from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
 from fleetjobs.api.desk import AtDesk
 from fleetjobs.api.documents import Page
@@ -90,7 +90,7 @@ def show(desk: AtDesk, caller: Caller) -> CoordinatorDocument:  # noqa: ARG001  
 
 
 @router.post("/coordinator/pause", summary="Hand nothing over", openapi_extra=_BODY)
-async def pause(request: Request, desk: AtDesk, caller: Admin) -> CoordinatorDocument:
+async def pause(request: Request, desk: AtDesk, caller: FleetAdmin) -> CoordinatorDocument:
     """Jobs are accepted and kept; orders and questions still go out, what runs goes on."""
     word = await _word(request)
     await run_in_threadpool(desk.control.relay.pause, caller.name, word.message)
@@ -98,7 +98,7 @@ async def pause(request: Request, desk: AtDesk, caller: Admin) -> CoordinatorDoc
 
 
 @router.post("/coordinator/resume", summary="Hand over again", openapi_extra=_BODY)
-async def resume(request: Request, desk: AtDesk, caller: Admin) -> CoordinatorDocument:
+async def resume(request: Request, desk: AtDesk, caller: FleetAdmin) -> CoordinatorDocument:
     """What was kept while paused is handed over."""
     await _word(request)
     await run_in_threadpool(desk.control.relay.resume, caller.name)
@@ -106,7 +106,7 @@ async def resume(request: Request, desk: AtDesk, caller: Admin) -> CoordinatorDo
 
 
 @router.post("/coordinator/stop", summary="End all coordinators", openapi_extra=_BODY)
-async def stop(request: Request, desk: AtDesk, caller: Admin) -> CoordinatorDocument:
+async def stop(request: Request, desk: AtDesk, caller: FleetAdmin) -> CoordinatorDocument:
     """Those that are at work now end; what runs on nodes goes on."""
     word = await _word(request)
     await run_in_threadpool(desk.control.relay.stop, caller.name, word.message)

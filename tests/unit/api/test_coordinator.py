@@ -14,26 +14,27 @@ ROOT = "/api/v1/coordinator"
 
 
 @pytest.mark.spec("S1-11")
-def test_a_paused_relay_says_so_until_it_is_resumed(house: House, ann: TestClient) -> None:
+def test_a_paused_relay_says_so_until_it_is_resumed(house: House) -> None:
     """Twice paused is once paused: the first word stands."""
     now = datetime.now(UTC)
     with house.database.transaction() as connection:
         assert take_lease(connection, LEADER, "host:1", now, timedelta(minutes=5))
+    root = house.client("root")
 
-    ann.post(f"{ROOT}/pause", json={"message": "upgrade"})
-    found = ann.post(f"{ROOT}/pause", json={"message": "again"}).json()
-    resumed = ann.post(f"{ROOT}/resume").json()
+    root.post(f"{ROOT}/pause", json={"message": "upgrade"})
+    found = root.post(f"{ROOT}/pause", json={"message": "again"}).json()
+    resumed = root.post(f"{ROOT}/resume").json()
 
     assert (found["state"], found["holder"], found["message"]) == ("paused", "host:1", "upgrade")
     assert (resumed["state"], resumed["message"]) == ("working", "")
 
 
 @pytest.mark.spec("S1-28")
-def test_who_told_them_to_end_is_shown(ann: TestClient) -> None:
+def test_who_told_them_to_end_is_shown(house: House, ann: TestClient) -> None:
     """No coordinator leads here: it is `away` before, `stopped` after."""
     assert ann.get(ROOT).json()["state"] == "away"
 
-    found = ann.post(f"{ROOT}/stop", json={"message": "power cut at noon"}).json()
+    found = house.client("root").post(f"{ROOT}/stop", json={"message": "power cut at noon"}).json()
 
     assert (found["state"], found["holder"]) == ("stopped", None)
     assert found["message"] == "power cut at noon"
