@@ -5,10 +5,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fleetjobs.jobs import NodeId
+from fleetjobs.targets import BUILTIN
 
 TWIN_SHOWN = timedelta(minutes=10)  #: so long after its last sign a node counts as doubled
 UNANSWERED_AFTER = timedelta(minutes=5)  #: a node that beats and leaves things lie for longer
 SILENT_AFTER = timedelta(seconds=60)  #: without a beat for longer, a node counts as away
+
+
+CONTROLLER = NodeId("@controller")  #: the server's own machine
+
+
+def is_builtin(identity: str) -> bool:
+    """Whether it is a node of the fleet's own, which is meant only where it is named."""
+    return identity.startswith(BUILTIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from fleetjobs.values import check_value
 MOST_IDENTITIES = 100_000  #: names in one target
 MOST_EXPRESSIONS = 100  #: patterns on identities, conditions, classes or agents in one target
 METHODS = ("first", "random")
+BUILTIN = "@"  #: nodes of the fleet's own begin so; they are meant only where they are named
 
 NAME = re.compile(r"\A[A-Za-z0-9@][A-Za-z0-9._-]{0,127}\Z")  #: what a node can be called
 _AGENT = re.compile(r"\A[a-z0-9_]{1,64}\Z")
@@ -109,7 +110,11 @@ def pick(target: Target, nodes: Iterable[Candidate[NameT]]) -> list[NameT]:
     Raises InvalidTarget; NoNodes if it means none, or names one that is not among the nodes.
     """
     reading = _Reading.of(target)
-    known = {node.identity: node for node in nodes}
+    known = {
+        node.identity: node
+        for node in nodes
+        if not node.identity.startswith(BUILTIN) or node.identity in reading.names
+    }
     if unknown := sorted(reading.names - known.keys()):
         raise NoNodes(_unknown(unknown, known))
     meant = sorted(name for name, node in known.items() if reading.means(node))

@@ -24,6 +24,8 @@ class ScheduleDocument(BaseModel):
     rule: str = Field(description="for people")
     next_at: datetime | None = Field(description="null: no occurrence is awaited")
     made: int = Field(description="jobs")
+    builtin: bool = Field(description="it came with the installation")
+    barred: bool = Field(description="the server's settings switch it off")
     skips: int = Field(description="so many of the next occurrences are left out")
     version: int
     created_at: datetime

@@ -17,7 +17,7 @@ from fleetjobs.api.desk import AtDesk
 from fleetjobs.api.problems import RESPONSES
 from fleetjobs.api.warnings import WarningDocument, find_warnings
 from fleetjobs.errors import DatabaseAway
-from fleetjobs.nodes import is_alive
+from fleetjobs.nodes import is_alive, is_builtin
 from fleetjobs.states import State
 from fleetjobs.store.counts import count_jobs, count_undelivered
 from fleetjobs.store.nodes import list_nodes
@@ -86,6 +86,7 @@ def status(desk: AtDesk, caller: Caller) -> StatusDocument:
         undelivered = count_undelivered(connection, caller.org, now - LATE)
         nodes = list_nodes(connection, caller.org, with_facts=False)
         warnings = find_warnings(connection, nodes, caller.org, now)
+    nodes = [node for node in nodes if not is_builtin(node.identity)]
     alive = sum(is_alive(node, now) for node in nodes)
     versions = Counter(node.software for node in nodes if node.software is not None)
     coordinator = CoordinatorDocument.of(desk.control.relay.standing())

@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.access import Role
-from fleetjobs.api.access import Caller, Operator, clean_query
+from fleetjobs.api.access import Caller, Editor, Operator, clean_query
 from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
 from fleetjobs.api.describing import describe, document_of
 from fleetjobs.api.desk import AtDesk, Desk
@@ -90,7 +90,7 @@ def author_of(caller: Account) -> Author:
     openapi_extra=_body(NewTemplate),
 )
 async def create(
-    request: Request, response: Response, desk: AtDesk, caller: Operator
+    request: Request, response: Response, desk: AtDesk, caller: Editor
 ) -> TemplateText:
     """A plan or a single action in YAML; its label is unique in the org, or in the fleet."""
     wish = decode_body(NewTemplate, await read_body(request, kinds={JSON}))
@@ -118,7 +118,7 @@ def index(
 
 
 @router.post("/templates/apply", summary="Take many templates at once", openapi_extra=_body(Files))
-async def apply(request: Request, desk: AtDesk, caller: Operator) -> AppliedFiles:
+async def apply(request: Request, desk: AtDesk, caller: Editor) -> AppliedFiles:
     """All of them or none; the same again changes nothing. With `dry_run` nothing is kept."""
     raw = await read_body(request, kinds={JSON}, limit=_MANY_BYTES)
     files = decode_body(Files, raw)
@@ -154,7 +154,7 @@ async def change(
     request: Request,
     response: Response,
     desk: AtDesk,
-    caller: Operator,
+    caller: Editor,
     name: Named,
     if_match: Annotated[str | None, Header(description="the ETag that was seen")] = None,
 ) -> TemplateText:
@@ -171,7 +171,7 @@ async def change(
 
 
 @router.delete("/templates/{name}", summary="Delete a template")
-def delete(desk: AtDesk, caller: Operator, name: Named) -> TemplateDocument:
+def delete(desk: AtDesk, caller: Editor, name: Named) -> TemplateDocument:
     """Nobody runs it any more; its versions and its jobs stay. Its label is free."""
     return TemplateDocument.of(desk.control.templates.delete(name, author_of(caller)))
 

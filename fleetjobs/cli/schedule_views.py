@@ -27,7 +27,7 @@ def show_schedule(screen: Screen, found: Document) -> None:
     for name, value in (
         ("does", say_work(found)),
         ("rule", found["rule"]),
-        ("owner", found["owner"]),
+        ("owner", found["owner"] + (", builtin" if found.get("builtin") else "")),
         ("jobs", found["made"]),
         ("next", next_time(found)),
         ("skips", found["skips"] or None),
@@ -51,6 +51,8 @@ def next_time(item: Document) -> str:
     """When it comes next, or why not."""
     if item["ended_at"] is not None:
         return "deleted"
+    if item.get("barred"):
+        return "disabled (config)"
     if not item["enabled"]:
         return "disabled"
     return local(item["next_at"]) or "over"

@@ -229,7 +229,7 @@ def next_of(entry: Entry) -> datetime | None:
     """When the schedule's next occurrence comes; None if none is awaited."""
     schedule = entry.document
     over = schedule.max_jobs is not None and entry.made >= schedule.max_jobs
-    if not schedule.enabled or entry.ended_at is not None or over:
+    if not schedule.enabled or entry.barred or entry.ended_at is not None or over:
         return None
     following = next(iter(occurrences(schedule.rule, entry.anchor, entry.seen_at)), None)
     if following is None or (schedule.active_till and following > schedule.active_till):

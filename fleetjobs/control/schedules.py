@@ -98,6 +98,7 @@ class Schedules:
                 document=schedule,
                 shown=shown,
                 anchor=anchor,
+                seed=None,
             )
             return self._save(connection, changed, "schedule.changed", account, entry)
 

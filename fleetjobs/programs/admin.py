@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from fleetjobs.access import FLEET, Role
 from fleetjobs.control.ruling import check_account, check_org_name, told
+from fleetjobs.control.sowing import Sowing
 from fleetjobs.errors import Conflict, Fault
 from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.settings import ServerSettings, load_settings
@@ -50,6 +51,17 @@ def prepare(database: Database, org: str, *, now: datetime) -> None:
             check_org_name(org)
             create_org(connection, org, now=now)
             _note(connection, "org.created", org, org, now, {"name": org})
+
+
+def furnish(database: Database, org: str, settings: ServerSettings, *, now: datetime) -> int:
+    """Have what every installation begins with; how much of it was made, or brought up to date.
+
+    What people changed, disabled or deleted stays so. Raises InvalidSetting.
+    """
+    sowing = Sowing(database, now)
+    sown = sowing.sow(org)
+    sowing.bar(settings.disabled_schedules)
+    return sown
 
 
 def have_account(database: Database, account: Account, *, now: datetime) -> None:
@@ -94,8 +106,12 @@ def run(options: argparse.Namespace, settings: ServerSettings, *, now: datetime)
     try:
         if options.command == "init":
             prepare(database, options.org, now=now)
+            sown = furnish(database, options.org, settings, now=now)
             key = have_key(SERVER, settings.key)
-            return f"org {options.org}; the server's public key is {key.text}"
+            made = (
+                f"; {sown} templates and schedules were made or brought up to date" if sown else ""
+            )
+            return f"org {options.org}; the server's public key is {key.text}{made}"
         if options.command == "account":
             return _account(database, options, now=now)
         expires_at = now + timedelta(days=options.days) if options.days else None

@@ -17,7 +17,8 @@ from fleetjobs.client.profile import read_profile
 from fleetjobs.control.nodes import Nodes
 from fleetjobs.errors import Fault, InvalidSetting
 from fleetjobs.jobs import NodeId
-from fleetjobs.programs.admin import have_account, prepare
+from fleetjobs.nodes import CONTROLLER
+from fleetjobs.programs.admin import furnish, have_account, prepare
 from fleetjobs.programs.premises import ACCOUNT, ORG, Premises, write_profile
 from fleetjobs.programs.settings import ServerSettings, load_settings
 from fleetjobs.signing import SigningKey, account_key_id, node_key_id
@@ -42,6 +43,7 @@ def found(premises: Premises, nodes: Sequence[str], *, port: int, now: datetime)
         owner = Account(name=ACCOUNT, org=ORG, role=Role.FLEET_ADMIN, verify_key=key)
         have_account(database, owner, now=now)
         _enroll(database, premises, nodes, now=now)
+        furnish(database, ORG, settings, now=now)
         write_profile(premises, port=port, token=_token(database, premises, now=now))
         return _retire(database, premises, nodes, now=now)
     finally:
@@ -50,7 +52,7 @@ def found(premises: Premises, nodes: Sequence[str], *, port: int, now: datetime)
 
 def _enroll(database: Database, premises: Premises, nodes: Sequence[str], *, now: datetime) -> None:
     with database.transaction() as connection:
-        for identity in nodes:
+        for identity in (*nodes, CONTROLLER):
             path = premises.node(identity) / "key.pem"
             key = SigningKey.load(node_key_id(identity), path).verify_key
             enroll_node(connection, NodeId(identity), ORG, key, now)

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fleetjobs.nodes import CONTROLLER
+from fleetjobs.programs.places import CONTROLLER_AGENTS
 from fleetjobs.signing import COORDINATOR, SERVER, SigningKey, account_key_id, node_key_id
 
 ACCOUNT = "admin"  #: the account that `up` makes for its owner
 ORG = "default"
+MAINTENANCE = "maintenance"  #: the account in whose name a fleet looks after itself
 PARTS = (  # what each node is, in turn: classes and facts that differ, so that targets can be tried
     ("web", "frankfurt"),
     ("web", "prague"),
@@ -30,8 +33,20 @@ POLICY = f"""\
 [[rules]] # whoever the server knows may look
 effect = "allow"
 callers = ["*"]
-agents = ["rpcutil"]
+agents = ["rpcutil", "system"]
 actions = ["*"]
+
+[[rules]] # the fleet looks after itself
+effect = "allow"
+callers = ["{MAINTENANCE}"]
+agents = ["fleet"]
+actions = ["*"]
+
+[[rules]] # and sees what could be updated
+effect = "allow"
+callers = ["{MAINTENANCE}"]
+agents = ["package"]
+actions = ["checkupdates"]
 
 [[rules]] # the owner of this fleet may do everything its agents offer
 effect = "allow"
@@ -121,6 +136,7 @@ def prepare(premises: Premises, nodes: Sequence[str]) -> None:
     _write_once(premises.root / "policy.toml", POLICY)
     for number, identity in enumerate(nodes):
         _prepare_node(premises.node(identity), identity, number)
+    prepare_controller(premises)
 
 
 def own_key(key_id: str, path: Path) -> SigningKey:
@@ -137,6 +153,17 @@ def _prepare_node(directory: Path, identity: str, number: int) -> None:
     facts = {"role": part, "site": site, "rack": number + 1}
     _write_once(directory / "facts.d" / "site.json", json.dumps(facts, indent=2) + "\n")
     _write_once(directory / "classes", f"linux\n{part}\n")
+
+
+def prepare_controller(premises: Premises) -> None:
+    """Make the server's own node: it finds the server's settings, and so the database."""
+    directory = premises.node(CONTROLLER)
+    (directory / "facts.d").mkdir(parents=True, exist_ok=True)
+    (directory / "environment").mkdir(exist_ok=True)
+    own_key(node_key_id(CONTROLLER), directory / "key.pem")
+    _write_once(directory / "classes", "controller\n")
+    settings = f"FLEETJOBS_SERVER_CONFIG={premises.settings('server')}\n"
+    (directory / "environment" / "fleet").write_text(settings)
 
 
 def write_settings(
@@ -157,7 +184,8 @@ def write_settings(
         key=str(premises.key(COORDINATOR)),
         server_key=str(premises.key(SERVER)),
     )
-    for identity in nodes:
+    for identity in (*nodes, CONTROLLER):
+        agents = ["../../agents"]  # the owner's own, for all nodes
         _write_toml(
             premises.node_settings(identity),
             identity=identity,
@@ -166,7 +194,7 @@ def write_settings(
             key="key.pem",
             trust="../../trust",
             policy="../../policy.toml",
-            agents=["../../agents"],  # the owner's own, for all nodes
+            agents=[*agents, str(CONTROLLER_AGENTS)] if identity == CONTROLLER else agents,
             facts=["facts.d"],
             classes="classes",
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from fleetjobs.client.profile import Profile, read_profile
 from fleetjobs.errors import Unavailable
+from fleetjobs.nodes import CONTROLLER
 from fleetjobs.programs.family import Family, Stop
 from fleetjobs.programs.premises import Premises
 
@@ -45,17 +46,18 @@ def _heard_of(profile: Profile, *, since: datetime) -> set[str]:
     """The nodes whose beat the server has seen since then; none while it does not answer."""
     return {
         node["identity"]
-        for node in ask_nodes(profile)
+        for query in ("", f"?identity={CONTROLLER}")  # it is told of where it is named
+        for node in ask_nodes(profile, query)
         if node["seen_at"] and datetime.fromisoformat(node["seen_at"]) >= since
     }
 
 
-def ask_nodes(profile: Profile) -> list[dict[str, Any]]:
+def ask_nodes(profile: Profile, query: str = "") -> list[dict[str, Any]]:
     """The server's node documents; none while it does not answer."""
     connection = http.client.HTTPConnection(profile.url.removeprefix("http://"), timeout=5)
     try:
         headers = {"Authorization": f"Bearer {profile.token}"}
-        connection.request("GET", "/api/v1/nodes", headers=headers)
+        connection.request("GET", f"/api/v1/nodes{query}", headers=headers)
         response = connection.getresponse()
         document = json.loads(response.read()) if response.status == http.HTTPStatus.OK else {}
     except (OSError, http.client.HTTPException, ValueError):

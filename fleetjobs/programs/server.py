@@ -6,6 +6,7 @@ Settings: `programs.settings.ServerSettings`, from the file and variables
 FLEETJOBS_SERVER_*.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy.exc import ProgrammingError
 
 from fleetjobs.api.app import make_app
 from fleetjobs.api.watch import Watch
@@ -22,12 +24,15 @@ from fleetjobs.clocks import now
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.limits import Limits
 from fleetjobs.control.rights import Register
-from fleetjobs.errors import Fault
+from fleetjobs.control.sowing import Sowing
+from fleetjobs.errors import DatabaseAway, Fault
 from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.settings import ServerSettings, load_settings
 from fleetjobs.signing import SERVER, SigningKey
 from fleetjobs.store.database import Database
+
+logger = logging.getLogger(__name__)
 
 GRACE_S = 4  #: what still runs that long after the signal to end is cut off
 
@@ -62,6 +67,14 @@ def make_server(app: FastAPI, settings: ServerSettings) -> Server:
     return Server(config, app.state.desk.watch)
 
 
+def obey(settings: ServerSettings, database: Database) -> None:
+    """Switch builtin schedules off, and on again, as the settings say. Raises InvalidSetting."""
+    try:
+        Sowing(database, now()).bar(settings.disabled_schedules)
+    except (DatabaseAway, ProgrammingError) as wrong:  # it is away, or was not set up yet
+        logger.warning("builtin schedules stay as they are: %s", wrong)
+
+
 def serve(settings: ServerSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises InvalidSetting."""
     key = SigningKey.load(SERVER, settings.key)
@@ -69,6 +82,7 @@ def serve(settings: ServerSettings) -> None:
     try:
         limits = Limits(runs_per_node=settings.runs_per_node, jobs_per_org=settings.jobs_per_org)
         control = Control(database, now, limits, Register())
+        obey(settings, database)
         app = make_app(database, control=control, clock=now, key=key)
         make_server(app, settings).run()
     finally:

@@ -79,6 +79,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     port: int = 8800
     runs_per_node: Annotated[int, Meta(ge=0)] = 10_000  # not ended; then it is 429; 0: no limit
     jobs_per_org: Annotated[int, Meta(ge=0)] = 100_000  # likewise
+    disabled_schedules: tuple[str, ...] = ()  # labels of builtin ones; see docs/maintenance.md
     log_level: str = "INFO"
 
 

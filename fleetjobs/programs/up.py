@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleetjobs.errors import Fault, InvalidSetting, Unavailable
+from fleetjobs.nodes import CONTROLLER
 from fleetjobs.programs.arguments import Parser, port
 from fleetjobs.programs.embedded import EmbeddedBroker, free_port, prepare_broker, wait_until_ready
 from fleetjobs.programs.family import Child, Family, Stop, module, program
@@ -45,6 +46,11 @@ class Wish:
     database: str | None  # URL; None: embedded
     port: int  # of the server
     flower_port: int | None  # None: no Flower
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """The nodes, and the server's own."""
+        return (*self.nodes, CONTROLLER)
 
 
 def make_parser() -> Parser:
@@ -110,7 +116,7 @@ def _run(wish: Wish, lock: int) -> int:
     family, stop = Family(), Stop()
     try:
         _start(wish, family, lock)
-        if wait_for_fleet(wish.premises, wish.nodes, family, stop):
+        if wait_for_fleet(wish.premises, wish.machines, family, stop):
             _say(banner(wish))
         while not stop.asked:
             family.watch(within=60.0)
@@ -130,10 +136,10 @@ def _start(wish: Wish, family: Family, lock: int) -> None:
     write_settings(premises, wish.nodes, broker=broker, database=database, port=wish.port)
     if embedded:
         _start_broker(premises, family, embedded)
-    places = raise_hosts(premises, wish.nodes, family, stage=HOSTS, private=[lock])
+    places = raise_hosts(premises, wish.machines, family, stage=HOSTS, private=[lock])
     nursery = Child(
         name="nursery",
-        run=_nursery(premises, wish.nodes, places),
+        run=_nursery(premises, wish.machines, places),
         log=premises.log("nursery"),
         stage=WORKERS,
         patience_s=20.0,  # it waits for its workers, ten seconds at most

@@ -112,6 +112,12 @@ def get_account(connection: Connection, name: str) -> Account | None:
     return None if row is None else account_of(row)
 
 
+def org_of_account(connection: Connection, name: str) -> str | None:
+    """The org of the account of that name, disabled or not; None if there is none."""
+    query = select(accounts.c.org).where(accounts.c.name == name)
+    return connection.execute(query).scalar()
+
+
 def is_enabled() -> tuple[ColumnElement[bool], ...]:
     """Of `accounts` joined to `orgs`: that it may do anything at all."""
     return (

@@ -105,6 +105,33 @@ class Database:
         address = self._engine.url.set(drivername="postgresql")
         return bells.NotificationListener(address.render_as_string(hide_password=False), topics)
 
+    def size(self) -> int:
+        """Bytes that it takes on disk. Raises DatabaseAway."""
+        sqlite = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+        postgresql = "SELECT pg_database_size(current_database())"
+        is_sqlite = self._engine.dialect.name == "sqlite"
+        with self.reading() as connection:
+            return int(connection.exec_driver_sql(sqlite if is_sqlite else postgresql).scalar_one())
+
+    def vacuum(self, *, full: bool) -> None:
+        """Tidy up, outside of any transaction; `full`: write all files anew. Raises DatabaseAway.
+
+        SQLite lets nobody else write during a full one, PostgreSQL nobody else read.
+        """
+        statements = ["PRAGMA optimize", "PRAGMA wal_checkpoint(TRUNCATE)"]
+        if self._engine.dialect.name == "postgresql":
+            statements = ["VACUUM (FULL, ANALYZE)" if full else "VACUUM (ANALYZE)"]
+        elif full:
+            statements.insert(0, "VACUUM")
+        with _away(), contextlib.closing(self._engine.raw_connection()) as raw:
+            if self._engine.dialect.name == "postgresql":
+                raw.driver_connection.autocommit = True  # type: ignore[union-attr]  # psycopg's
+            try:
+                for statement in statements:
+                    raw.cursor().execute(statement)
+            finally:
+                raw.invalidate()  # it is not as the pool's others are
+
     def close(self) -> None:
         """Close all connections; a later use opens new ones."""
         self._engine.dispose()

@@ -47,6 +47,7 @@ class Entry:
     version: int = 1
     builtin: bool = False  # it came with the installation
     seed: int | None = None  # the version of the seed it was last made from; None: a person's own
+    barred: bool = False  # the server's settings switch it off
     created_at: datetime
     ended_at: datetime | None = None  # deleted then
 
@@ -123,6 +124,12 @@ def get_entry(connection: Connection, name: str, *, org: str | None, lock: bool 
     if row is None:
         raise NotFound(f"there is no schedule {name[:128]!r}")
     return _entry(row)
+
+
+def builtin_entries(connection: Connection) -> list[Entry]:
+    """All that came with the installation, deleted ones too, by label; locked."""
+    query = select(schedules).where(schedules.c.builtin).order_by(schedules.c.label)
+    return [_entry(row) for row in connection.execute(query.with_for_update()).mappings()]
 
 
 def list_entries(

@@ -320,6 +320,7 @@ schedules = Table(
     Column("version", Integer, nullable=False),
     Column("builtin", Boolean, nullable=False, server_default=false()),  # see templates
     Column("seed", Integer),
+    Column("barred", Boolean, nullable=False, server_default=false()),  # by the settings
     Column("created_at", Moment, nullable=False),
     Column("ended_at", Moment),  # deleted then; its jobs and occurrences stay
     Column("tells", Boolean(create_constraint=False), nullable=False, server_default=false()),
