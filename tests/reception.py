@@ -138,6 +138,7 @@ class Bench:
         node: str = "web1",
         attempt: int = 1,
         issued_at: datetime = NOW,
+        not_before: datetime | None = None,
         start_before: datetime | None = None,
         generation: int = 0,
         known: bool = False,
@@ -166,6 +167,7 @@ class Bench:
             known=known,
             key=key,
             issued_at=issued_at,
+            not_before=not_before,
             start_before=start_before,
             fills=fills,
         )

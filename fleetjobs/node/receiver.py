@@ -130,9 +130,10 @@ class Receiver:
             acknowledge()
             return
         audit.info("allowed %s %s by %s", letter.task, task_id(letter.delivery), letter.signer)
-        if action.inline:
+        begin = letter.delivery.not_before
+        if action.inline and (begin is None or begin <= now):
             self._act_inline(key, letter, agent, action, acknowledge)
-        else:
+        else:  # what comes ahead of its time waits on disk, whatever it is
             self._keep(key, letter, action, acknowledge, now)
 
     def _admit(self, letter: Letter, now: datetime) -> tuple[Agent, Action]:

@@ -36,6 +36,14 @@ def test_an_inline_action_is_answered_at_once(bench: Bench) -> None:
     assert bench.spool.runs() == []
 
 
+def test_an_inline_action_that_comes_ahead_of_its_time_waits_for_it_on_disk(bench: Bench) -> None:
+    bench.receive(bench.letter("look", not_before=NOW + timedelta(minutes=30)))
+
+    assert [run.key for run in bench.spool.runs()] == [RunKey(JOB, 1)]
+    assert bench.sent == []
+    assert not bench.marks.exists()
+
+
 @pytest.mark.parametrize(
     ("word", "reason", "said"),
     [
