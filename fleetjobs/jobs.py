@@ -82,6 +82,7 @@ class Job:
     lost_after_s: float = 60.0  # of a node's silence
     retry_lost: bool = False  # a lost attempt is repeated rather than shown to a person
     give_up_s: float | None = 86400.0  # after its node was lost; None: never
+    inline: bool = False  # nodes act on it within their workers, and may be asked again
     kind: Kind = Kind.ACTION
     plan: JobId | None = None  # that it is a part of, or the first job it follows, however deep
     parent: JobId | None = None  # the plan or group that it is a part of, or else its origin

@@ -1,10 +1,10 @@
-"""The Celery app of a node: one queue, no results, no pool, events for Flower."""
+"""The Celery app of a node: its queue, no results, no pool, events for Flower."""
 
 from typing import Any
 
 from celery import Celery
 
-from fleetjobs.broker.connections import durable_queue, node_queue_name, transport_options
+from fleetjobs.broker.connections import node_queue_name, queues_of, transport_options
 
 PREFETCH = 64  #: messages a node holds before it has spooled the first
 
@@ -21,7 +21,7 @@ def make_app(url: str, node: str) -> NodeApp:
     There is no result backend: Celery's own publishing of results turns a success into a failure
     when the broker is away for longer than its retries. Replies go through the outbox.
     """
-    queue = durable_queue(node_queue_name(node), url)
+    name = node_queue_name(node)
     app = NodeApp(f"fleetjobs-{node}", broker=url, set_as_current=True)
     app.conf.update(
         accept_content=["json"],
@@ -33,9 +33,9 @@ def make_app(url: str, node: str) -> NodeApp:
         event_queue_expires=60.0,
         result_backend=None,
         task_create_missing_queues=False,
-        task_default_queue=queue.name,
+        task_default_queue=name,
         task_ignore_result=True,
-        task_queues=[queue],
+        task_queues=queues_of(name, url),
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_concurrency=1,
         worker_consumer="fleetjobs.node.consumer:NodeConsumer",

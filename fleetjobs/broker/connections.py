@@ -83,6 +83,27 @@ def durable_queue(name: str, url: str) -> Queue:
     return Queue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments)
 
 
+def loose_queue_name(name: str) -> str:
+    """What stands on RabbitMQ beside the queue of that name, for parcels that are loose."""
+    return f"loose.{name}"
+
+
+def loose_queue(name: str) -> Queue:
+    """The declaration of that: a classic queue, which keeps in memory what need not be written.
+
+    A quorum queue writes down whatever it is given, and waits for the disk.
+    """
+    place, exchange = loose_queue_name(name), Exchange("", type="direct")
+    arguments = {"x-queue-type": "classic"}  # whatever the broker's default is
+    return Queue(place, exchange, routing_key=place, durable=True, queue_arguments=arguments)
+
+
+def queues_of(name: str, url: str) -> list[Queue]:
+    """All that must be consumed to hear what is sent to the queue of that name."""
+    durable = durable_queue(name, url)
+    return [durable, loose_queue(name)] if is_amqp(url) else [durable]
+
+
 @contextmanager
 def failures_as_away(url: str, *, closing: Callable[[], None] | None = None) -> Iterator[None]:
     """Turn whatever the client libraries raise about the broker into BrokerAway.

@@ -16,6 +16,7 @@ class Parcel:
     content_type: str
     headers: dict[str, Any] = field(default_factory=dict)
     properties: dict[str, Any] = field(default_factory=dict)  # AMQP basic properties
+    loose: bool = False  # may be lost with the broker: whoever misses it asks again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class Publisher(Protocol):
     def publish(self, parcels: Sequence[Parcel]) -> None:
         """Hand all parcels over; on return the broker has confirmed each.
 
+        Confirmed means on its disk, unless the parcel is loose.
+
         Raises Unconfirmed naming those that were not, or BrokerAway if that cannot be told of
         any: such parcels may or may not have arrived.
         """
@@ -51,7 +54,7 @@ class Publisher(Protocol):
 
 
 class Subscriber(Protocol):
-    """Whoever can take messages out of one queue."""
+    """Whoever can take messages out of one queue, loose ones too."""
 
     def take(self, *, limit: int, within: float, enough: Callable[[], int] = int) -> list[Arrival]:
         """Up to `limit` messages; waits at most `within` seconds for the first.

@@ -8,9 +8,16 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from kombu import Connection, Producer
+from kombu import Connection, Producer, Queue
 
-from fleetjobs.broker.connections import connect, durable_queue, failures_as_away, is_amqp
+from fleetjobs.broker.connections import (
+    connect,
+    durable_queue,
+    failures_as_away,
+    is_amqp,
+    loose_queue,
+    loose_queue_name,
+)
 from fleetjobs.broker.parcels import Parcel, Publisher, Unconfirmed
 
 CONFIRM_WITHIN_S = 10.0  #: how long a broker may be silent before what it owes counts as lost
@@ -60,8 +67,8 @@ class AmqpPublisher:
         if missing := set(self._returned):  # say after the broker lost its disk: declare them anew
             time.sleep(VANISHED_PAUSE_S)
             self._declared -= missing
-            failed += self._send([parcel for parcel in parcels if parcel.queue in missing])
-            failed += [parcel for parcel in parcels if parcel.queue in self._returned]
+            failed += self._send([parcel for parcel in parcels if _place(parcel) in missing])
+            failed += [parcel for parcel in parcels if _place(parcel) in self._returned]
         return failed
 
     def _send(self, parcels: Sequence[Parcel]) -> list[Parcel]:
@@ -70,17 +77,18 @@ class AmqpPublisher:
         self._returned.clear()
         self._refused.clear()
         for parcel in parcels:
-            if parcel.queue not in self._declared:
-                durable_queue(parcel.queue, self._url).bind(channel).declare()
-                self._declared.add(parcel.queue)
+            place = _place(parcel)
+            if place not in self._declared:
+                _queue(parcel, self._url).bind(channel).declare()
+                self._declared.add(place)
             message = channel.prepare_message(
                 parcel.body,
                 content_type=parcel.content_type,
                 content_encoding="utf-8",
                 headers=parcel.headers,
-                properties={"delivery_mode": 2, **parcel.properties},
+                properties={"delivery_mode": 1 if parcel.loose else 2, **parcel.properties},
             )
-            channel.basic_publish(message, exchange="", routing_key=parcel.queue, mandatory=True)
+            channel.basic_publish(message, exchange="", routing_key=place, mandatory=True)
             self._sent += 1
             self._unconfirmed[self._sent] = parcel
         self._await_confirmations()
@@ -123,6 +131,15 @@ class AmqpPublisher:
 
     def _on_return(self, _error: Any, _exchange: str, routing_key: str, _message: Any) -> None:
         self._returned.add(routing_key)
+
+
+def _place(parcel: Parcel) -> str:
+    """The name of the queue that the parcel goes to at the broker."""
+    return loose_queue_name(parcel.queue) if parcel.loose else parcel.queue
+
+
+def _queue(parcel: Parcel, url: str) -> Queue:
+    return loose_queue(parcel.queue) if parcel.loose else durable_queue(parcel.queue, url)
 
 
 class RedisPublisher:

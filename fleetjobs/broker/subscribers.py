@@ -13,9 +13,9 @@ from kombu import Connection, Consumer
 from fleetjobs.broker.connections import (
     FAILURES,
     connect,
-    durable_queue,
     failures_as_away,
     is_amqp,
+    queues_of,
 )
 from fleetjobs.broker.parcels import Arrival, Subscriber
 
@@ -28,7 +28,7 @@ _RESTORE_MOST = 1000  # messages given back at a time
 
 
 def open_subscriber(url: str, queue: str) -> Subscriber:
-    """A subscriber to that durable queue; it connects at its first use and again when needed."""
+    """A subscriber to that queue; it connects at its first use and again when needed."""
     return AmqpSubscriber(url, queue) if is_amqp(url) else RedisSubscriber(url, queue)
 
 
@@ -88,11 +88,10 @@ class AmqpSubscriber:
     def _open(self) -> None:
         if self._consumer is None:
             self._connection = connect(self._url, heartbeat_s=HEARTBEAT_S)
-            queue = durable_queue(self._queue, self._url)
             # on_message leaves the body as it came: rubbish is ours to judge, not the decoder's
             consumer = Consumer(
                 self._connection.channel(),
-                [queue],
+                queues_of(self._queue, self._url),
                 on_message=self._arrived.append,
                 auto_declare=True,
                 prefetch_count=PREFETCH,

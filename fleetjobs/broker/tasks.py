@@ -25,9 +25,9 @@ def task_id(delivery: Delivery) -> str:
 
 
 def make_parcel(
-    *, delivery: Delivery, sealed_delivery: str, sealed_request: str, task: str
+    *, delivery: Delivery, sealed_delivery: str, sealed_request: str, task: str, loose: bool = False
 ) -> Parcel:
-    """The Celery message for one attempt; `task` is `agent.action`.
+    """The Celery message for one attempt; `task` is `agent.action`, `loose` as in `Parcel`.
 
     Nothing outside the sealed documents is believed by the node; the headers serve Celery's tools.
     """
@@ -37,6 +37,7 @@ def make_parcel(
         task_id(delivery),
         {"delivery": sealed_delivery, "request": sealed_request},
         retries=delivery.attempt - 1,
+        loose=loose,
     )
 
 
@@ -47,13 +48,19 @@ def make_order_parcel(*, order: Order, sealed_order: str) -> Parcel:
 
 
 def make_question_parcel(*, question: Question, sealed_question: str) -> Parcel:
-    """The Celery message for a question; its id is the question's."""
+    """The Celery message for a question; its id is the question's. Who asks waits for seconds."""
     queue = node_queue_name(question.node)
-    return _parcel(queue, QUESTION, question.id, {"question": sealed_question})
+    return _parcel(queue, QUESTION, question.id, {"question": sealed_question}, loose=True)
 
 
 def _parcel(
-    queue: str, task: str, name: str, documents: Mapping[str, str], *, retries: int = 0
+    queue: str,
+    task: str,
+    name: str,
+    documents: Mapping[str, str],
+    *,
+    retries: int = 0,
+    loose: bool = False,
 ) -> Parcel:
     headers = {
         "lang": "py",
@@ -76,6 +83,7 @@ def _parcel(
         content_type="application/json",
         headers=headers,
         properties={"correlation_id": name},
+        loose=loose,
     )
 
 
@@ -118,6 +126,6 @@ def _read(body: bytes, *names: str) -> list[str]:
         raise InvalidDocument(f"not a task with {wanted}") from None
 
 
-def reply_parcel(sealed: str) -> Parcel:
-    """What a node sends back, addressed to the coordinator."""
-    return Parcel(queue=REPLIES, body=sealed.encode(), content_type=JOSE)
+def reply_parcel(sealed: str, *, loose: bool = False) -> Parcel:
+    """What a node sends back, addressed to the coordinator; `loose` as in `Parcel`."""
+    return Parcel(queue=REPLIES, body=sealed.encode(), content_type=JOSE, loose=loose)

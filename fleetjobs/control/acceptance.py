@@ -213,6 +213,7 @@ def _job(
         retry_lost=all(action.retry_lost for action in actions),
         give_up_s=None if request.keep else patience_s(actions),
         priority=request.priority,
+        inline=all(action.inline for action in actions),
     )
 
 

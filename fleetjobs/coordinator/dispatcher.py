@@ -199,6 +199,7 @@ class Dispatcher:
             sealed_delivery=self.key.seal(encode(delivery)),
             sealed_request=item.sealed,
             task=item.task,
+            loose=item.loose,
         )
 
     def _order_parcel(self, item: Instruction, now: datetime) -> Parcel:

@@ -17,8 +17,8 @@ LOOSE_LIMIT = 10_000  #: documents kept in memory while the broker is away; the 
 class Sender:
     """Sends what lies in the outbox, and loose documents that nobody needs on disk.
 
-    Loose are beats, refusals and replies of inline actions: if they are lost with the process,
-    the coordinator asks again.
+    Loose are beats, refusals and replies of inline actions: if they are lost with the process, or
+    with the broker, the coordinator asks again.
     """
 
     def __init__(self, publisher: Publisher, spool: Spool) -> None:
@@ -50,7 +50,7 @@ class Sender:
     def _send_loose(self) -> None:
         while self._loose:
             batch = [self._loose[index] for index in range(min(BATCH, len(self._loose)))]
-            self._publisher.publish([reply_parcel(sealed) for sealed in batch])
+            self._publisher.publish([reply_parcel(sealed, loose=True) for sealed in batch])
             for sealed in batch:
                 if self._loose and self._loose[0] is sealed:  # else the limit has pushed it out
                     self._loose.popleft()

@@ -45,6 +45,7 @@ class Handover:
     lenient: bool = False  # what they lead to may be missing
     begins: bool = True  # no node has it yet
     has_slot: bool = False  # among the runs of an action that has a limit
+    loose: bool = False  # costs but another question if it is lost on its way
 
 
 def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[Handover]:
@@ -66,12 +67,13 @@ _OF_RUN = (
 )
 _OF_JOB = (
     *("id", "agent", "action", "sealed", "not_before", "start_before"),
-    *("fills", "rollout", "undoes", "detour", "org", "caller", "created_at", "plan"),
+    *("fills", "rollout", "undoes", "detour", "inline", "org", "caller", "created_at", "plan"),
 )
 
 
 def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]], now: datetime) -> Handover:
     step = None if run.step is None else step_named(job.detour, run.step)
+    not_before = latest(job.not_before, run.not_before) if run.attempt == 1 else None
     return Handover(
         job=run.job,
         node=run.node,
@@ -85,18 +87,29 @@ def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]], now: datet
         root=job.plan,
         sealed=job.sealed if step is None else step.sealed,
         node_key=run.verify_key,
-        not_before=latest(job.not_before, run.not_before) if run.attempt == 1 else None,
+        not_before=not_before,
         start_before=_start_before(run, job, now),
         reach_s=None if job.rollout is None else job.rollout["reach_s"],
         references=_references(job.fills if step is None else step.fills),
         lenient=job.undoes is not None or (step is not None and step.undoes),
         begins=run.state in {State.WAITING, State.SCHEDULED},
         has_slot=run.slot_at is not None,
+        loose=job.inline and _can_wait(run, job, not_before),
     )
 
 
 def _references(fills: Mapping[str, str] | None) -> Mapping[str, JobId] | None:
     return None if fills is None else {text: JobId(job) for text, job in fills.items()}
+
+
+def _can_wait(run: Row[Any], job: Row[Any], not_before: datetime | None) -> bool:
+    """Whether the run may as well be asked for a minute later, should its delivery be lost.
+
+    Not if it has a time to keep, a slot that others want, another action to do than its job's, or
+    is asked for because the first delivery may have been lost.
+    """
+    timeless = job.rollout is None and not_before is None
+    return timeless and run.slot_at is None and run.step is None and run.queued_at is None
 
 
 def _start_before(run: Row[Any], job: Row[Any], now: datetime) -> datetime | None:

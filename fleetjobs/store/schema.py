@@ -205,6 +205,7 @@ jobs = Table(
     Column("lost_after_s", Float, nullable=False, server_default="60"),
     Column("retry_lost", Boolean, nullable=False, server_default=false()),
     Column("give_up_s", Float, server_default="86400"),  # after a run was lost; null: never
+    Column("inline", Boolean, nullable=False, server_default=false()),
     Column("needing", Integer, nullable=False, server_default="0"),  # runs that need a person
     Column("edit", JSON(none_as_null=True)),  # columns as they are to be, once a node agrees
     Column("kind", Word(Kind), nullable=False, server_default=Kind.ACTION),

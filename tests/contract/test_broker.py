@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,6 +74,21 @@ def test_a_batch_keeps_its_order(publisher: Publisher, subscriber: Subscriber) -
         taken += [arrival.body for arrival in arrivals]
         subscriber.acknowledge(arrivals)
     assert taken == sent
+
+
+def test_what_is_loose_comes_with_all_else(publisher: Publisher, subscriber: Subscriber) -> None:
+    sent = [b"kept", b"loose", b"also loose"]
+
+    publisher.publish(
+        [
+            Parcel(queue="replies", body=body, content_type="x", loose=body != b"kept")
+            for body in sent
+        ]
+    )
+
+    arrived = take_all(subscriber, len(sent))
+    assert sorted(arrival.body for arrival in arrived) == sorted(sent)
+    subscriber.acknowledge(arrived)
 
 
 def test_nothing_to_take_is_no_error(subscriber: Subscriber) -> None:
@@ -173,6 +189,7 @@ def test_confirmed_parcels_survive_the_kill_of_the_broker(
         with pytest.raises(BrokerAway):
             subscriber.take(limit=1, within=1.0)
         broker.start()
+        publisher.publish([replace(parcel, loose=True) for parcel in parcels(b"loose again")])
         publisher.publish(parcels(b"last"))
 
         bodies: set[bytes] = set()
@@ -181,7 +198,7 @@ def test_confirmed_parcels_survive_the_kill_of_the_broker(
             arrived = subscriber.take(limit=400, within=1.0)
             bodies.update(arrival.body for arrival in arrived)
             subscriber.acknowledge(arrived)
-            return b"last" in bodies
+            return {b"last", b"loose again"} <= bodies
 
         wait_for(all_there, within=30)
         assert bodies >= {str(number).encode() for number in range(300)}

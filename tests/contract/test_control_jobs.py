@@ -50,6 +50,19 @@ def submit(control: Control, request: Request, sealed: str = "sealed") -> Submis
     return control.submit(sealed, request, org=ORG)
 
 
+def test_a_job_knows_whether_its_nodes_act_on_it_inline(control: Control) -> None:
+    document = demo_interface("2.0.0")
+    document["fleetjobs"]["actions"]["echo"]["inline"] = True
+    inventory = Inventory(facts={}, interfaces={"demo": document})
+    with control.database.transaction() as connection:
+        save_beat(connection, make_beat("web1", inventory=inventory), NOW)
+
+    on_one = submit(control, make_request(target=Target(identities=("web1",))))
+    on_both = submit(control, make_request())
+
+    assert (on_one.job.inline, on_both.job.inline) == (True, False)
+
+
 def nodes_of(control: Control, submission: Submission) -> list[str]:
     """Where the job has runs."""
     with control.database.reading() as connection:

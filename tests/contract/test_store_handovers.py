@@ -83,6 +83,25 @@ def test_a_handover_carries_what_the_node_needs(database: Database) -> None:
 
 
 @pytest.mark.spec("S1-05")
+def test_only_what_costs_nothing_but_time_is_handed_over_loosely(database: Database) -> None:
+    """Once: it is asked for again on the safe way."""
+    enroll(database, "web1")
+    inline = keep_job(database, "web1", inline=True)
+    later = keep_job(database, "web1", inline=True, not_before=NOW)
+    detached = keep_job(database, "web1")
+
+    with database.reading() as connection:
+        loose = {item.job: item.loose for item in runs_to_dispatch(connection, NOW, 10)}
+    hand_over(database)
+    beat(database, NOW + MINUTE)
+    ask(database, NOW + 2 * MINUTE)
+    with database.reading() as connection:
+        again = runs_to_dispatch(connection, NOW + 2 * MINUTE, 10)
+
+    assert loose == {inline.id: True, later.id: False, detached.id: False}
+    assert [item.loose for item in again] == [False] * 3
+
+
 def test_what_is_due_first_is_handed_over_first(database: Database) -> None:
     second = keep_job(database, "web1", not_before=NOW + 2 * MINUTE).id
     first = keep_job(database, "web1", not_before=NOW + MINUTE).id

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import psutil
+from kombu import Queue
 
-from fleetjobs.broker.connections import REPLIES, connect, durable_queue, node_queue_name
+from fleetjobs.broker.connections import REPLIES, connect, node_queue_name, queues_of
 from fleetjobs.errors import Fault
 from tests.faults.fleet import Fleet, at_work
 from tests.servers import Rabbit
 
 FILES_MOST = 200  #: descriptors of a program that has nothing to do
-KNOWN_QUEUES = ("node.", REPLIES, "celeryev", "amq.gen")
+KNOWN_QUEUES = ("node.", "loose.", REPLIES, "celeryev", "amq.gen")
 KNOWN_ENDS = (".celery.pidbox", ".reply.celery.pidbox")
 
 
@@ -29,10 +30,14 @@ def leaks(fleet: Fleet) -> Iterator[str]:
 
 def in_queue(url: str, node: str) -> int:
     """How many messages the broker holds for a node and has not given to it."""
+    return sum(_held(url, queue) for queue in queues_of(node_queue_name(node), url))
+
+
+def _held(url: str, queue: Queue) -> int:
     with connect(url) as connection:
-        queue = durable_queue(node_queue_name(node), url).bind(connection.default_channel)
         try:
-            return int(queue.queue_declare(passive=True).message_count)
+            bound = queue.bind(connection.default_channel)
+            return int(bound.queue_declare(passive=True).message_count)
         except connection.channel_errors:  # Redis knows no empty list
             return 0
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fleetjobs.broker.connections import REPLIES, connect, loose_queue
 from fleetjobs.states import State
 from tests.faults.caller import Call, Caller
 from tests.faults.checker import violations
@@ -50,6 +51,33 @@ def test_a_broker_that_loses_its_disk_loses_us_nothing(fleet: Fleet, caller: Cal
     caller.wait()
 
     assert caller.states(ended) == caller.states(queued) == {State.SUCCEEDED}
+    assert violations(caller) == []
+
+
+@pytest.mark.spec("G2", "F8", "S4-29", "I1", "I2", "I3")
+@pytest.mark.parametrize("fleet", ["rabbit-postgres"], indirect=True)
+def test_queries_and_answers_that_a_killed_broker_kept_in_memory_are_asked_for_again(
+    fleet: Fleet, caller: Caller
+) -> None:
+    """Of one node the delivery is lost, of the other one the reply."""
+    for node in fleet.nodes:
+        fleet.worker(node).kill()
+    call = caller.ask_inline()
+    wait_for(lambda: caller.states(call) == {State.QUEUED}, within=30.0)
+    fleet.coordinator.kill()
+    fleet.worker("node2").start()
+    seen = fleet.premises.node("node2") / "seen"
+    wait_for(lambda: call.job in seen.read_text(), within=30.0)
+    said = unheard(fleet)
+    wait_for(lambda: unheard(fleet) > said + 1, within=30.0)  # the reply, and a beat behind it
+
+    fleet.broker.kill()
+    fleet.broker.start()
+    fleet.coordinator.start()
+    fleet.worker(NODE).start()
+    caller.wait()
+
+    assert caller.states(call) == {State.SUCCEEDED}
     assert violations(caller) == []
 
 
@@ -155,6 +183,13 @@ def behind_a_dead_worker(fleet: Fleet, caller: Caller) -> Call:
     call = caller.submit(NODE)
     wait_for(lambda: caller.states(call) == {"queued"}, within=30.0)
     return call
+
+
+def unheard(fleet: Fleet) -> int:
+    """How many loose messages of nodes the broker holds."""
+    with connect(fleet.broker_url) as connection:
+        queue = loose_queue(REPLIES).bind(connection.default_channel)
+        return int(queue.queue_declare(passive=True).message_count)
 
 
 def words(fleet: Fleet, call: Call) -> list[str]:
