@@ -41,6 +41,11 @@ def describe_one(connection: Connection, job: Job) -> JobDocument:
     )
 
 
+def describe_new(job: Job) -> JobDocument:
+    """A job that was accepted a moment ago and waits for no other: no other table tells of it."""
+    return JobDocument.of(job).model_copy(update={"children": []})
+
+
 def document_of(desk: Desk, job: Job) -> JobDocument:
     """The job with all of that."""
     with desk.database.reading() as connection:

@@ -45,7 +45,8 @@ def find_job(connection: Connection, job: JobId, *, org: str | None) -> Job:
     return found
 
 
-def _desk(request: Request) -> Desk:
+# What endpoints depend on is async all over: else each of it costs a hop into a thread and back.
+async def _desk(request: Request) -> Desk:
     desk: Desk = request.app.state.desk
     return desk
 

@@ -63,7 +63,7 @@ def read_version(if_match: str | None) -> int | None:
     return int(found[1])
 
 
-def _version(
+async def _version(
     if_match: Annotated[
         str | None, Header(description="the ETag of the job as it was seen")
     ] = None,

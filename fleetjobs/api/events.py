@@ -50,7 +50,7 @@ class Following:
     last: int | None  # seq of the last event that arrived
 
 
-def _following(
+async def _following(
     accept: Annotated[str, Header(include_in_schema=False)] = "",
     last_event_id: Annotated[str | None, Header(description="resumes a stream")] = None,
 ) -> Following:

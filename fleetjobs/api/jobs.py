@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Acting, Caller, Operator, clean_query
 from fleetjobs.api.bodies import JOSE, JSON, media_type, read_body, schema_of
-from fleetjobs.api.describing import describe, describe_one, document_of, tag
+from fleetjobs.api.describing import describe, describe_new, describe_one, document_of, tag
 from fleetjobs.api.desk import AtDesk, Desk, find_job
 from fleetjobs.api.documents import JobDocument, Page
 from fleetjobs.api.parameters import (
@@ -172,7 +172,9 @@ def _sealed(desk: Desk, caller: Account, raw: bytes, terms: Terms, *, signed: bo
 
 def _submit(desk: Desk, caller: Account, sealed: Sealed) -> tuple[Submission, JobDocument]:
     submission = desk.control.submit(sealed.text, sealed.request, org=caller.org)
-    return submission, document_of(desk, submission.job)
+    job = submission.job
+    alone = submission.created and not sealed.request.after
+    return submission, describe_new(job) if alone else document_of(desk, job)
 
 
 @router.get("/jobs", summary="List jobs", response_model=Page[JobDocument] | Page[ViewedJob])

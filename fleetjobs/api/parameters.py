@@ -79,21 +79,21 @@ class Terms:
     idempotency_key: str | None  # names the job, as its id does
 
 
-def _known_job(job: Annotated[str, Path(description="a job's id")]) -> JobId:
+async def _known_job(job: Annotated[str, Path(description="a job's id")]) -> JobId:
     try:
         return job_id(job)
     except InvalidDocument:
         raise NotFound(f"there is no job {job[:60]!r}") from None
 
 
-def _known_node(node: Annotated[str, Path(description="a node's identity")]) -> NodeId:
+async def _known_node(node: Annotated[str, Path(description="a node's identity")]) -> NodeId:
     try:
         return node_id(node)
     except InvalidDocument:
         raise NotFound(f"there is no node {node[:60]!r}") from None
 
 
-def _terms(
+async def _terms(
     prefer: Annotated[str | None, Header(description="`wait=seconds` for the end")] = None,
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=200, description="names the job, as id does")
@@ -107,7 +107,7 @@ InJob = Annotated[JobId, Depends(_known_job)]
 OnNode = Annotated[NodeId, Depends(_known_node)]
 
 
-def _known_run(job: InJob, node: OnNode) -> RunKey:
+async def _known_run(job: InJob, node: OnNode) -> RunKey:
     return RunKey(job, node)
 
 
