@@ -148,3 +148,42 @@ def test_a_schedule_is_changed_in_parts_and_looked_at(fj: Fj) -> None:
     assert "nightly" in fj("schedule", "list")
     fj("schedule", "delete", "nightly")
     assert "nightly" not in fj("schedule", "list")
+
+
+INDICO = """
+from fleetjobs.compat.indico import Client
+from fleetjobs.compat.indico import SampleOneShotTask, SamplePeriodicTask
+from datetime import timedelta
+from dateutil import rrule
+from fleetjobs.compat.indico import nowutc
+from fleetjobs.compat.indico import dbi
+c = Client()
+st = SampleOneShotTask(nowutc() + timedelta(seconds=1))
+print(c.enqueue(st))
+dbi.commit()
+pt = SamplePeriodicTask(rrule.MINUTELY, bysecond=(40,))
+print(c.enqueue(pt))
+dbi.commit()
+c.dequeue(pt)
+dbi.commit()
+print(st.id, pt.id)
+"""
+
+
+@pytest.mark.spec("S1-08")
+def test_indicos_own_example_runs_with_its_imports_changed(state: Path, fj: Fj) -> None:
+    """What it enqueues runs once; what it dequeues never does."""
+    environment = os.environ | {"FLEETJOBS_CONFIG": str(state / "client.toml")}
+    done = subprocess.run(
+        [sys.executable, "-c", INDICO], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, second, once, periodic = done.stdout.split()
+
+    fj("job", "wait", once)
+
+    assert (first, second) == ("True", "True")
+    job = json.loads(fj("job", "show", once, "--json"))
+    assert job["state"] == "succeeded"
+    assert [run["node"] for run in job["runs"]] == ["node1"]
+    assert json.loads(fj("schedule", "show", periodic, "--json"))["ended_at"] is not None

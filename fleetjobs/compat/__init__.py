@@ -1,0 +1,1 @@
+"""Compat: the spellings of other schedulers, so that programs written for them run on a fleet."""
