@@ -121,6 +121,10 @@ class ActionTraits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_parallel_org: (
         Annotated[int, Meta(ge=1, description="at once on all nodes of an org")] | None
     ) = None
+    window_only: Annotated[
+        bool | None,
+        Meta(description="true: only inside an allowed window; false: windows do not hold it"),
+    ] = None  # where there are windows, it keeps to them; what is inline does not
     undo: Undo | Literal["nothing"] | None = None  # nothing: it leaves nothing to take back
     implemented_by: Annotated[
         str, Meta(description="the script that does it; of that provider only")

@@ -81,6 +81,7 @@ class Action:
     give_up: timedelta | None = timedelta(days=1)  # after its node was lost; None: never
     max_parallel: int | None = None  # at once on one node; None: as many as there are slots
     max_parallel_org: int | None = None  # at once on all nodes of an org; None: as many as come
+    window_only: bool | None = None  # None: what windows there are hold; False: none does
     undo: Undo | None = None  # what takes it back
     reversible: bool = False  # it has an undo, or leaves nothing that needs one
 
@@ -250,6 +251,7 @@ def _read_action(interface: InterfaceDocument, declared: ActionDeclaration) -> A
         give_up=None if traits.give_up_s is None else timedelta(seconds=traits.give_up_s),
         max_parallel=traits.max_parallel,
         max_parallel_org=traits.max_parallel_org,
+        window_only=False if traits.inline and not traits.window_only else traits.window_only,
         undo=traits.undo if isinstance(traits.undo, Undo) else None,
         reversible=traits.undo is not None or traits.inline,
     )

@@ -110,6 +110,7 @@ class Job:
     irreversible: tuple[str, ...] = ()  # the legs that stay done, for nothing takes them back
     schedule: str | None = None  # the id of the schedule that made it
     occurrence: int | None = None  # of that schedule, from 1 on
+    window_only: bool | None = None  # None: what windows there are hold; False: none does
     priority: int = 0  # among those of its org that wait for a slot; the higher goes first
     missed_count: int = 0  # occurrences it stands for that did not start at their time
     template: str | None = None  # the id of the one it was made from
@@ -151,6 +152,7 @@ class Run:
     next_attempt_at: datetime | None = None
     attention: bool = False  # a person has to decide
     blocked_by: JobId | None = None  # the job that holds the slot it waits for
+    opens_at: datetime | None = None  # the next opening of the window that it waits for
     expire_at: datetime | None = None  # then it is too late to start, or its node is given up
     percent: float | None = None  # of this attempt that is done, as its program told last
     doing: str = ""  # what it told beside that

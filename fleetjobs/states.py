@@ -42,6 +42,7 @@ class WaitReason(StrEnum):
     RESOURCE = "resource"  # another job holds the resource
     CONCURRENCY = "concurrency"  # no slot is free
     WINDOW = "window"  # starting is not allowed now
+    PAUSE = "pause"  # its org or its node begins nothing until it is resumed
     ROLLOUT = "rollout"  # its batch has not come
     RETRY = "retry"  # a failed attempt is to be repeated
     APPROVAL = "approval"  # a person has to agree

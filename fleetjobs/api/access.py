@@ -105,6 +105,12 @@ Admin = Annotated[Acting, Depends(_at_least(Role.ADMIN))]
 FleetAdmin = Annotated[Acting, Depends(_at_least(Role.FLEET_ADMIN))]
 
 
+def check_fleet(caller: Acting, what: str) -> None:
+    """Let pass who looks after the whole fleet; `what` concerns all orgs. Raises Denied."""
+    if caller.role is not Role.FLEET_ADMIN:
+        raise Denied(f"{caller.name} is {a(caller.role)}; {what} takes {a(Role.FLEET_ADMIN)}")
+
+
 async def clean_query(request: Request) -> None:
     """Refuse what no endpoint takes: parameters where none is known, and NUL in any of them.
 

@@ -24,6 +24,7 @@ from fleetjobs.api import (
     nodes,
     notifications,
     orgs,
+    pauses,
     plans,
     reference,
     runs,
@@ -31,6 +32,7 @@ from fleetjobs.api import (
     status,
     templates,
     verbs,
+    windows,
 )
 from fleetjobs.api.access import SCHEME
 from fleetjobs.api.desk import Desk
@@ -64,6 +66,8 @@ ROUTERS = (  # in the order in which the reference shows them
     credentials.router,
     orgs.router,
     audit.router,
+    windows.router,
+    pauses.router,
     coordinator.router,
     status.router,
     status.probes,

@@ -136,6 +136,9 @@ class JobDocument(BaseModel):
     )
     rollback: Rollback | None = Field(description="of a plan: what became of its undoing")
     rollback_percent: float | None = Field(description="of what is undone, 0 to 100")
+    warnings: list[str] = Field(
+        default=[], description="in the answer to its submission: what stands in its way"
+    )
     not_reversible: list[str] = Field(description="legs that were done and that nothing undoes")
 
     @classmethod
@@ -193,6 +196,7 @@ class JobDocument(BaseModel):
             rollback=job.rollback,
             rollback_percent=job.rollback_percent,
             not_reversible=list(job.irreversible),
+            warnings=[],
         )
 
 
@@ -232,6 +236,7 @@ class RunDocument(BaseModel):
     tries: int = Field(description="attempts that count; one that asked for a delay does not")
     next_attempt_at: datetime | None
     attention: bool = Field(description="a person has to decide")
+    opens_at: datetime | None = Field(description="when the window that it waits for opens")
     blocked_by: str | None = Field(description="the job that holds the slot it waits for")
     progress: ProgressDocument | None = Field(
         description="while it is at work: how far its program said last that it has come"
@@ -268,6 +273,7 @@ class RunDocument(BaseModel):
             tries=run.tries,
             next_attempt_at=run.next_attempt_at,
             attention=run.attention,
+            opens_at=run.opens_at,
             blocked_by=run.blocked_by,
             progress=ProgressDocument.of(run),
             give_up_at=run.expire_at if run.attention else None,

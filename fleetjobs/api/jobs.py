@@ -1,11 +1,12 @@
 """Jobs: submit them, list them, look at one, wait for its end."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Acting, Caller, Operator, clean_query
@@ -174,7 +175,32 @@ def _submit(desk: Desk, caller: Account, sealed: Sealed) -> tuple[Submission, Jo
     submission = desk.control.submit(sealed.text, sealed.request, org=caller.org)
     job = submission.job
     alone = submission.created and not sealed.request.after
-    return submission, describe_new(job) if alone else document_of(desk, job)
+    document = describe_new(job) if alone else document_of(desk, job)
+    return submission, document.model_copy(update={"warnings": list(submission.warnings)})
+
+
+class JobCheck(BaseModel):
+    """What a request would come to."""
+
+    nodes: list[str] = Field(description="where it would run")
+    not_before: datetime | None
+    start_before: datetime | None
+    warnings: list[str] = Field(description="what stands in its way")
+
+
+@router.post("/jobs/check", summary="Try a request out", openapi_extra=_BODY)
+async def check(request: Request, desk: AtDesk, caller: Caller, terms: OnTerms) -> JobCheck:
+    """Where it would run and what stands in its way; nothing is kept, and nothing runs."""
+    raw = await read_body(request, kinds={JOSE, JSON})
+    sealed = _sealed(desk, caller, raw, terms, signed=media_type(request) == JOSE)
+    look = desk.control.check
+    weighed, warnings = await run_in_threadpool(look, sealed.request, org=caller.org)
+    return JobCheck(
+        nodes=list(weighed.nodes),
+        not_before=weighed.job.not_before,
+        start_before=weighed.job.start_before,
+        warnings=warnings,
+    )
 
 
 @router.get("/jobs", summary="List jobs", response_model=Page[JobDocument] | Page[ViewedJob])

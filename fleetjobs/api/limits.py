@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from fleetjobs.api.access import Admin, Caller, clean_query
+from fleetjobs.api.access import Acting, Admin, Caller, check_fleet, clean_query
 from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
 from fleetjobs.api.desk import AtDesk
 from fleetjobs.api.documents import Page
@@ -83,6 +83,7 @@ async def put(request: Request, desk: AtDesk, caller: Admin, action: Task) -> Pa
     """From now on; what is at work goes on. Gives all limits of the action."""
     wish = decode_body(LimitWish, await read_body(request, kinds={JSON}))
     limit = Limit(task=action, scope=wish.scope, name=wish.name, most=wish.max_parallel)
+    _check(caller, limit)
     set_ = desk.control.parallel.set
     await run_in_threadpool(set_, limit, org=caller.org, account=caller.name)
     page = await run_in_threadpool(index, desk, caller)
@@ -95,6 +96,13 @@ def delete(
 ) -> Page[LimitDocument]:
     """Who waits for it goes on, unless another limit holds. Gives what is left of the action's."""
     limit = Limit(task=action, scope=query.scope, name=query.name, most=1)
+    _check(caller, limit)
     desk.control.parallel.delete(limit, org=caller.org, account=caller.name)
     items = [item for item in index(desk, caller).items if item.action == action]
     return Page(items=items, next=None)
+
+
+def _check(caller: Acting, limit: Limit) -> None:
+    """An org's admin limits the org and its nodes by name; what concerns all is the fleet's."""
+    if limit.name is None:
+        check_fleet(caller, f"a limit of {limit.scope} without a name")

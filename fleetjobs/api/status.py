@@ -14,6 +14,7 @@ from fleetjobs import __version__
 from fleetjobs.api.access import Caller, clean_query
 from fleetjobs.api.coordinator import CoordinatorDocument, Works
 from fleetjobs.api.desk import AtDesk
+from fleetjobs.api.pauses import PauseDocument
 from fleetjobs.api.problems import RESPONSES
 from fleetjobs.api.warnings import WarningDocument, find_warnings
 from fleetjobs.errors import DatabaseAway
@@ -68,6 +69,7 @@ class StatusDocument(BaseModel):
         description="on how many machines each fleetjobs version is, the server's own counted"
     )
     coordinator: CoordinatorDocument
+    pauses: list[PauseDocument] = Field(description="what begins nothing")
     warnings: list[WarningDocument] = Field(description="what is wrong with nodes that live")
 
 
@@ -109,6 +111,7 @@ def status(desk: AtDesk, caller: Caller) -> StatusDocument:
         nodes=NodeCounts(alive=alive, silent=len(nodes) - alive, versions=dict(versions)),
         versions=dict(versions + Counter([__version__])),
         coordinator=coordinator,
+        pauses=[PauseDocument.of(each) for each in desk.control.pauses.list(org=caller.org)],
         warnings=[warning for theirs in warnings.values() for warning in theirs],
     )
 

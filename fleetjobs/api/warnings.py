@@ -9,13 +9,14 @@ from sqlalchemy import Connection
 from fleetjobs.jobs import NodeId
 from fleetjobs.nodes import UNANSWERED_AFTER, Node, has_twin, is_alive
 from fleetjobs.store.counts import unanswered_since
+from fleetjobs.store.leases import PAUSED_NODE, Switch, list_switches
 
 
 class WarningDocument(BaseModel):
     """Something that is wrong with a node though it lives."""
 
     node: str
-    code: str = Field(description="`twin` or `unanswered`")
+    code: str = Field(description="`twin`, `unanswered` or `paused`")
     text: str
 
 
@@ -27,9 +28,13 @@ def find_warnings(
 ) -> Warnings:
     """What is wrong with these nodes of the org."""
     unanswered = unanswered_since(connection, org, now - UNANSWERED_AFTER)
+    switches = list_switches(connection)
     found: Warnings = {}
     for node in nodes:
         warnings = [_twin(node)] if has_twin(node, now) else []
+        said = switches.get(f"{PAUSED_NODE}{node.identity}")
+        if said is not None:
+            warnings.append(_paused(node, said))
         since = unanswered.get(node.identity)
         if since is not None and is_alive(node, now):
             warnings.append(_unanswered(node, since))
@@ -41,6 +46,12 @@ def find_warnings(
 def _twin(node: Node) -> WarningDocument:
     text = "two machines use this identity; each gets some of its jobs, so give one of them another"
     return WarningDocument(node=node.identity, code="twin", text=text)
+
+
+def _paused(node: Node, said: Switch) -> WarningDocument:
+    why = f": {said.message}" if said.message else ""
+    text = f"it begins nothing, {said.by} paused it{why}; `fj resume --node {node.identity}`"
+    return WarningDocument(node=node.identity, code="paused", text=text)
 
 
 def _unanswered(node: Node, since: datetime) -> WarningDocument:

@@ -21,12 +21,13 @@ from fleetjobs.cli.options import is_named, json_option, take_target, target_opt
 from fleetjobs.cli.screen import line, stderr, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import Duration
-from fleetjobs.client.asking import Call, aim, deadline_of, fetch_interface
+from fleetjobs.client.asking import Call, aim, check, deadline_of, fetch_interface
 from fleetjobs.client.asking import follow as send_and_follow
 from fleetjobs.client.asking import submit as send
 from fleetjobs.client.conditions import AT_ONCE, Conditions
 from fleetjobs.client.fleet import Fleet, nearest
 from fleetjobs.client.jobs import Job
+from fleetjobs.client.replies import Document
 from fleetjobs.errors import InvalidInput, MissingInput, UnknownAction
 from fleetjobs.inputs import InputType
 from fleetjobs.interfaces import Action
@@ -95,6 +96,7 @@ def rpc(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
     later = is_later(given)
     notices, conditions = take_notices(given), take_conditions(given, asked)
     job = call(asked, declared, words, target, conditions, notices=notices, followed=not later)
+    _warn(job.document)
     if later:
         stdout().write(in_json(job.document) if manner.format == "json" else job.id)
         return Exit.OK
@@ -110,6 +112,7 @@ def rpc(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
 @_ACTION
 @_WORDS
 @target_options
+@click.option("--dry-run", is_flag=True, help="Show where it would run, and what is in its way.")
 @json_option
 @condition_options
 @click.option_panel("When", options=CONDITION_OPTIONS)
@@ -117,10 +120,44 @@ def submit(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int
     """Ask for an action and come back at once with the job's id."""
     target, asked = take_target(given), fleet()
     declared = find_action(asked, agent, action)
+    if given.pop("dry_run"):
+        return _try_out(asked, declared, words, target, given)
     notices, conditions = take_notices(given), take_conditions(given, asked)
     job = call(asked, declared, words, target, conditions, notices=notices)
+    _warn(job.document)
     stdout().write(in_json(job.document) if given["as_json"] else job.id)
     return Exit.OK
+
+
+def _try_out(
+    asked: Fleet, action: Action, words: tuple[str, ...], target: Target, given: dict[str, Any]
+) -> int:
+    """Say what a request would come to; nothing is kept."""
+    as_json = given.pop("as_json")
+    wanted = Call(
+        agent=action.agent,
+        action=action.name,
+        data=inputs_of(action, words),
+        target=aim(target, action.agent),
+        conditions=take_conditions(given, asked),
+    )
+    found = check(asked, wanted)
+    if as_json:
+        stdout().write(in_json(found))
+        return Exit.OK
+    _warn(found)
+    number = len(found["nodes"])
+    stdout().write(
+        f"It would run on {number} {'node' if number == 1 else 'nodes'}; nothing is kept."
+    )
+    return Exit.OK
+
+
+def _warn(found: Document) -> None:
+    screen = stderr()
+    for warning in found.get("warnings", ()):
+        screen.write(f"{screen.paint('warning', 'yellow')}: {line(warning)}")
+    screen.flush()
 
 
 def find_action(asked: Fleet, agent: str, name: str) -> Action:

@@ -319,3 +319,17 @@ def skip_next(label: str, *, count: int, as_json: bool) -> int:
     asked = fleet()
     found = asked.tell("schedules", label, "skip-next", wish={"count": count})
     return tell_schedule(asked, found, as_json=as_json)
+
+
+@schedule.command(epilog=EPILOG)
+@json_option
+def reinitialize(*, as_json: bool) -> int:
+    """Have all of the org's schedules count from now on: for a clock that was set.
+
+    What has come and was not looked at yet is left out.
+    """
+    found = fleet().tell("schedules", "reinitialize")
+    number = found["schedules"]
+    text = f"{number} {'schedule counts' if number == 1 else 'schedules count'} from now on."
+    stdout().write(in_json(found) if as_json else text)
+    return Exit.OK

@@ -49,6 +49,11 @@ def _rows(screen: Screen, found: Document, url: str) -> list[tuple[str, str]]:
         holder = line(coordinator["holder"] or "nobody leads")
         said = f": {line(coordinator['message'])}" if coordinator["message"] else ""
         rows.insert(1, ("leader", f"{line(coordinator['state'])}  {holder}{said}"))
+    for paused in found.get("pauses", ()):
+        said = f": {line(paused['message'])}" if paused["message"] else ""
+        left = f"{paused['at_work']} at work, {paused['waiting']} kept"
+        text = f"{line(paused['place'])} by {line(paused['by'])}{said} ({left})"
+        rows.append(("paused", screen.paint(text, "yellow")))
     if found.get("attention"):
         wait = f"{found['attention']} jobs wait for a person to decide"
         rows.append(("attention", screen.paint(wait, "yellow")))

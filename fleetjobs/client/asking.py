@@ -102,6 +102,12 @@ def submit(
     return send(fleet, "jobs", body=body, content_type=content_type, pause=pause)
 
 
+def check(fleet: Fleet, call: Call, *, clock: Callable[[], datetime] = utc_now) -> Document:
+    """What it would come to; nothing is kept. Raises Problem, ServerAway, InvalidSetting."""
+    body, content_type = _body(fleet, call, clock)
+    return send(fleet, "jobs", "check", body=body, content_type=content_type)
+
+
 def send(
     fleet: Fleet,
     *path: str,

@@ -214,7 +214,14 @@ def _job(
         give_up_s=None if request.keep else patience_s(actions),
         priority=request.priority,
         inline=all(action.inline for action in actions),
+        window_only=_window_only(actions),
     )
+
+
+def _window_only(actions: Sequence[Action]) -> bool | None:
+    """The strictest of what its nodes declare."""
+    found = {action.window_only for action in actions}
+    return next((each for each in (True, None, False) if each in found), None)
 
 
 def patience_s(actions: Sequence[Action]) -> float | None:

@@ -7,14 +7,16 @@ from datetime import datetime
 
 import msgspec
 
-from fleetjobs.control.acceptance import Acceptance
+from fleetjobs.control.acceptance import Acceptance, Weighed, has_to_wait
 from fleetjobs.control.applying import Applying
 from fleetjobs.control.edits import Edits, signed_request
+from fleetjobs.control.foresight import foresee
 from fleetjobs.control.keeping import keep_job
 from fleetjobs.control.limits import NO_MORE, Limits
 from fleetjobs.control.nodes import Nodes
 from fleetjobs.control.notices import Notices
 from fleetjobs.control.parallel import Parallel
+from fleetjobs.control.pauses import Pauses
 from fleetjobs.control.plans import Plans
 from fleetjobs.control.questions import Questions
 from fleetjobs.control.relay import Relay
@@ -24,6 +26,7 @@ from fleetjobs.control.schedules import Schedules
 from fleetjobs.control.submissions import Submission, find_earlier
 from fleetjobs.control.templates import Templates
 from fleetjobs.control.verbs import Verbs
+from fleetjobs.control.windows import Windows
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.jobs import JobId, Kind
@@ -99,6 +102,16 @@ class Control:
         return Parallel(self.database, self.clock)
 
     @property
+    def pauses(self) -> Pauses:
+        """Where the fleet, orgs and nodes are told to begin nothing."""
+        return Pauses(self.database, self.clock)
+
+    @property
+    def windows(self) -> Windows:
+        """Where it is said when what may begin."""
+        return Windows(self.database, self.clock)
+
+    @property
     def relay(self) -> Relay:
         """Where the coordinators are told what to do."""
         return Relay(self.database, self.clock)
@@ -119,6 +132,7 @@ class Control:
                 return Submission(earlier, created=False)
             weighed = self._acceptance.weigh(connection, sealed, request, org=org, now=now)
             self.limits.check(connection, org, weighed.nodes)
+            warnings = foresee(connection, weighed, now)
         job = dataclasses.replace(weighed.job, rerun_of=rerun_of)
         job = roll_out(job, weighed.nodes, request.rollout)
         with self.database.transaction() as connection:
@@ -127,10 +141,22 @@ class Control:
             crash_point("control_before_commit")
         crash_point("control_after_commit")
         if kept is not None:
-            return Submission(kept, created=True)
+            return Submission(kept, created=True, warnings=warnings)
         if earlier is None:
             raise Conflict(f"the id {request.id} was used before")
         return Submission(earlier, created=False)
+
+    def check(self, request: Request, *, org: str) -> tuple[Weighed, list[str]]:
+        """What the request would come to, and what stands in its way; nothing is kept.
+
+        Raises as `submit` does.
+        """
+        now = self.clock()
+        with self.database.reading() as connection:
+            weighed = self._acceptance.weigh(connection, "", request, org=org, now=now)
+            has_to_wait(connection, request, org)
+            self.limits.check(connection, org, weighed.nodes)
+            return weighed, foresee(connection, weighed, now)
 
     def rerun(
         self,

@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 from sqlalchemy import Connection
 
 from fleetjobs.control.acceptance import Acceptance, Survey
+from fleetjobs.control.blackouts import Blackouts
 from fleetjobs.control.works import Asker, Mark, Seal, Start
 from fleetjobs.errors import Denied, Refused
 from fleetjobs.jobs import JobId
@@ -50,6 +51,7 @@ class Sitting:
     found: list[Occurrence] = field(default_factory=list)
     _surveys: defaultdict[str, Survey] = field(default_factory=lambda: defaultdict(Survey))
     _live: dict[str, list[JobId]] = field(default_factory=dict)
+    _blackouts: dict[str, Blackouts] = field(default_factory=dict)
 
     def serve(self, entries: Sequence[Entry]) -> None:
         """Give what has come of these schedules, which are locked, its fates."""
@@ -62,6 +64,12 @@ class Sitting:
         """The schedule's jobs that have not ended, the oldest first."""
         known = self._live.pop(schedule, None)  # once: then there is one more
         return live_jobs(self.connection, schedule) if known is None else known
+
+    def blackouts(self, org: str) -> Blackouts:
+        """What keeps occurrences from becoming jobs."""
+        if org not in self._blackouts:
+            self._blackouts[org] = Blackouts.read(self.connection, org)
+        return self._blackouts[org]
 
     def asker(self, org: str, caller: str) -> Asker:
         """Asks in that account's name."""
@@ -97,7 +105,11 @@ class Round:
         """Give every moment that has come its fate; the schedule, with its next one."""
         schedule = self.entry.document
         moments = list(islice(self._come(), AT_ONCE))
-        judged = judge_due(moments, self.now, schedule)
+        dark = self.sitting.blackouts(self.entry.org).hold(moments, schedule.work)
+        for moment in dark:
+            self._note(moment, Fate.SKIPPED, Reason.WINDOW)
+        hopeful = [moment for moment in moments if moment not in dark]
+        judged = judge_due(hopeful, self.now, schedule)
         for due in judged:
             self._settle(due)
         self._tell_of_missed(judged)

@@ -1,5 +1,6 @@
 """Submissions: what came of handing something in, the first time and again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -18,6 +19,7 @@ class Submission:
 
     job: Job
     created: bool  # False: the same request was accepted before
+    warnings: Sequence[str] = ()  # what stands in its way, for people
 
 
 def find_earlier(connection: Connection, request: Request | PlanRequest, org: str) -> Job | None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from fleetjobs.broker.connections import node_queue_name
@@ -18,6 +18,7 @@ from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.entries import RunName
 from fleetjobs.store.fills import Unfilled, fail_unfilled, fill_in
+from fleetjobs.store.gates import Look, hold_up, look_at_due
 from fleetjobs.store.handovers import Handover, mark_queued, postpone, runs_to_dispatch
 from fleetjobs.store.lanes import concerns_lanes, give_slots, join_lanes
 from fleetjobs.store.limits import read_ceilings
@@ -47,6 +48,21 @@ class Sent:
 def _may_go(item: Handover, limited: Collection[str]) -> bool:
     """Whether the node may have it: what came after we gave slots away has none yet."""
     return not item.begins or item.has_slot or item.task not in limited
+
+
+def _passing(found: Sequence[Handover], looks: Sequence[Look]) -> list[Handover]:
+    """Those that may begin now, with the time until which they may."""
+    until = {look.name: look.until for look in looks if look.may_go}
+    names = [(item, (item.job, item.node)) for item in found]
+    return [
+        replace(item, until=until.get(name)) if item.begins else item
+        for item, name in names
+        if not item.begins or name in until
+    ]
+
+
+def _earliest(*moments: datetime | None) -> datetime | None:
+    return min(filter(None, moments), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +98,9 @@ class Dispatcher:
         let_on = self._let_on(now) if due.limited else 0
         if self.warden is not None:
             self.warden.sweep(due.rights)
-        done += self._deliver(now, due) if due.deliveries or let_on else 0
+        if due.deliveries or let_on:
+            done += self._hold_up(now) if due.gated else 0
+            done += self._deliver(now, due)
         done += let_on
         return Sent(number=done, next_at=due.next_at)
 
@@ -114,6 +132,14 @@ class Dispatcher:
         crash_point("dispatcher_after_giving_slots")
         return joined + given
 
+    def _hold_up(self, now: datetime) -> int:
+        """Let runs wait that may not begin now; how many."""
+        with self.database.transaction() as connection:
+            held, moved = hold_up(connection, now, BATCH)
+            if moved:
+                ring(connection, CHANGES, ",".join(sorted(moved)))
+        return held
+
     def _deliver(self, now: datetime, errands: Errands) -> int:
         refused: Mapping[RunName, str] = {}
         with self.database.reading() as connection:
@@ -123,6 +149,8 @@ class Dispatcher:
             if self.warden is not None:
                 refused = self.warden.refusals(connection, found, epoch=errands.rights)
                 found = [item for item in found if (item.job, item.node) not in refused]
+            if errands.gated:
+                found = _passing(found, look_at_due(connection, now, BATCH))
             due, broken = fill_in(connection, found)
         if self.warden is not None:
             self.warden.deny(refused)
@@ -191,7 +219,7 @@ class Dispatcher:
             key=item.node_key,
             issued_at=now,
             not_before=item.not_before,
-            start_before=item.start_before,
+            start_before=_earliest(item.start_before, item.until),
             fills=item.fills,
         )
         return make_parcel(

@@ -1,5 +1,6 @@
 """Lead: one coordinator at a time hands over and reaps; the others stand by."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +14,9 @@ from fleetjobs.store.leases import LEADER, STOP, drop_lease, read_lease, read_sw
 
 COORDINATOR = "coordinator"
 TTL = timedelta(seconds=7)  #: a leader that is gone is followed after that
+
+TOLERATED = timedelta(seconds=2)  #: a clock that is set back by more is told of
+logger = logging.getLogger(__name__)
 
 
 def _unknown(holder: str) -> bool:  # noqa: ARG001  nobody is known
@@ -30,13 +34,21 @@ class Lead:
     is_gone: Callable[[str], bool] = _unknown  # whether a holder is known to have ended
     stopped: Event = field(default_factory=Event)  # set when a person told us to end
     _began_at: datetime | None = None
+    _seen_at: datetime | None = None
     _until: datetime | None = None
 
     def step(self) -> bool:
         """Take or keep the lead, if nobody else has it; whether we do. Raises DatabaseAway."""
         now = self.clock()
         self._began_at = self._began_at or now
+        back = (self._seen_at or now) - now
+        self._seen_at = now
         with self.database.transaction() as connection:
+            if back > TOLERATED:
+                logger.warning("the clock was set back by %s; nothing is done twice", back)
+                detail = {"holder": self.holder, "seconds": back.total_seconds()}
+                kind = "clock.set_back"
+                add_event(connection, at=now, kind=kind, actor=COORDINATOR, detail=detail)
             led = self._until is not None
             leads = self._take(connection, now)
             if leads and not led:

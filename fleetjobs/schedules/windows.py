@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import islice, takewhile
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -14,12 +15,13 @@ from msgspec import Meta, Struct
 from fleetjobs.errors import InvalidSchedule
 from fleetjobs.schedules.recurrence import check_recurs, occurrences
 from fleetjobs.schedules.rules import Rule
+from fleetjobs.targets import Target, check_target
 
 LOOK_AHEAD = timedelta(days=366)  #: who may not start within a year will not start
 STEPS_MOST = 100  #: a search looks at so many periods; behind more of them nobody waits, either
 
 
-class Kind(StrEnum):
+class WindowKind(StrEnum):
     """What a window says."""
 
     ALLOWED = "allowed"
@@ -39,7 +41,9 @@ class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     """A named set of such times."""
 
     name: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
-    kind: Kind
+    kind: WindowKind
+    target: Target = Target()  # the nodes that it is about; empty: all
+    fleet: bool = False  # of all orgs, not only its own
     openings: Annotated[tuple[Opening, ...], Meta(min_length=1, max_length=1000)]
 
 
@@ -61,7 +65,8 @@ class Verdict:
 
 
 def check_window(window: Window) -> None:
-    """Let a window pass whose openings come true. Raises InvalidSchedule."""
+    """Let a window pass whose openings come true. Raises InvalidSchedule, InvalidTarget."""
+    check_target(window.target)
     for opening in window.openings:
         try:
             check_recurs(opening.rule, opening.anchor)
@@ -93,10 +98,34 @@ def judge_windows(windows: Sequence[Window], moment: datetime) -> Verdict:
     return Verdict(is_open=False, because=because)
 
 
+def closes_at(windows: Sequence[Window], moment: datetime) -> datetime | None:
+    """When starting ends to be allowed that is allowed at the moment; None: not in sight."""
+    blackouts, allowing = _sorted(windows)
+    starts = [
+        period.start
+        for window in blackouts
+        for period in islice(periods(window, moment), 1)
+        if period.start - moment <= LOOK_AHEAD
+    ]
+    ends = moment
+    for _ in range(STEPS_MOST if allowing else 0):
+        further = [
+            period.end
+            for window in allowing
+            for period in takewhile(lambda one: one.start <= ends, periods(window, ends))  # noqa: B023  used at once
+        ]
+        if not further or max(further) - moment > LOOK_AHEAD:
+            break
+        ends = max(further)
+    if allowing and ends - moment <= LOOK_AHEAD:
+        starts.append(ends)
+    return min(starts, default=None)
+
+
 def _sorted(windows: Sequence[Window]) -> tuple[list[Window], list[Window]]:
     """The blackouts, and those that allow."""
-    blackouts = [window for window in windows if window.kind is Kind.BLACKOUT]
-    return blackouts, [window for window in windows if window.kind is Kind.ALLOWED]
+    blackouts = [window for window in windows if window.kind is WindowKind.BLACKOUT]
+    return blackouts, [window for window in windows if window.kind is WindowKind.ALLOWED]
 
 
 def _closed(

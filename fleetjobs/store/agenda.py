@@ -7,10 +7,10 @@ from sqlalchemy import BindParameter, Connection, Executable, bindparam, exists,
 
 from fleetjobs.nodes import TWIN_SHOWN
 from fleetjobs.store.epochs import RIGHTS
-from fleetjobs.store.leases import RELAY
+from fleetjobs.store.leases import RELAY, STOP
 from fleetjobs.store.losses import SILENCE_LEAST, is_at_work
 from fleetjobs.store.questions import KEEP_QUESTIONS
-from fleetjobs.store.schema import epochs, jobs, limits, nodes, questions, runs, switches
+from fleetjobs.store.schema import epochs, jobs, limits, nodes, questions, runs, switches, windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,7 @@ class Errands:
     orders: bool
     questions: bool
     limited: bool  # some actions have limits
+    gated: bool  # there are windows, or pauses of orgs or nodes
     next_at: datetime | None  # when more will be due, as far as is known now
     rights: int  # the epoch of what accounts may do
 
@@ -46,6 +47,7 @@ def look_for_errands(connection: Connection, now: datetime) -> Errands:
         orders=bool(row.orders),
         questions=bool(row.questions),
         limited=bool(row.limited),
+        gated=bool(row.gated),
         next_at=min(moments, default=None),
         rights=row.rights,
     )
@@ -59,6 +61,9 @@ _ERRANDS = select(
     exists().where(runs.c.order_at <= _NOW).label("orders"),
     exists().where(questions.c.sent_at.is_(None), questions.c.expires_at > _NOW).label("questions"),
     (exists(select(limits.c.task)) & ~exists().where(switches.c.name == RELAY)).label("limited"),
+    (exists(select(windows.c.name)) | exists().where(switches.c.name.not_in([RELAY, STOP]))).label(
+        "gated"
+    ),
     select(func.min(runs.c.dispatch_at))
     .where(runs.c.dispatch_at > _NOW)
     .scalar_subquery()

@@ -104,3 +104,28 @@ def unanswered_since(connection: Connection, org: str, before: datetime) -> dict
         .group_by(runs.c.node)
     )
     return {row.node: row.since for row in connection.execute(query)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unended:
+    """Runs that have not ended."""
+
+    at_work: int
+    with_nodes: int  # handed over, and not known to have begun
+    waiting: int  # not handed over, or set aside
+
+
+def count_unended(connection: Connection, *, org: str | None, node: str | None) -> Unended:
+    """How many of an org's runs, or of a node's, have not ended."""
+    query = select(runs.c.state, func.count()).where(text(f"runs.{IS_LIVE}"))
+    query = query.where(runs.c.org == org) if org is not None else query
+    query = query.where(runs.c.node == node) if node is not None else query
+    rows = connection.execute(query.group_by(runs.c.state))
+    found: Counter[State] = Counter({State(state): number for state, number in rows})
+    at_work = found[State.RUNNING] + found[State.CANCELLING]
+    with_nodes = found[State.QUEUED]
+    return Unended(
+        at_work=at_work,
+        with_nodes=with_nodes,
+        waiting=found.total() - at_work - with_nodes,
+    )

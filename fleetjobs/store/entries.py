@@ -51,6 +51,7 @@ class RunEntry:
     lane: str | None
     slot_at: datetime | None
     step: str | None
+    told_until: datetime | None
     found: State = field(init=False)  # as it was read
     counted: bool = field(init=False)  # whether its job knows that it is blocked
     ended: bool = field(init=False)  # whether its end was judged
@@ -161,6 +162,7 @@ class JobEntry:
     reverts: bool
     undoing: State | None
     rollback: Rollback | None
+    window_only: bool | None
     found: State = field(init=False)  # as it was read
     told: Told = field(init=False)  # what its parent knows
     began_at: datetime | None = None  # the earliest start seen now
@@ -233,7 +235,7 @@ JOB_COLUMNS = (
     *("weight", "weights", "progress", "percent", "blocked", "forgiven", "called_off"),
     "partly",
     "rollout",
-    *("undoes", "detour", "reverts", "undoing", "rollback"),
+    *("undoes", "detour", "reverts", "undoing", "rollback", "window_only"),
 )
 
 _SHOWN = frozenset(JOB_COLUMNS)
@@ -290,7 +292,7 @@ def _locking(*, sqlite: bool) -> Executable:
 _COLUMNS = (
     *("job", "node", "org", "state", "wait_reason", "reason", "attempt", "tries", "generation"),
     *("pending", "pending_at", "attention", "stage", "queued_at", "dispatch_at", "expire_at"),
-    *("not_before", "start_before", "turn", "percent", "lane", "slot_at", "step"),
+    *("not_before", "start_before", "turn", "percent", "lane", "slot_at", "step", "told_until"),
 )
 _NAMES = frozenset(_COLUMNS)
 

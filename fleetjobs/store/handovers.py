@@ -44,6 +44,7 @@ class Handover:
     fills: dict[str, Any] | None = None  # what they come to
     lenient: bool = False  # what they lead to may be missing
     begins: bool = True  # no node has it yet
+    until: datetime | None = None  # then a window closes
     has_slot: bool = False  # among the runs of an action that has a limit
     loose: bool = False  # costs but another question if it is lost on its way
 
@@ -162,6 +163,8 @@ def mark_queued(
             grace = ANSWER_TIME if item.reach_s is None else REACH_GRACE
             answer_by = None if item.start_before is None else item.start_before + grace
             run.change(queued_at=now, expire_at=answer_by, next_attempt_at=None)
+        if item.until is not None or run.told_until is not None:
+            run.change(told_until=item.until, opens_at=None)
     return settle(ledger)
 
 

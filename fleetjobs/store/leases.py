@@ -10,6 +10,7 @@ from fleetjobs.store.schema import leases, switches
 
 LEADER = "coordinator"  #: the lease of whoever hands over and reaps
 RELAY = "relay"  #: the switch that keeps runs from being handed over
+ORG, PAUSED_NODE = "org:", "node:"  #: begin the switches that keep those from beginning anything
 STOP = "stop"  #: the switch that ends coordinators
 
 
@@ -77,3 +78,15 @@ def read_switch(connection: Connection, name: str) -> Switch | None:
     query = select(switches.c.at, switches.c.by, switches.c.message)
     row = connection.execute(query.where(switches.c.name == name)).mappings().one_or_none()
     return None if row is None else Switch(**row)
+
+
+def read_pauses(connection: Connection) -> frozenset[str]:
+    """The switches of what begins nothing: the relay, orgs, nodes."""
+    query = select(switches.c.name).where(switches.c.name != STOP)
+    return frozenset(connection.execute(query).scalars())
+
+
+def list_switches(connection: Connection) -> dict[str, Switch]:
+    """All that were told, by name."""
+    rows = connection.execute(select(switches).order_by(switches.c.name)).all()
+    return {row.name: Switch(at=row.at, by=row.by, message=row.message) for row in rows}

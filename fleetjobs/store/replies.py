@@ -141,6 +141,8 @@ def _finish(
         how: dict[str, Any] = {"costs": again.costs, "step": again.step}
         at = ledger.now + again.wait
         begin_attempt(ledger, run, at, actor=actor, reason=reply.reason, **how)
+        if reply.state is State.EXPIRED:
+            run.change(expire_at=start_limit(job, run), told_until=None)
         return
     reason = None if way[-1] is State.SUCCEEDED else reply.reason
     detail: dict[str, Any] = {"statuscode": reply.statuscode, "exit_code": reply.exit_code}

@@ -35,7 +35,9 @@ _ITS_HOLDER = func.coalesce(
 _BLOCKED_BY = case(
     (runs.c.wait_reason == WaitReason.CONCURRENCY, _ITS_HOLDER), else_=runs.c.blocked_by
 ).label("blocked_by")
-_COLUMNS = [_BLOCKED_BY if name == "blocked_by" else runs.c[name] for name in Run.__slots__]
+_OPENS_AT = case((runs.c.wait_reason == WaitReason.WINDOW, runs.c.opens_at)).label("opens_at")
+_TOLD_NOW = {"blocked_by": _BLOCKED_BY, "opens_at": _OPENS_AT}  # while it waits for that
+_COLUMNS = [_TOLD_NOW.get(name, runs.c[name]) for name in Run.__slots__]
 
 
 def get_run(connection: Connection, job: JobId, node: NodeId) -> Run | None:

@@ -239,6 +239,7 @@ jobs = Table(
     Column("schedule", String),  # that made it
     Column("occurrence", Integer),  # of that schedule
     Column("missed_count", Integer, nullable=False, server_default="0"),
+    Column("window_only", Boolean),  # null: what windows there are hold
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("template", String),  # the id of the one it was made from
     Column("template_version", Integer),
@@ -386,6 +387,8 @@ runs = Table(
     Column("rank", Integer),  # in line: the lower goes first
     Column("slot_at", Moment),  # since when it has a slot
     Column("step", String),  # of a detour, that the attempt is; null: it is the leg itself
+    Column("opens_at", Moment),  # when the window that it waits for opens; null: not in sight
+    Column("told_until", Moment),  # its node was told to begin before a window closes
     # Four alarms; each is null when it is not set, so that a quiet index is an empty one.
     Column("dispatch_at", Moment),  # to be given to the broker from then on
     Column("order_at", Moment),  # an order is to be given to the broker from then on
@@ -408,6 +411,20 @@ HAS_SLOT = text("slot_at IS NOT NULL")
 _line = (runs.c.lane, runs.c.org, runs.c.rank, runs.c.lined_at, runs.c.job, runs.c.node)
 Index("ix_runs_in_line", *_line, **_where(IN_LINE))
 Index("ix_runs_slots", runs.c.lane, runs.c.org, runs.c.node, **_where(HAS_SLOT))
+
+HELD_UP = text("wait_reason IN ('window', 'pause')")
+Index("ix_runs_held_up", runs.c.wait_reason, runs.c.org, runs.c.node, **_where(HELD_UP))
+
+windows = Table(
+    "windows",
+    metadata,
+    Column("org", String, primary_key=True),  # empty: of all orgs
+    Column("name", String, primary_key=True),
+    Column("document", JSON, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("by", String, nullable=False),
+    Column("at", Moment, nullable=False),
+)
 
 limits = Table(  # how many runs of an action may be at work at once
     "limits",
@@ -532,7 +549,7 @@ leases = Table(
 switches = Table(  # what was said to all coordinators
     "switches",
     metadata,
-    Column("name", String, primary_key=True),  # relay: paused; stop: end
+    Column("name", String, primary_key=True),  # relay, org:NAME, node:NAME: paused; stop: end
     Column("at", Moment, nullable=False),
     Column("by", String, nullable=False),
     Column("message", String, nullable=False),

@@ -14,8 +14,9 @@ from fleetjobs.store.attempts import (
     retry_wait,
 )
 from fleetjobs.store.detours import keep_answer, may_repeat, next_step, tries_of_step
-from fleetjobs.store.entries import RunEntry
+from fleetjobs.store.entries import RunEntry, start_limit
 from fleetjobs.store.ledger import Ledger
+from fleetjobs.store.outbox import SKEW
 from fleetjobs.store.standing import UNSTARTED, final_state
 
 AT_ONCE = timedelta(0)
@@ -40,15 +41,25 @@ def next_try(ledger: Ledger, run: RunEntry, reply: Reply, chance: Chance) -> Try
         seconds = min(max(reply.delay_s, 0.0), DELAY_MOST.total_seconds())
         return Try(wait=timedelta(seconds=seconds), step=run.step)
     end = final_state(run.state, reply)
+    if end is State.EXPIRED and _has_window_closed(ledger, run):
+        until = run.told_until or ledger.now
+        return Try(wait=max(until - ledger.now, AT_ONCE), step=run.step)
     if run.step is not None:
         return _after_step(ledger, run, reply, end, chance)
     worth = end is State.FAILED and is_worth_retrying(reply.reason, reply.statuscode)
     if not (begun and worth and may_retry(job, run)):
         return None
     step = next_step(ledger.connection, job, run, answer=reply.data)
-    if step is not None:
-        return Try(wait=AT_ONCE, step=step)
-    return Try(wait=retry_wait(job, run.tries, chance), costs=True)
+    retry = Try(wait=retry_wait(job, run.tries, chance), costs=True)
+    return retry if step is None else Try(wait=AT_ONCE, step=step)
+
+
+def _has_window_closed(ledger: Ledger, run: RunEntry) -> bool:
+    """Whether a window alone made it too late to begin: then the run waits for the next one."""
+    if run.told_until is None or ledger.now < run.told_until - SKEW:
+        return False
+    limit = start_limit(ledger.job_of(run), run)
+    return limit is None or ledger.now < limit
 
 
 def _after_step(

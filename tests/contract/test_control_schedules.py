@@ -9,6 +9,7 @@ from sqlalchemy import delete
 
 from fleetjobs.access import Role
 from fleetjobs.control.jobs import Control
+from fleetjobs.coordinator.lead import Lead
 from fleetjobs.coordinator.scheduler import Scheduler
 from fleetjobs.errors import Conflict, InvalidSchedule, NotFound, Outdated, UnknownAction
 from fleetjobs.jobs import Job, Kind
@@ -17,10 +18,12 @@ from fleetjobs.plans.documents import Leg, Need, Plan
 from fleetjobs.schedules.documents import Call, Misfire, Overlap, Schedule, Work
 from fleetjobs.schedules.due import Fate
 from fleetjobs.schedules.rules import Rule
+from fleetjobs.schedules.windows import Opening, Window, WindowKind
 from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.access import Account, create_account, disable_account
 from fleetjobs.store.database import Database
 from fleetjobs.store.dependencies import list_dependencies
+from fleetjobs.store.events import list_events
 from fleetjobs.store.jobs import JobFilter, list_jobs
 from fleetjobs.store.plans import list_legs
 from fleetjobs.store.schedules import Entry, get_entry, list_occurrences
@@ -126,6 +129,43 @@ def test_a_clock_that_is_set_back_fires_nothing_again(desk: Desk) -> None:
     desk.pass_time(timedelta(days=1) - MINUTE)
 
     assert desk.jobs_of(entry) == before
+
+
+def test_an_occurrence_in_a_blackout_is_skipped_and_not_missed(desk: Desk) -> None:
+    """Of all its nodes: where one is free, it becomes a job."""
+    entry = desk.create()
+    both = Target(identities=("web1", "web2"))
+    call = Call(agent="demo", action="echo", data={"text": "hi"}, target=both)
+    some = desk.create(label="some", work=Work(call=call))
+    opening = Opening(rule=Rule(at=(NOW,)), lasts_s=150.0)
+    everywhere = Window(name="freeze", kind=WindowKind.BLACKOUT, openings=(opening,))
+    desk.control.windows.create(everywhere, **WHO)
+    desk.pass_time(2 * MINUTE)
+
+    assert desk.fates(entry) == [(Fate.SKIPPED, Reason.WINDOW)] * 2
+    assert desk.jobs_of(entry) == []
+    later = Opening(rule=Rule(at=(NOW + 2 * MINUTE,)), lasts_s=3600.0)
+    named = Target(identities=("web1",))
+    desk.control.windows.delete("freeze", **WHO)
+    part = Window(name="part", kind=WindowKind.BLACKOUT, openings=(later,), target=named)
+    desk.control.windows.create(part, **WHO)
+    desk.pass_time(MINUTE)
+    assert desk.fates(entry)[-1] == (Fate.SKIPPED, Reason.WINDOW)
+    assert desk.fates(some)[-1] == (Fate.RAN, None)
+
+
+def test_a_clock_that_is_set_back_is_told_of_once(database: Database) -> None:
+    clock = Clock()
+    lead = Lead(database, clock, holder="host:1")
+    lead.step()
+    clock.now -= timedelta(days=1)
+    lead.step()
+    lead.step()
+
+    with database.reading() as connection:
+        events = list_events(connection, org=None, limit=100)
+    kinds = [event.kind for event in events]
+    assert kinds.count("clock.set_back") == 1
 
 
 @pytest.mark.spec("S2-33")

@@ -26,6 +26,14 @@ def ann(house: House) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture
+def root(house: House) -> Iterator[TestClient]:
+    """The fleet admin's, acting in the org acme."""
+    with house.client("root") as client:
+        client.headers["As-Org"] = "acme"
+        yield client
+
+
 Submit = Callable[..., dict[str, Any]]
 
 

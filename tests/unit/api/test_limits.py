@@ -10,11 +10,11 @@ ROOT = "/api/v1/limits"
 
 
 @pytest.mark.spec("S2-11")
-def test_an_action_shows_how_many_of_it_may_be_at_work(ann: TestClient) -> None:
+def test_an_action_shows_how_many_of_it_may_be_at_work(root: TestClient, ann: TestClient) -> None:
     """One after another is `max_parallel` 1."""
-    found = ann.put(f"{ROOT}/rpcutil.ping", json={"max_parallel": 1}).json()["items"]
+    found = root.put(f"{ROOT}/rpcutil.ping", json={"max_parallel": 1}).json()["items"]
     assert [(item["scope"], item["max_parallel"], item["by"]) for item in found] == [
-        ("fleet", 1, "ann")
+        ("fleet", 1, "root")
     ]
 
     action = ann.get("/api/v1/actions/rpcutil.ping").json()
@@ -50,10 +50,17 @@ def test_a_limit_is_taken_off_once(ann: TestClient) -> None:
     ],
 )
 def test_what_means_nothing_is_refused(
-    ann: TestClient, action: str, wish: dict[str, object], status: int
+    root: TestClient, action: str, wish: dict[str, object], status: int
 ) -> None:
-    assert ann.put(f"{ROOT}/{action}", json=wish).status_code == status
-    assert ann.get(ROOT).json()["items"] == []
+    assert root.put(f"{ROOT}/{action}", json=wish).status_code == status
+    assert root.get(ROOT).json()["items"] == []
+
+
+@pytest.mark.parametrize("scope", ["fleet", "org", "node"])
+def test_what_concerns_all_orgs_is_not_an_org_admins(ann: TestClient, scope: str) -> None:
+    wish = {"max_parallel": 1, "scope": scope}
+    assert ann.put(f"{ROOT}/rpcutil.ping", json=wish).status_code == 403
+    assert ann.delete(f"{ROOT}/rpcutil.ping", params={"scope": scope}).status_code == 403
 
 
 def test_a_viewer_looks_and_sets_nothing(house: House) -> None:

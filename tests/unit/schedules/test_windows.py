@@ -8,10 +8,10 @@ import pytest
 from fleetjobs.errors import InvalidSchedule
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.schedules.windows import (
-    Kind,
     Opening,
     Verdict,
     Window,
+    WindowKind,
     check_window,
     is_open,
     judge_windows,
@@ -22,7 +22,7 @@ HOUR = 3600.0
 
 
 def window(
-    name: str, kind: Kind, *openings: tuple[str, float], zone: str = "Europe/Prague"
+    name: str, kind: WindowKind, *openings: tuple[str, float], zone: str = "Europe/Prague"
 ) -> Window:
     return Window(
         name=name,
@@ -33,8 +33,8 @@ def window(
     )
 
 
-NIGHTS = window("nights", Kind.ALLOWED, ("0 1 * * *", 4 * HOUR))
-MONTH_END = window("month-end", Kind.BLACKOUT, ("0 0 L * *", 24 * HOUR))
+NIGHTS = window("nights", WindowKind.ALLOWED, ("0 1 * * *", 4 * HOUR))
+MONTH_END = window("month-end", WindowKind.BLACKOUT, ("0 0 L * *", 24 * HOUR))
 
 
 def test_without_windows_all_is_open() -> None:
@@ -67,14 +67,14 @@ def test_a_window_is_as_long_as_it_says_when_the_clock_changes() -> None:
 
 
 def test_what_never_opens_says_so() -> None:
-    always = window("freeze", Kind.BLACKOUT, ("0 * * * *", HOUR))
+    always = window("freeze", WindowKind.BLACKOUT, ("0 * * * *", HOUR))
 
     assert judge_windows([always], BEGIN) == Verdict(is_open=False, because="freeze")
 
 
 def test_a_window_that_never_comes_true_is_refused_by_name() -> None:
     with pytest.raises(InvalidSchedule, match="window w: cron"):
-        check_window(window("w", Kind.ALLOWED, ("0 0 31 2 *", HOUR)))
+        check_window(window("w", WindowKind.ALLOWED, ("0 0 31 2 *", HOUR)))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -84,7 +84,7 @@ def test_random_windows_open_when_a_walk_finds_them_open(seed: int) -> None:
     windows = [
         window(
             f"w{number}",
-            chance.choice(list(Kind)),
+            chance.choice(list(WindowKind)),
             (
                 f"{chance.choice([0, 30])} {chance.randint(0, 23)} * * *",
                 chance.choice([0.5, 1, 3, 8, 20]) * HOUR,

@@ -1,0 +1,256 @@
+"""Gates: pauses and windows hold up what would begin, wherever it lies; what has begun goes on."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from fleetjobs.broker.tasks import read_task
+from fleetjobs.control.jobs import Control
+from fleetjobs.control.pauses import Place
+from fleetjobs.coordinator.dispatcher import Dispatcher
+from fleetjobs.errors import Conflict, NotFound
+from fleetjobs.messages import Delivery, Stage, Verb, decode
+from fleetjobs.schedules.rules import Rule
+from fleetjobs.schedules.windows import Opening, Window, WindowKind
+from fleetjobs.signing import COORDINATOR, SigningKey, unseal
+from fleetjobs.states import Reason, State, WaitReason
+from fleetjobs.store.database import Database
+from fleetjobs.targets import Target
+from tests.desk import WHO, Desk
+from tests.makers import NOW, ORG, Clock, enroll, make_reply
+from tests.unit.coordinator.fakes import FakePublisher
+
+HOUR = timedelta(hours=1)
+KEY = SigningKey.generate(COORDINATOR)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Four in the morning, until it is set forward."""
+    return Clock()
+
+
+@pytest.fixture
+def desk(database: Database, clock: Clock) -> Desk:
+    """A desk with two nodes."""
+    enroll(database, "web1", "web2")
+    return Desk(Control(database, clock), clock)
+
+
+@pytest.fixture
+def publisher() -> FakePublisher:
+    """A broker that takes everything."""
+    return FakePublisher()
+
+
+@pytest.fixture
+def dispatcher(database: Database, clock: Clock, publisher: FakePublisher) -> Dispatcher:
+    """What hands over."""
+    return Dispatcher(database, publisher, KEY, clock)
+
+
+def drain(dispatcher: Dispatcher) -> None:
+    """Hand over until nothing moves."""
+    while dispatcher.step():
+        pass
+
+
+def window(name: str, kind: WindowKind, begin: datetime, lasts: timedelta, **more: Any) -> Window:
+    """A window with one opening."""
+    opening = Opening(rule=Rule(at=(begin,)), lasts_s=lasts.total_seconds())
+    return Window(name=name, kind=kind, openings=(opening,), **more)
+
+
+def delivery(publisher: FakePublisher) -> Delivery:
+    """The last one."""
+    sealed, _ = read_task(publisher.published[-1].body)
+    return decode(Delivery, unseal(sealed, {COORDINATOR: KEY.verify_key})[1])
+
+
+def test_in_a_blackout_nothing_begins_until_it_is_over(
+    desk: Desk, dispatcher: Dispatcher, clock: Clock
+) -> None:
+    desk.control.windows.create(window("freeze", WindowKind.BLACKOUT, NOW, 2 * HOUR), **WHO)
+    job = desk.submit("web1")
+
+    drain(dispatcher)
+
+    waiting = desk.job(job)
+    assert (waiting.state, waiting.wait_reason) == (State.WAITING, WaitReason.WINDOW)
+    assert desk.run(job).opens_at == NOW + 2 * HOUR
+    clock.forward(2 * HOUR)
+    drain(dispatcher)
+    assert desk.job(job).state is State.QUEUED
+    assert desk.run(job).opens_at is None
+
+
+def test_a_node_is_told_to_begin_before_the_window_closes(
+    desk: Desk, dispatcher: Dispatcher, publisher: FakePublisher, clock: Clock
+) -> None:
+    """Late, it gives the run back, which waits for the next opening and uses up no try."""
+    openings = tuple(
+        Opening(rule=Rule(at=(begin,)), lasts_s=3600.0) for begin in (NOW, NOW + 5 * HOUR)
+    )
+    nights = Window(name="nights", kind=WindowKind.ALLOWED, openings=openings)
+    desk.control.windows.create(nights, **WHO)
+    job = desk.submit("web1")
+    drain(dispatcher)
+    assert delivery(publisher).start_before == NOW + HOUR
+
+    clock.forward(HOUR)
+    late = {"state": State.EXPIRED, "reason": Reason.START_BEFORE, "started_at": None}
+    desk.say(make_reply(job, **late))
+    drain(dispatcher)
+
+    run = desk.run(job)
+    assert (run.state, run.wait_reason) == (State.WAITING, WaitReason.WINDOW)
+    assert (run.opens_at, run.tries) == (NOW + 5 * HOUR, 1)
+    clock.forward(4 * HOUR)
+    drain(dispatcher)
+    told = delivery(publisher)
+    assert (told.attempt, told.start_before) == (2, NOW + 6 * HOUR)
+    desk.say(make_reply(job, attempt=2))
+    assert desk.job(job).state is State.SUCCEEDED
+
+
+def test_what_was_to_begin_earlier_expires_where_the_window_comes_too_late(
+    desk: Desk, dispatcher: Dispatcher, clock: Clock
+) -> None:
+    from fleetjobs.coordinator.reaper import Reaper
+
+    desk.control.windows.create(window("freeze", WindowKind.BLACKOUT, NOW, 5 * HOUR), **WHO)
+    job = desk.submit("web1", start_before=NOW + HOUR)
+    drain(dispatcher)
+
+    clock.forward(2 * HOUR)
+    Reaper(desk.control.database, clock).step()
+
+    assert desk.job(job).state is State.EXPIRED
+
+
+def test_nothing_is_delivered_ahead_of_a_start_that_is_forbidden(
+    desk: Desk, dispatcher: Dispatcher, publisher: FakePublisher, clock: Clock
+) -> None:
+    """What may begin at its time is; its node is told until when."""
+    freeze = window("freeze", WindowKind.BLACKOUT, NOW + HOUR, HOUR)
+    desk.control.windows.create(freeze, **WHO)
+    inside = desk.submit("web1", not_before=NOW + HOUR)
+    before = desk.submit("web2", not_before=NOW + HOUR / 2)
+
+    drain(dispatcher)
+
+    assert desk.job(inside).state is State.SCHEDULED
+    assert desk.job(before).state is State.QUEUED
+    assert delivery(publisher).start_before == NOW + HOUR
+    clock.forward(HOUR)
+    drain(dispatcher)
+    assert desk.run(inside).opens_at == NOW + 2 * HOUR
+
+
+def test_what_lies_with_nodes_is_asked_back_when_a_blackout_is_made(
+    desk: Desk, dispatcher: Dispatcher
+) -> None:
+    """What has begun goes on."""
+    (job, begun) = desk.submit("web1"), desk.submit("web2")
+    drain(dispatcher)
+    desk.say(make_reply(job, stage=Stage.ACCEPTED))
+    desk.start(begun, "web2")
+
+    desk.control.windows.create(window("freeze", WindowKind.BLACKOUT, NOW, HOUR), **WHO)
+    orders = desk.orders()
+
+    assert [(order.job, order.verb) for order in orders] == [(job, Verb.WITHDRAW)]
+    desk.say(make_reply(job, stage=Stage.WITHDRAWN, generation=1, started_at=None))
+    drain(dispatcher)
+    assert desk.run(job).wait_reason is WaitReason.WINDOW
+    assert desk.job(begun).state is State.RUNNING
+    desk.control.windows.delete("freeze", **WHO)
+    drain(dispatcher)
+    assert desk.job(job).state is State.QUEUED
+
+
+def test_a_window_is_about_its_own_nodes_and_orgs(desk: Desk, dispatcher: Dispatcher) -> None:
+    freeze = window(
+        "freeze",
+        WindowKind.BLACKOUT,
+        NOW,
+        HOUR,
+        target=Target(identities=("web1",), classes=("web",)),
+    )
+    desk.control.windows.create(freeze, **WHO)
+    desk.control.windows.create(
+        window("theirs", WindowKind.BLACKOUT, NOW, HOUR), org="other", account="eve"
+    )
+    job = desk.submit("web1", "web2")
+
+    drain(dispatcher)
+
+    assert [run.state for run in desk.runs(job)] == [State.WAITING, State.QUEUED]
+    with pytest.raises(NotFound):
+        desk.control.windows.get("theirs", org=ORG)
+    with pytest.raises(Conflict):
+        desk.control.windows.create(freeze, **WHO)
+
+
+def test_a_job_moves_out_of_the_way_by_what_is_foreseen(desk: Desk) -> None:
+    """The next and the previous moment at which it may begin are named."""
+    job = desk.submit("web1", not_before=NOW + 3 * HOUR)
+    freeze = window("freeze", WindowKind.BLACKOUT, NOW + 2 * HOUR, 2 * HOUR)
+
+    (found,) = desk.control.windows.displaced(freeze, org=ORG)
+
+    assert (found.job.id, found.because) == (job, "freeze")
+    assert found.next_at == NOW + 4 * HOUR
+    assert found.previous_at is not None
+    assert NOW <= found.previous_at < NOW + 2 * HOUR
+
+
+@pytest.mark.parametrize("place", [Place(), Place(org=ORG), Place(node="web1")], ids=str)
+def test_a_pause_stops_starts_and_no_acceptance(
+    desk: Desk, dispatcher: Dispatcher, place: Place
+) -> None:
+    """What lies on a node comes back, what has begun goes on, and all of it survives restarts."""
+    lying, begun = desk.submit("web1"), desk.submit("web1")
+    drain(dispatcher)
+    desk.say(make_reply(lying, stage=Stage.ACCEPTED))
+    desk.start(begun)
+
+    found = desk.control.pauses.pause(place, **WHO, message="upgrade")
+    later = desk.submit("web1")
+    desk.orders()
+    desk.say(make_reply(lying, stage=Stage.WITHDRAWN, generation=1, started_at=None))
+    drain(dispatcher)
+
+    assert found.unended.at_work == 1
+    assert [desk.job(job).state for job in (lying, begun, later)] == [
+        State.WAITING,
+        State.RUNNING,
+        State.WAITING,
+    ]
+    desk.say(make_reply(begun))
+    left = desk.control.pauses.show(place, org=ORG).unended
+    assert (left.at_work, left.with_nodes, left.waiting) == (0, 0, 2)
+    (listed,) = desk.control.pauses.list(org=ORG)
+    assert listed.said is not None
+    assert listed.said.message == "upgrade"
+
+    desk.control.pauses.resume(place, **WHO)
+    drain(dispatcher)
+
+    assert [desk.job(job).state for job in (lying, later)] == [State.QUEUED] * 2
+    assert desk.control.pauses.list(org=ORG) == []
+
+
+def test_a_paused_node_keeps_no_other_from_beginning(desk: Desk, dispatcher: Dispatcher) -> None:
+    desk.control.pauses.pause(Place(node="web1"), **WHO)
+    job = desk.submit("web1", "web2")
+
+    drain(dispatcher)
+
+    states = [(run.state, run.wait_reason) for run in desk.runs(job)]
+    assert states == [(State.WAITING, WaitReason.PAUSE), (State.QUEUED, None)]
+    with pytest.raises(NotFound):
+        desk.control.pauses.pause(Place(node="nowhere"), **WHO)
+    with pytest.raises(NotFound):
+        desk.control.pauses.pause(Place(org="other"), **WHO)
