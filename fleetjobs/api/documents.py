@@ -319,6 +319,7 @@ class EventDocument(BaseModel):
     at: datetime
     org: str | None
     job: str | None
+    leg: str | None = Field(default=None, description="of events of a plan: the key of the leg")
     node: str | None
     kind: str = Field(description="job.<state>, run.<state>, node.refused, …")
     actor: str = Field(description="account:<name>, node:<identity>, coordinator, server")
@@ -329,13 +330,14 @@ class EventDocument(BaseModel):
     run: RunDocument | None = Field(default=None, description="the run, if the event ended it")
 
     @classmethod
-    def of(cls, event: Event, run: Run | None = None) -> "EventDocument":
-        """The event as a document, with the run that it ended."""
+    def of(cls, event: Event, run: Run | None = None, leg: str | None = None) -> "EventDocument":
+        """The event as a document, with the run that it ended, and the leg's key."""
         return cls.model_construct(
             seq=event.seq,
             at=event.at,
             org=event.org,
             job=event.job,
+            leg=leg,
             node=event.node,
             kind=event.kind,
             actor=event.actor,

@@ -108,5 +108,5 @@ def _page(
         events = list_events(
             connection, org=org, after=query.after, limit=limit, kinds=query.kind, **of
         )
-        items = with_runs(connection, events)
+        items = with_runs(connection, events, legs="job" not in of)
     return Page(items=items, next=str(events[-1].seq) if len(events) == limit else None)

@@ -24,6 +24,7 @@ from fleetjobs.api.documents import EventDocument, JobDocument
 from fleetjobs.jobs import Event, Job, JobId, Kind, NodeId, Run
 from fleetjobs.states import TERMINAL
 from fleetjobs.store.events import list_events
+from fleetjobs.store.plans import keys_of
 from fleetjobs.store.runs import get_runs
 
 PIECE = 500  #: events read at a time
@@ -125,7 +126,7 @@ class Stream:
                 kinds=_KINDS[self.only],
                 **of_job_or_plan(job),
             )
-            documents = with_runs(connection, page)
+            documents = with_runs(connection, page, legs=job.kind is Kind.PLAN)
             end = describe(connection, [job])[0].model_dump_json() if job.ended_at else ""
         more = len(page) == PIECE
         over = job.state.is_terminal and not more
@@ -159,8 +160,10 @@ def of_job_or_plan(job: Job) -> dict[str, JobId]:
     return {"plan" if job.kind is Kind.PLAN else "job": job.id}
 
 
-def with_runs(connection: Connection, events: Sequence[Event]) -> list[EventDocument]:
-    """The events as documents; one that ended a run brings the run."""
+def with_runs(
+    connection: Connection, events: Sequence[Event], *, legs: bool
+) -> list[EventDocument]:
+    """The events as documents; one that ended a run brings the run, and with `legs` its key."""
     nodes: dict[JobId, list[NodeId]] = defaultdict(list)
     for event in events:
         if event.job is not None and event.node is not None and event.new in TERMINAL:
@@ -170,6 +173,12 @@ def with_runs(connection: Connection, events: Sequence[Event]) -> list[EventDocu
         for job, names in nodes.items()
         for node, run in get_runs(connection, job, names).items()
     }
+    keys = keys_of(connection, {event.job for event in events if event.job}) if legs else {}
     return [
-        EventDocument.of(event, runs.get((event.job, event.node, event.new))) for event in events
+        EventDocument.of(
+            event,
+            runs.get((event.job, event.node, event.new)),
+            None if event.job is None else keys.get(event.job),
+        )
+        for event in events
     ]

@@ -59,6 +59,7 @@ def _row(screen: Screen, event: Document) -> str:
     words = [
         local(event.get("at")),
         kind,
+        line(event.get("leg") or ""),
         line(event.get("node") or ""),
         move,
         f"({line(event['reason'])})" if event.get("reason") else "",

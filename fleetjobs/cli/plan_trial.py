@@ -83,7 +83,7 @@ def _complain(problems: list[Problem], *, as_json: bool) -> None:
 
 def _show(plan: Plan, found: list[Document]) -> None:
     screen = stdout()
-    screen.write(f"{screen.paint(line(plan.name), 'bold')}  would do this; nothing was asked for.")
+    screen.write(f"{screen.paint(line(plan.title), 'bold')}  would do this; nothing was asked for.")
     screen.write()
     columns = [
         Column("leg", "bold"),

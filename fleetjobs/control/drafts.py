@@ -230,7 +230,7 @@ class Drawing:
     def _whole(self) -> Part:
         plan = self.request.plan
         names = [part.key for part in (*plan.groups, *plan.legs) if part.group is None]
-        job = self._above(Kind.PLAN, plan.name, share_of(len(names), plan.max_failures))
+        job = self._above(Kind.PLAN, plan.title, share_of(len(names), plan.max_failures))
         job = dataclasses.replace(
             job,
             id=JobId(self.request.id),

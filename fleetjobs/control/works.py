@@ -214,7 +214,7 @@ def _named(request: Request | PlanRequest | None, work: Work) -> tuple[str, str,
         name = work.template.name if work.template else "plan"
         return Kind.PLAN, name, Target()
     if isinstance(request, PlanRequest):
-        return Kind.PLAN, request.plan.name, request.plan.target
+        return Kind.PLAN, request.plan.title, request.plan.target
     return request.agent, request.action, request.target
 
 

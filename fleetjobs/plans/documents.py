@@ -16,6 +16,7 @@ from fleetjobs.shares import Share
 from fleetjobs.states import StartIf
 from fleetjobs.targets import Target
 
+NAMELESS = "plan"  #: the name of a plan that has none
 LEGS_MOST = 10_000  #: of one plan; a bigger one is refused
 
 Key = Annotated[
@@ -96,13 +97,21 @@ class Group(Member, frozen=True, kw_only=True, omit_defaults=True):
 class Plan(Part, frozen=True, kw_only=True, omit_defaults=True):
     """Legs that depend on one another, and what becomes of them when one fails."""
 
-    name: Annotated[str, Meta(max_length=128)] = "plan"
+    name: Annotated[str, Meta(max_length=128)] = NAMELESS
     target: Target = Target()  # of legs that name none
     on_failure: OnFailure = OnFailure.FAIL
     max_failures: Share = "0"  # of its legs and groups
     rollback_attempts: Annotated[int, Meta(ge=1, le=100)] = 3  # of each leg's undoing
     groups: tuple[Group, ...] = ()
     legs: Annotated[tuple[Leg, ...], Meta(min_length=1)]
+
+    @property
+    def title(self) -> str:
+        """What it is called: by its first and last leg, if it was given no name of its own."""
+        if self.name != NAMELESS:
+            return self.name
+        first, last = self.legs[0].key, self.legs[-1].key
+        return first if first == last else f"{first}…{last}"
 
 
 class PlanRequest(Document, frozen=True, kw_only=True, tag="plan_request"):

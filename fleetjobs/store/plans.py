@@ -219,7 +219,7 @@ def list_children(connection: Connection, job: JobId, limit: int) -> list[Job]:
 
 
 def keys_of(connection: Connection, ids: Collection[JobId]) -> dict[JobId, str]:
-    """The keys of these groups."""
+    """The keys of these legs and groups; other jobs are left out."""
     query = select(jobs.c.id, jobs.c.leg).where(jobs.c.id.in_(ids), jobs.c.leg.is_not(None))
     return {row.id: row.leg for row in connection.execute(query)}
 

@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from fleetjobs.control.jobs import Control
+from fleetjobs.declarations import Undo
 from fleetjobs.errors import Conflict
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.plans.documents import Group, Leg, Need, OnFailure, Pace, Plan
 from fleetjobs.plans.shapes import Shape, arrange, leg_id
+from fleetjobs.plans.undoing import undoing_id
 from fleetjobs.states import MOVES, StartIf, State
 from fleetjobs.store.database import Database
 from fleetjobs.store.events import list_events
@@ -246,6 +249,20 @@ class Story:
             assert job.state.is_terminal == (job.ended_at is not None)
             assert (job.percent == 100.0) == (job.state is State.SUCCEEDED)
 
+    def end_of_forward(self) -> None:
+        """Let all that can happen, happen, until the plan has ended or goes back."""
+        for _ in range(200):
+            if self.desk.job(self.id).state is State.REVERTING:
+                return
+            self.open += [(JobId(job), NodeId(node)) for job, node, *_ in self.desk.hand_over()]
+            for order in self.desk.orders():
+                self.open = [one for one in self.open if one != (order.job, order.node)]
+                self.desk.say(answer_to(order))
+            if not self.open:
+                return
+            self.reply(0)
+        raise AssertionError("it does not end")
+
     def end(self) -> None:
         """Let all that can happen, happen."""
         for _ in range(200):
@@ -383,4 +400,72 @@ def test_a_plan_that_is_called_off_ends_at_once_and_begins_nothing(
     assert found.state is (before.state if before.state.is_terminal else State.CANCELLED)
     assert story.desk.hand_over() == []
     story.check()
+    story.check_moves()
+
+
+class WayBack(Story):
+    """A plan of which too much fails, at a desk where each leg has an undo."""
+
+    def undo_all(self) -> list[Run]:
+        """Let all that is undone be undone; in which order."""
+        self.desk.ours |= {undoing_id(self.id, one.leg.key) for one in self.shape.legs}
+        names = {undoing_id(self.id, one.leg.key): one.leg.key for one in self.shape.legs}
+        found: list[Run] = []
+        while handed := self.desk.hand_over():
+            for job, node, *_ in handed:
+                found.append((names[JobId(job)], node))
+            self.desk.say(*(make_reply(job, node) for job, node, *_ in handed))
+        return found
+
+
+#: one run of some fails
+mostly_good = st.integers(0, 5).flatmap(
+    lambda good: st.permutations([State.FAILED, *[State.SUCCEEDED] * good])
+)
+
+
+def reversible(plan: Plan) -> Plan:
+    """The same with an undo for each leg, which goes back when it fails."""
+    undo = Undo(action="echo", data={"text": "no ${data.text}"})
+    strict = {"undo": undo, "on_failure": None, "max_failures": "0"}
+    legs = tuple(msgspec.structs.replace(leg, **strict) for leg in plan.legs)
+    changes: dict[str, Any] = {"on_failure": OnFailure.ROLLBACK, "max_failures": "0"}
+    return msgspec.structs.replace(plan, legs=legs, **changes)
+
+
+@pytest.mark.spec("S4-09")
+@quick
+@given(plan=plans(), fates=mostly_good, script=st.lists(st.integers(0, 20), max_size=12))
+def test_a_rollback_undoes_what_was_done_and_nothing_else(
+    database: Database, plan: Plan, fates: list[State], script: list[int]
+) -> None:
+    """Each leg once where it succeeded, after all that waited for it there; none elsewhere."""
+    story = WayBack(database, reversible(plan), fates)
+    for number in script:
+        if number % 2:
+            story.hand_over()
+        else:
+            story.reply(number)
+    story.end_of_forward()
+    done = {
+        (one.leg.key, run.node)
+        for one in story.shape.legs
+        for run in story.desk.runs(leg_id(story.id, one.leg.key))
+        if run.state is State.SUCCEEDED
+    }
+    goes_back = story.desk.job(story.id).state is State.REVERTING
+
+    undone = story.undo_all()
+
+    found = story.desk.job(story.id)
+    event(f"{found.state}, {len(undone)} undone")
+    assert found.state.is_terminal
+    assert sorted(undone) == (sorted(done) if goes_back else [])
+    place = {run: at for at, run in enumerate(undone)}
+    for one in story.shape.legs:
+        for need in one.needs:
+            for node in NODES:
+                before, after = (need.leg, node), (one.leg.key, node)
+                if before in place and after in place:
+                    assert place[after] < place[before]
     story.check_moves()

@@ -2,6 +2,8 @@
 
 import json
 import re
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -270,3 +272,53 @@ def test_a_stuck_leg_is_tried_again_after_what_a_person_says(house: House, ann: 
     assert (run["attempt"], run["step"], run["state"]) == (2, "redo:a", "waiting")
     ended = ann.post(f"/api/v1/jobs/{a['id']}/retry", json={"mode": "as_is"})
     assert (ended.status_code, ended.json()["field"]) == (422, "mode")
+
+
+def test_events_of_a_plan_name_the_leg(ann: TestClient) -> None:
+    plan = hand_in(ann, *CHAIN)
+
+    found = ann.get(f"/api/v1/jobs/{plan['id']}/events").json()["items"]
+
+    told = {(one["kind"], one["leg"]) for one in found}
+    accepted = {("job.accepted", leg) for leg in (None, "first", "second")}
+    assert told >= accepted
+    (of_leg, *_) = legs_of(ann, plan)
+    (alone,) = ann.get(f"/api/v1/jobs/{of_leg['id']}/events").json()["items"]
+    assert alone["leg"] is None
+
+
+@pytest.mark.parametrize(
+    ("legs", "title"), [(CHAIN, "first…second"), (CHAIN[:1], "first")], ids=["two", "one"]
+)
+def test_a_plan_without_a_name_is_called_by_its_legs(
+    ann: TestClient, legs: list[dict[str, Any]], title: str
+) -> None:
+    assert hand_in(ann, *legs)["action"] == title
+
+
+@pytest.mark.spec("T13")
+def test_who_follows_where_a_job_is_told_of_posts_once(ann: TestClient) -> None:
+    """202 with a Location is no redirect: a client that follows those repeats no POST."""
+    posted: list[str] = []
+    ann.event_hooks["request"].append(lambda asked: posted.append(asked.method))
+
+    answer = ann.post("/api/v1/plans", json={"plan": {"legs": CHAIN}}, follow_redirects=True)
+
+    assert (answer.status_code, posted, answer.history) == (202, ["POST"], [])
+    assert ann.get(answer.headers["Location"]).json()["id"] == answer.json()["id"]
+
+
+@pytest.mark.spec("S4-01")
+def test_a_plan_of_ten_minutes_is_answered_at_once(ann: TestClient) -> None:
+    """Nothing of it is waited for: the answer has the id, and the plan has not begun."""
+    slow = [leg("wait", "web1", delay_s=600), leg("go", "web1", needs=[{"leg": "wait"}])]
+    quickest = min(_timed(lambda: hand_in(ann, *slow)) for _ in range(5))
+
+    assert quickest < 0.3
+    assert hand_in(ann, *slow)["state"] in {"scheduled", "waiting"}
+
+
+def _timed(call: Callable[[], object]) -> float:
+    before = time.monotonic()
+    call()
+    return time.monotonic() - before
