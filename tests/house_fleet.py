@@ -52,6 +52,8 @@ class HouseTransport:
         headers: Any = None,
     ) -> Any:
         given = dict(headers or {}) | ({"Content-Type": content_type} if body else {})
+        if self.profile.as_org:
+            given["As-Org"] = self.profile.as_org
         answer = self._client.request(
             method,
             "/api/v1/" + "/".join(path),
@@ -61,4 +63,4 @@ class HouseTransport:
         )
         if answer.status_code >= 300:
             raise Problem(answer.status_code, json.loads(answer.content))
-        return answer.json()
+        return answer.json() if answer.content else None

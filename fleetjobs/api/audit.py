@@ -25,7 +25,7 @@ class AuditQuery(Parameters):
     org: str | None = Field(None, description="whose thing it is")
     since: Moment | None = Field(None, description="at that time or later")
     until: Moment | None = Field(None, description="before that time")
-    before: int | None = Field(None, ge=1, le=SEQ_MAX, description="`next` of the page before")
+    cursor: int | None = Field(None, ge=1, le=SEQ_MAX, description="`next` of the page before")
     limit: int = Field(PAGE, ge=1, le=PAGE_MAX)
 
 
@@ -52,7 +52,7 @@ def index(
         until=query.until,
     )
     with desk.database.reading() as connection:
-        found = list_records(connection, wanted, before=query.before, limit=query.limit)
+        found = list_records(connection, wanted, before=query.cursor, limit=query.limit)
     more = str(found[-1].seq) if len(found) == query.limit else None
     return Page(items=[RecordDocument.of(record) for record in found], next=more)
 

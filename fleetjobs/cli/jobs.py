@@ -25,7 +25,7 @@ from fleetjobs.states import State
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-_FILTERS = ("agent", "action", "caller", "node", "template", "schedule")
+_FILTERS = ("agent", "action", "caller", "node", "template", "schedule", "org")
 _HERE = "fleetjobs.cli."
 MORE = {  #: what is not needed to look at jobs is loaded when it is used
     "events": ("job_events:events", "Show what happened to a job, and what happens"),
@@ -71,6 +71,7 @@ def job() -> None:
 @click.option("--node", metavar="NODE", shell_complete=node_names, help="Jobs on that node.")
 @click.option("--template", metavar="LABEL", help="Jobs of that template.")
 @click.option("--schedule", metavar="ID", help="Jobs of that schedule.")
+@click.option("--org", metavar="ORG", help="Jobs of that org, for who sees more than one.")
 @click.option(
     "--since",
     type=Moment(),

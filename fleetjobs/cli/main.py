@@ -56,6 +56,13 @@ COMMANDS = {
     "resume": ("pauses:resume", "Begin again what has waited"),
     "drain": ("pauses:drain", "Begin nothing, and wait until what is at work has ended"),
     "status": ("status:status", "Show how the fleet is"),
+    "login": ("login:login", "Log in by a password"),
+    "account": ("accounts:account", "Look after who may ask"),
+    "grant": ("grants:grant", "Narrow down what an account may do"),
+    "token": ("tokens:token", "Make tokens, list them, revoke them"),
+    "org": ("orgs:org", "Look after orgs"),
+    "setting": ("orgs:setting", "See and set what holds for all orgs"),
+    "audit": ("audit:audit", "See who changed what, and whether that record is whole"),
     "up": ("programs:up", "Start a whole fleet on this machine"),
     "server": ("programs:server", "Run the server, or set it up: init, account, token"),
     "coordinator": ("coordinator:coordinator", "Run the coordinator; pause, resume or check it"),
@@ -92,6 +99,7 @@ PANELS = {
         "drain",
         "status",
     ),
+    "Who may ask": ("login", "account", "grant", "token", "org", "setting", "audit"),
     "Programs": ("up", "server", "coordinator", "flower", "clock", "completion"),
 }
 
@@ -126,6 +134,7 @@ Run actions on a whole fleet of machines, and lose none.
 )
 @click.command_panel("Ask the fleet", commands=list(PANELS["Ask the fleet"]))
 @click.command_panel("Look after it", commands=list(PANELS["Look after it"]))
+@click.command_panel("Who may ask", commands=list(PANELS["Who may ask"]))
 @click.command_panel("Programs", commands=list(PANELS["Programs"]))
 @click.option(
     "--config",
@@ -135,8 +144,14 @@ Run actions on a whole fleet of machines, and lose none.
     "FLEETJOBS_TOKEN; ~/.config/fleetjobs/client.toml; the fleet that `fj up` started; "
     "/etc/fleetjobs/client.toml.",
 )
+@click.option(
+    "--as-org",
+    metavar="ORG",
+    envvar="FLEETJOBS_AS_ORG",
+    help="Of a fleet admin: the org in which the command acts; @fleet: none. It is audited.",
+)
 @click.version_option(__version__, "-V", "--version", message="fleetjobs %(version)s")
-def cli(config: Path | None) -> None:  # read by session
+def cli(config: Path | None, as_org: str | None) -> None:  # read by session
     """The root."""
 
 

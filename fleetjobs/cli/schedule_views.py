@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
+from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import Exit
-from fleetjobs.cli.screen import Screen, line, stdout
+from fleetjobs.cli.screen import Screen, line, stderr, stdout
 from fleetjobs.cli.words import local
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
@@ -35,6 +36,26 @@ def show_schedule(screen: Screen, found: Document) -> None:
     ):
         if value not in (None, ""):
             screen.write(f"  {name:<6} {line(value)}")
+
+
+def show_shared(found: Document, *, as_json: bool) -> int:
+    """What an org is told of the fleet's own schedules."""
+    if as_json:
+        stdout().write(in_json(found))
+        return Exit.OK
+    if not found["items"]:
+        stderr().write("The fleet has no schedules, or shares none.")
+        return Exit.OK
+    rows = [
+        [item["label"], item["does"], local(item["next_at"]), _on(item["enabled"])]
+        for item in found["items"]
+    ]
+    draw(stdout(), [Column("label", "bold"), Column("does"), Column("next"), Column("is")], rows)
+    return Exit.OK
+
+
+def _on(enabled: bool) -> str:  # noqa: FBT001  it is what is said
+    return "enabled" if enabled else "disabled"
 
 
 def show_times(screen: Screen, preview: Document) -> None:

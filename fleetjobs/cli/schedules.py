@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import rich_click as click
 
+from fleetjobs.access import FLEET
 from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.complete import (
     action_names,
@@ -23,6 +24,7 @@ from fleetjobs.cli.schedule_views import (
     next_time,
     say_work,
     show_schedule,
+    show_shared,
     show_times,
     tell_schedule,
 )
@@ -90,6 +92,7 @@ def schedule() -> None:
 @click.option("--retries", type=click.IntRange(0, 100), metavar="N", help="Try so often again.")
 @click.option("--description", metavar="TEXT", help="For people.")
 @click.option("--disabled", is_flag=True, help="Keep it, and let nothing come of it yet.")
+@click.option("--fleet", "is_fleet", is_flag=True, help="The fleet's own; takes a fleet admin.")
 @target_options
 @json_option
 def create(
@@ -98,10 +101,11 @@ def create(
     """Have an action called, or a plan run, again and again."""
     if not LABEL.match(label):
         raise click.UsageError(f"{label!r:.60}: a label is letters, digits, dots, dashes and _")
+    org = FLEET if given["is_fleet"] else given["org"]
     rule, bounds, target = take_rule(given), take_bounds(given), take_target(given)
     if rule is None or rule.keys() == {"zone"}:
         raise click.UsageError("say when: --every, --cron, --rrule or --at")
-    asked = fleet()
+    asked = fleet(org)
     wanted = {
         "label": label,
         "work": _work_of(asked, agent, words, target, given),
@@ -166,9 +170,12 @@ def _template_work(
 
 @schedule.command("list", epilog=EPILOG)
 @click.option("--all", "ended", is_flag=True, help="Deleted ones, too.")
+@click.option("--fleet", "is_fleet", is_flag=True, help="What the fleet does, roughly; if shared.")
 @json_option
-def list_(*, ended: bool, as_json: bool) -> int:
-    """List the schedules, and when each comes next."""
+def list_(*, ended: bool, is_fleet: bool, as_json: bool) -> int:
+    """List the schedules, and when each comes next; a fleet admin sees everybody's."""
+    if is_fleet:
+        return show_shared(fleet().transport.get("fleet-schedules"), as_json=as_json)
     query = [("ended", "true")] if ended else []
     items = list(fleet().pages("schedules", query=query))
     screen = stdout()
@@ -185,9 +192,13 @@ def list_(*, ended: bool, as_json: bool) -> int:
         Column("rule", wraps=True),
         Column("jobs", right=True),
         Column("owner"),
+        Column("of"),
     ]
     rows = [
-        [item["label"], next_time(item), say_work(item), item["rule"], item["made"], item["owner"]]
+        [
+            *(item["label"], next_time(item), say_work(item), item["rule"], item["made"]),
+            *(item["owner"], item["org"] or "(fleet)"),
+        ]
         for item in items
     ]
     draw(screen, columns, rows)

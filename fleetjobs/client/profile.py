@@ -1,9 +1,10 @@
 """Profile: which server to ask, and as whom."""
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ class Profile:
     org: str = ""
     key_path: Path | None = None  # None: the server signs what is asked
     origin: str = ""  # the file or variable it was found in
+    as_org: str = ""  # of a fleet admin: in which org they act; empty: their own
+
+    def acting_in(self, org: str) -> "Profile":
+        """The profile of a fleet admin who acts in that org."""
+        return replace(self, org=org, as_org=org)
 
 
 def places(environ: Mapping[str, str]) -> list[Path]:
@@ -98,3 +104,27 @@ def _make(values: Mapping[str, Any], *, origin: str, directory: Path) -> Profile
         key_path=directory / Path(key).expanduser() if key else None,
         origin=origin,
     )
+
+
+def save_token(path: Path, *, url: str, account: str, token: str) -> None:
+    """Write a profile for its owner's eyes only; what it says of the same account's key stays.
+
+    Raises InvalidSetting.
+    """
+    values: dict[str, str] = {}
+    if path.exists():
+        old = read_profile(path)
+        if old.account == account and old.key_path is not None:
+            values = {"org": old.org, "key": str(old.key_path)}
+    values |= {"url": url, "account": account, "token": token}
+    text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.unlink(missing_ok=True)
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        aside.replace(path)
+    except OSError as error:
+        raise InvalidSetting(f"{path}: cannot be written: {error.strerror}") from None

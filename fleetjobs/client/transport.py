@@ -103,7 +103,8 @@ class Transport:
             headers={"Content-Type": content_type, **(headers or {})},
             body=body,
         )
-        return _json(self._ask(question)[1])
+        raw = self._ask(question)[1]
+        return _json(raw) if raw else None
 
     def stream(
         self, *path: str, query: Query = (), headers: Mapping[str, str] | None = None
@@ -218,6 +219,8 @@ class Transport:
 
     def _headers(self, accept: str) -> dict[str, str]:
         headers = {"Accept": accept, "User-Agent": "fleetjobs"}
+        if self.profile.as_org:
+            headers["As-Org"] = quote(self.profile.as_org, safe="@ ")
         if self.profile.token:
             headers["Authorization"] = f"Bearer {self.profile.token}"
         return headers

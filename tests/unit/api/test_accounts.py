@@ -294,7 +294,7 @@ def test_an_admin_reads_the_audit_of_the_org_alone(door: Door) -> None:
     assert {row["subject"] for row in door.audit(kind="account.created")} == {"emil", "otto"}
     assert door["ann"].get("/audit", params={"org": "other"}).json()["items"] == []
     first = door["root"].get("/audit", params={"limit": 1}).json()
-    second = door["root"].get("/audit", params={"limit": 1, "before": first["next"]}).json()
+    second = door["root"].get("/audit", params={"limit": 1, "cursor": first["next"]}).json()
     assert first["items"][0]["seq"] == second["items"][0]["seq"] + 1
 
 
