@@ -25,7 +25,7 @@ Let no more runs of an action be at work at once; who finds no slot waits in lin
 _action = click.argument("action", metavar="AGENT.ACTION")
 _scope = click.option(
     "--scope",
-    type=click.Choice([*Scope]),
+    type=click.Choice([scope.value for scope in Scope]),
     default=str(Scope.FLEET),
     help="What is counted together: the fleet, each org, or each node.",
 )
