@@ -89,7 +89,7 @@ class _Following:
             self._tell(leg)
         ended = [State(leg["state"]) for leg in forward if State(leg["state"]).is_terminal]
         good = sum(state in (State.SUCCEEDED, State.SKIPPED) for state in ended)
-        self._bar.advance(good, len(ended) - good)
+        self._bar.advance(good, len(ended) - good, self._plan.percent)
         self._say_paused()
 
     def _tell(self, leg: Document) -> None:

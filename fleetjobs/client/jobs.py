@@ -49,6 +49,12 @@ class Job:
         return State(self.document["state"])
 
     @property
+    def percent(self) -> float | None:
+        """How much of it is done, as last seen; 100.0 if and only if it has succeeded."""
+        found = self.document.get("percent_complete")
+        return None if found is None else float(found)
+
+    @property
     def nodes(self) -> int:
         """On how many nodes it is."""
         return int(self.document["nodes"])

@@ -26,12 +26,6 @@ class PlanJob(Job):
     def __repr__(self) -> str:
         return f"<PlanJob {self.id} {self.document['state']} {self.percent}>"
 
-    @property
-    def percent(self) -> float | None:
-        """How much of it is done, as last seen; 100.0 if and only if it has succeeded."""
-        found = self.document.get("percent_complete")
-        return None if found is None else float(found)
-
     def legs(self) -> list[Document]:
         """Its legs and groups as they stand, each after what it needs."""
         return list(self._fleet.legs(self.id))
