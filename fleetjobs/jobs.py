@@ -111,6 +111,7 @@ class Job:
     schedule: str | None = None  # the id of the schedule that made it
     occurrence: int | None = None  # of that schedule, from 1 on
     window_only: bool | None = None  # None: what windows there are hold; False: none does
+    splay_s: float = 0.0  # its nodes begin spread over so long
     priority: int = 0  # among those of its org that wait for a slot; the higher goes first
     missed_count: int = 0  # occurrences it stands for that did not start at their time
     template: str | None = None  # the id of the one it was made from

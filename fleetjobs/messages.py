@@ -29,6 +29,9 @@ Name = Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,64}\Z", description="agent or
 Account = Annotated[
     str, Meta(pattern=r"\A[^\x00-\x1f\x7f]{1,128}\Z", description="an account, or an org")
 ]
+Splay = Annotated[
+    float, Meta(ge=0, le=366 * 24 * 3600, description="seconds over which its nodes begin")
+]
 Priority = Annotated[
     int, Meta(ge=-100, le=100, description="who waits for a slot: the higher goes first")
 ]
@@ -77,6 +80,7 @@ class Request(Document, frozen=True, kw_only=True, tag="request"):
     retries: Annotated[int, Meta(ge=0, le=100)] | None = None  # None: as the action declares
     rollout: Rollout | None = None  # None: all nodes at once; the nodes themselves do not mind
     priority: Priority = 0
+    splay_s: Splay = 0
     is_plain: ClassVar[bool] = True
 
 

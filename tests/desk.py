@@ -10,7 +10,7 @@ from fleetjobs.messages import Reply, Request, Stage, Verb, encode
 from fleetjobs.signing import SERVER, SigningKey
 from fleetjobs.states import State
 from fleetjobs.store.events import list_events
-from fleetjobs.store.handovers import mark_queued, runs_to_dispatch
+from fleetjobs.store.handovers import Handover, mark_queued, runs_to_dispatch
 from fleetjobs.store.jobs import get_job
 from fleetjobs.store.nodes import save_beat
 from fleetjobs.store.orders import Instruction, mark_ordered, orders_to_send
@@ -58,6 +58,12 @@ class Desk:
             due = [item for item in everything if item.job in self.ours]
             mark_queued(connection, due, now, MINUTE)
         return [(item.job, item.node, item.attempt, item.generation) for item in due]
+
+    def handovers(self) -> list[Handover]:
+        """What is due for the broker; nothing is noted."""
+        with self.control.database.reading() as connection:
+            due = runs_to_dispatch(connection, self.clock(), 100_000)
+        return [item for item in due if item.job in self.ours]
 
     def orders(self) -> list[Instruction]:
         """Let the broker have the orders that are due."""

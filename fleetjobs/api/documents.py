@@ -105,6 +105,7 @@ class JobDocument(BaseModel):
     template_label: str | None = Field(description="what that is called")
     template_version: int | None
     max_attempts: int = Field(description="how often a run is tried, the first time counted")
+    splay_s: float = Field(description="seconds over which its nodes begin; 0: all at once")
     priority: int = Field(description="among those that wait for a slot; the higher goes first")
     after: list[AfterDocument] = Field(description="what it waits, or waited, for")
     pending: dict[Pending, int] = Field(
@@ -175,6 +176,7 @@ class JobDocument(BaseModel):
             template_label=None,
             template_version=job.template_version,
             max_attempts=job.max_attempts,
+            splay_s=job.splay_s,
             priority=job.priority,
             after=[AfterDocument.of(item) for item in after],
             pending=dict(pending),

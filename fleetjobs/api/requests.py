@@ -14,7 +14,7 @@ from fleetjobs.api.bodies import decode_body, own
 from fleetjobs.api.faults import InvalidBody, InvalidParameter
 from fleetjobs.errors import Denied, Unauthentic
 from fleetjobs.jobs import JobId
-from fleetjobs.messages import After, D, Id, Moment, Name, Priority, Request, decode, encode
+from fleetjobs.messages import After, D, Id, Moment, Name, Priority, Request, Splay, decode, encode
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.rollouts import Rollout
 from fleetjobs.signing import SigningKey, account_key_id, unseal
@@ -42,6 +42,7 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retries: Annotated[int, Meta(ge=0, le=100)] | None = None  # as the action declares
     rollout: Rollout | None = None  # all nodes at once
     priority: Priority = 0
+    splay_s: Splay = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ def seal_wish(
         retries=wish.retries,
         rollout=wish.rollout,
         priority=wish.priority,
+        splay_s=wish.splay_s,
         **read_start_before(wish.start_before),
     )
     return Sealed(request, key.seal(encode(request)))

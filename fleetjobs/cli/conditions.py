@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import rich_click as click
@@ -46,6 +47,13 @@ _OPTIONS = (
         help="Try so often again where it fails; by default as the action declares.",
     ),
     click.option(
+        "--splay",
+        type=Duration(),
+        default=timedelta(),
+        metavar="DURATION",
+        help="Its nodes begin spread over so long: 10m; each has its place in it.",
+    ),
+    click.option(
         "--priority",
         type=click.IntRange(-100, 100),
         default=0,
@@ -67,8 +75,8 @@ _OPTIONS = (
     click.option("--background", is_flag=True, help="Come back at once with the job's id."),
 )
 CONDITION_OPTIONS = [
-    "--at", "--delay", "--start-before", "--after", "--retries", "--priority", "--notify", "--on",
-    "--background",
+    "--at", "--delay", "--start-before", "--after", "--retries", "--splay", "--priority",
+    "--notify", "--on", "--background",
 ]  # fmt: skip
 
 
@@ -96,6 +104,7 @@ def take_conditions(given: dict[str, Any], asked: Fleet) -> Conditions:
         retries=given.pop("retries"),
         rollout=take_rollout(given),
         priority=given.pop("priority"),
+        splay=given.pop("splay"),
     )
     show_times(conditions)
     return conditions

@@ -42,6 +42,12 @@ _OPTIONS = (
         "--jitter", type=Duration(), metavar="DURATION", help="Each time up to so much later."
     ),
     click.option(
+        "--splay",
+        type=Duration(),
+        metavar="DURATION",
+        help="Its nodes begin spread over so long; each has the same place in it every time.",
+    ),
+    click.option(
         "--misfire",
         type=click.Choice(["run_once", "run_all", "skip"]),
         help="If nobody was there at its time: one job for all that were missed (the default), "
@@ -77,7 +83,7 @@ _OPTIONS = (
 )
 RULE_OPTIONS = ["--every", "--cron", "--rrule", "--at", "--tz"]
 BOUND_OPTIONS = [
-    "--active-from", "--active-till", "--max-jobs", "--jitter", "--misfire", "--grace",
+    "--active-from", "--active-till", "--max-jobs", "--jitter", "--splay", "--misfire", "--grace",
     "--overlap", "--start-within", "--notify",
 ]  # fmt: skip
 
@@ -122,6 +128,7 @@ def take_bounds(given: dict[str, Any]) -> dict[str, Any]:
             found[name] = read_moment(text, now).isoformat()
     for name, field in (
         ("jitter", "jitter_s"),
+        ("splay", "splay_s"),
         ("grace", "misfire_grace_s"),
         ("start_within", "start_within_s"),
     ):

@@ -214,6 +214,7 @@ def _plain(call: Call) -> bytes:
         "retries": wanted.retries,
         "rollout": msgspec.to_builtins(wanted.rollout),
         "priority": wanted.priority or None,
+        "splay_s": wanted.splay_s or None,
     }
     given = {name: value for name, value in document.items() if value not in (None, [], ())}
     return json.dumps(given, ensure_ascii=False, allow_nan=False).encode()

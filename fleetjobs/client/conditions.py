@@ -29,6 +29,7 @@ class Conditions:
     retries: int | None = None  # None: as the action declares
     rollout: Rollout | None = None  # None: all nodes at once
     priority: int = 0  # among those of its org that wait for a slot; the higher goes first
+    splay_s: float = 0.0  # its nodes begin spread over so long
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def make_conditions(
     retries: int | None = None,
     rollout: Rollout | None = None,
     priority: int = 0,
+    splay: float | timedelta = 0.0,  # seconds
 ) -> Conditions:
     """Conditions as a person gives them. Raises InvalidTime, InvalidDocument, InvalidRollout.
 
@@ -58,6 +60,7 @@ def make_conditions(
     """
     if rollout is not None:
         check_rollout(rollout)
+    spread = splay if isinstance(splay, timedelta) else timedelta(seconds=splay)
     if at is not None and delay is not None:
         raise InvalidTime("a time and a delay exclude each other")
     if delay is not None:
@@ -66,7 +69,7 @@ def make_conditions(
     keep = start_before == NEVER
     end = None if keep or start_before is None else read_moment(start_before, now)
     if end is None and not keep and not_before is not None and rollout is None:
-        end = not_before + LATE
+        end = not_before + spread + LATE
     if end is not None and end <= max(now, not_before or now):
         first, last = say_time(not_before or now), say_time(end)
         raise InvalidTime(f"there is no time to start from {first} on and before {last}")
@@ -78,6 +81,7 @@ def make_conditions(
         retries=retries,
         rollout=rollout,
         priority=priority,
+        splay_s=spread.total_seconds(),
     )
 
 

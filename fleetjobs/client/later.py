@@ -46,7 +46,7 @@ def read_schedule(schedule: object) -> dict[str, Any]:
     if schedule == BACKGROUND or schedule is True:
         return {}
     if isinstance(schedule, Mapping):
-        known = {"at", "delay", "after", "start_before", "retries", "priority"}
+        known = {"at", "delay", "after", "start_before", "retries", "priority", "splay"}
         if unknown := sorted(set(schedule) - known):
             raise InvalidTime(f"schedule has no {unknown[0]!r}; it has {', '.join(sorted(known))}")
         return dict(schedule)

@@ -164,13 +164,26 @@ def _times(request: Request, now: datetime) -> _Times:
     check_times(request.not_before, request.start_before, now)
     begin = request.not_before and request.not_before.astimezone(UTC)
     end = request.start_before and request.start_before.astimezone(UTC)
+    splay = timedelta(seconds=request.splay_s)
+    _check_splay(request, max(now, begin or now), end)
     if request.rollout is not None:  # each batch has its own time, from when its turn has come
         return _Times(begin, end)
     if request.keep:
         if end is not None:
             raise InvalidTime(f"start_before {end} and keep exclude each other")
         return _Times(begin, None)
-    return _Times(begin, end or max(now, begin or now) + START_WITHIN)
+    return _Times(begin, end or max(now, begin or now) + splay + START_WITHIN)
+
+
+def _check_splay(request: Request, begin: datetime, end: datetime | None) -> None:
+    """Let a spread of the nodes pass that leaves each of them time to begin. Raises InvalidTime."""
+    if not request.splay_s:
+        return
+    if request.rollout is not None:
+        raise InvalidTime("splay and batches exclude each other: each says which nodes begin when")
+    last = begin + timedelta(seconds=request.splay_s)
+    if end is not None and end <= last:
+        raise InvalidTime(f"start_before {end} comes before the last nodes are to begin, at {last}")
 
 
 def _job(
@@ -184,7 +197,7 @@ def _job(
     data = request.data
     for action in actions:
         data = action.masked(data)
-    later = times.not_before is not None and times.not_before > now
+    later = bool(request.splay_s) or (times.not_before is not None and times.not_before > now)
     state = State.SCHEDULED if later else State.WAITING
     own = min(action.max_attempts for action in actions)
     return Job(
@@ -213,6 +226,7 @@ def _job(
         retry_lost=all(action.retry_lost for action in actions),
         give_up_s=None if request.keep else patience_s(actions),
         priority=request.priority,
+        splay_s=request.splay_s,
         inline=all(action.inline for action in actions),
         window_only=_window_only(actions),
     )

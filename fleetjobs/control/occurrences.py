@@ -187,7 +187,8 @@ class Round:
         within_s = START_WITHIN_S if schedule.start_within_s is None else schedule.start_within_s
         return Start(
             not_before=begin if begin > self.now else None,
-            start_before=max(begin, self.now) + timedelta(seconds=within_s),
+            start_before=max(begin, self.now) + timedelta(seconds=within_s + schedule.splay_s),
+            splay_s=schedule.splay_s,
             after=after,
         )
 

@@ -173,6 +173,8 @@ class Schedules:
             raise InvalidSchedule(f"active_till {schedule.active_till} is past when it begins")
         if schedule.work.call is None and schedule.overlap in _NOT_OF_PLANS:
             raise InvalidSchedule(f"overlap: {schedule.overlap} is not possible for plans yet")
+        if schedule.work.call is None and schedule.splay_s:
+            raise InvalidSchedule("splay_s is of actions; a leg of a plan may roll out in batches")
         self._check_manages(connection, schedule.work, org, account)
         asker = self._asker(connection, lambda _: "", org, account)
         shown = asker.shown(schedule.work, JobId(str(uuid7())))

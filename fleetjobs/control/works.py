@@ -42,6 +42,7 @@ class Start:
     not_before: datetime | None = None
     start_before: datetime | None = None
     after: Sequence[JobId] = ()  # actions only
+    splay_s: float = 0.0  # actions only
 
 
 AT_ONCE = Start()
@@ -181,6 +182,7 @@ class Asker:
             start_before=start.start_before,
             after=tuple(After(job=job, when=StartIf.COMPLETED) for job in start.after),
             retries=call.retries,
+            splay_s=start.splay_s,
         )
 
     def _draw(self, request: PlanRequest, resolved: Resolved) -> Draft:

@@ -24,6 +24,7 @@ _COLUMNS = (
     "give_up_s",
     "fills",
     "priority",
+    "splay_s",
     *_TIMES,
 )
 

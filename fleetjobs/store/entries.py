@@ -163,6 +163,8 @@ class JobEntry:
     undoing: State | None
     rollback: Rollback | None
     window_only: bool | None
+    splay_s: float
+    schedule: str | None
     found: State = field(init=False)  # as it was read
     told: Told = field(init=False)  # what its parent knows
     began_at: datetime | None = None  # the earliest start seen now
@@ -236,6 +238,7 @@ JOB_COLUMNS = (
     "partly",
     "rollout",
     *("undoes", "detour", "reverts", "undoing", "rollback", "window_only"),
+    *("splay_s", "schedule"),
 )
 
 _SHOWN = frozenset(JOB_COLUMNS)

@@ -27,11 +27,13 @@ from sqlalchemy import (
 from fleetjobs.jobs import Job, JobId, Kind, Link, NodeId
 from fleetjobs.rollouts import Course, turns
 from fleetjobs.signing import account_key_id
+from fleetjobs.splay import splay_of
 from fleetjobs.states import Reason, State, Tally, WaitReason
 from fleetjobs.store import dialect
 from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.pages import Page, read_time_cursor, time_cursor
 from fleetjobs.store.schema import TOP, jobs, runs
+from fleetjobs.store.standing import due_at
 from fleetjobs.targets import Target
 
 
@@ -123,6 +125,10 @@ def insert_runs(
         if nodes:
             connection.execute(insert(runs), rolled_runs(job, nodes, dispatch_at))
         return
+    if job.splay_s and dispatch_at is not None:
+        if nodes:
+            connection.execute(insert(runs), splayed_runs(job, nodes))
+        return
     alike = run_columns(job, dispatch_at)
     statement = _spreading(tuple(alike), sqlite=dialect.is_sqlite(connection))
     connection.execute(statement, alike | dialect.name_values(connection, nodes))
@@ -162,6 +168,17 @@ def rolled_runs(
     return [
         (first if turn == 1 else rest) | {"node": node, "turn": turn}
         for node, turn in zip(nodes, places, strict=True)
+    ]
+
+
+def splayed_runs(job: Job, nodes: Sequence[NodeId]) -> list[dict[str, Any]]:
+    """The runs of a job whose nodes begin spread over some time."""
+    begin = max(job.created_at, job.not_before or job.created_at)
+    name = job.schedule or job.id
+    starts = {node: begin + splay_of(name, node, job.splay_s) for node in nodes}
+    return [
+        run_columns(job, due_at(start, job.created_at)) | {"node": node, "not_before": start}
+        for node, start in starts.items()
     ]
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.messages import Stage
 from fleetjobs.rollouts import Gate
+from fleetjobs.splay import splay_of
 from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.entries import JobEntry, RunEntry, start_limit
 from fleetjobs.store.ledger import Ledger
@@ -67,6 +68,8 @@ def line_up(ledger: Ledger, run: RunEntry, *, actor: str, blocked: bool = False)
     counts = job.plan is not None or job.rollout is not None
     if counts and job.undoes is None and first and not blocked and run.start_before is None:
         _begin_to_count(ledger, job, run)
+    if job.splay_s and first and not blocked:
+        _spread(ledger, job, run)
     not_before = latest(job.not_before, run.not_before) if first else None
     later = not blocked and not_before is not None and not_before > ledger.now
     place = State.SCHEDULED if later else State.WAITING
@@ -81,6 +84,14 @@ def line_up(ledger: Ledger, run: RunEntry, *, actor: str, blocked: bool = False)
         ask_at=None,
         next_attempt_at=None,
     )
+
+
+def _spread(ledger: Ledger, job: JobEntry, run: RunEntry) -> None:
+    """Give it its place in the time over which the job's nodes begin, once."""
+    begin = latest(ledger.now if run.not_before is None else run.not_before, job.not_before)
+    if begin is not None and begin != run.not_before:
+        place = splay_of(job.schedule or job.id, run.node, job.splay_s)
+        run.change(not_before=begin + place)
 
 
 def _leave_out(ledger: Ledger, run: RunEntry, *, actor: str) -> None:

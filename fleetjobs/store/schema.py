@@ -240,6 +240,7 @@ jobs = Table(
     Column("occurrence", Integer),  # of that schedule
     Column("missed_count", Integer, nullable=False, server_default="0"),
     Column("window_only", Boolean),  # null: what windows there are hold
+    Column("splay_s", Float, nullable=False, server_default="0"),  # its nodes begin over so long
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("template", String),  # the id of the one it was made from
     Column("template_version", Integer),
@@ -509,7 +510,7 @@ notices = Table(  # what is told to somebody
     Column("tries", Integer, nullable=False),
     Column("sent_at", Moment),
     Column("error", String, nullable=False),
-    Index(None, "org", "created_at", "id"),
+    Index("ix_notices_org_created_at", "org", "created_at", "id"),
     Index(None, "due_at", **_where(text("due_at IS NOT NULL"))),
 )
 
