@@ -68,6 +68,8 @@ COMMANDS = {
     "coordinator": ("coordinator:coordinator", "Run the coordinator; pause, resume or check it"),
     "flower": ("programs:flower", "Run Flower, Celery's monitor, on the fleet's broker"),
     "clock": ("clock:clock", "Move the clock of a fleet that is being tested"),
+    "export": ("programs:export", "Write everything the server knows, as one document"),
+    "import": ("programs:import_", "Take such a document into an empty installation"),
     "completion": ("completion:completion", "Print what makes your shell complete commands"),
 }
 PANELS = {
@@ -100,7 +102,16 @@ PANELS = {
         "status",
     ),
     "Who may ask": ("login", "account", "grant", "token", "org", "setting", "audit"),
-    "Programs": ("up", "server", "coordinator", "flower", "clock", "completion"),
+    "Programs": (
+        "up",
+        "server",
+        "coordinator",
+        "flower",
+        "clock",
+        "export",
+        "import",
+        "completion",
+    ),
 }
 
 

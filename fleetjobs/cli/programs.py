@@ -15,6 +15,7 @@ NEEDS = {
     "up": ("uvicorn", "server"),
     "server": ("uvicorn", "server"),
     "admin": ("sqlalchemy", "server"),
+    "carriage": ("sqlalchemy", "server"),
     "coordinator": ("sqlalchemy", "server"),
     "flower": ("flower", "server"),
     "node": ("celery", "node"),
@@ -79,3 +80,5 @@ def _command(program: str) -> click.Command:
 up = _command("up")
 server = _command("server")
 flower = _command("flower")
+export = passed_on("carriage", "export", "Write everything the server knows, as one document.")
+import_ = passed_on("carriage", "import", "Take such a document into an empty installation.")

@@ -1,0 +1,59 @@
+"""A fleet right after its first start: it has a node of its own, and looks after itself."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetjobs.clocks import VARIABLE
+from fleetjobs.templates.seeds import MAINTENANCE, SEEDS
+from tests.fleets import up
+from tests.processes import wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+Fj = Callable[..., str]
+
+
+@pytest.fixture
+def fj(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fj]:
+    """Run a command line on a fleet of one node that goes by a clock of its own."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "clock"))
+
+    def call(*args: str) -> str:
+        profile = tmp_path / "state" / "client.toml"
+        argv = [sys.executable, "-m", "fleetjobs.cli.main", "--config", profile, *args]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    with up(tmp_path / "state", "--nodes=1"):
+        yield call
+
+
+def jobs(fj: Fj) -> list[dict[str, Any]]:
+    """Those that nobody asked for."""
+    found = json.loads(fj("job", "list", "--caller", MAINTENANCE, "-n", "100", "--json"))["items"]
+    return [job for job in found if job["ended_at"] is not None]
+
+
+@pytest.mark.spec("S2-01")
+@pytest.mark.spec("S2-06")
+def test_it_has_a_node_of_its_own_and_its_maintenance_runs(fj: Fj) -> None:
+    """A night passes in a moment; what is weekly may not have come."""
+    uptime = json.loads(fj("rpc", "system", "uptime", "-I", "@controller", "--json"))
+    assert [reply["sender"] for reply in uptime["replies"]] == ["@controller"]
+    pings = json.loads(fj("rpc", "rpcutil", "ping", "--json"))["replies"]
+    assert [reply["sender"] for reply in pings] == ["node1"]
+
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    fj("clock", "set", f"{tomorrow:%Y-%m-%d}T04:30:00Z")
+
+    assert wait_for(lambda: len(jobs(fj)) >= len(SEEDS) - 1, within=120.0)
+    assert {job["state"] for job in jobs(fj)} == {"succeeded"}
+    assert {job["template_label"] for job in jobs(fj)} >= {"prune-history", "check-disk"}
