@@ -30,6 +30,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, ClassVar, NoReturn, TypeVar, overload
 
@@ -258,10 +259,13 @@ def act(
         return _reply(UNKNOWN_ACTION, f"no action {request.get('action')!r}; there are: {known}")
     inputs = {name: value for name, value in request["data"].items() if name != "process_results"}
     try:
-        inspect.signature(method).bind(None, **inputs)
+        _signature(method).bind(None, **inputs)
     except TypeError as error:
         return _reply(INVALID_DATA, f"{request['action']}: {error}")
     return _act(agent(request, node, progress), method, inputs)
+
+
+_signature = lru_cache(maxsize=100)(inspect.signature)
 
 
 def _act(self: Agent, method: Callable[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class AmqpSubscriber:
         self._connection: Connection | None = None
         self._consumer: Consumer | None = None
         self._arrived: deque[Any] = deque()
+        self._taken: set[int] = set()  # delivery tags that are not acknowledged
 
     def take(self, *, limit: int, within: float, enough: Callable[[], int] = int) -> list[Arrival]:
         """Up to `limit` messages; waits at most `within` seconds for the first."""
@@ -58,20 +59,30 @@ class AmqpSubscriber:
         return [self._next() for _ in range(min(limit, len(self._arrived)))]
 
     def acknowledge(self, arrivals: Sequence[Arrival]) -> None:
-        """Tell the broker to forget them."""
+        """Tell the broker to forget them: in one word, if they are the oldest that it waits for."""
+        mine = {arrival.token.delivery_tag for arrival in arrivals}
+        if not mine:
+            return
+        others = self._taken - mine
         with failures_as_away(self._url, closing=self.close):
-            for arrival in arrivals:
-                arrival.token.ack()
+            if min(others, default=max(mine) + 1) > max(mine):
+                arrivals[-1].token.channel.basic_ack(max(mine), multiple=True)
+            else:
+                for arrival in arrivals:
+                    arrival.token.ack()
+            self._taken = others
 
     def close(self) -> None:
         """Let the connection go; what is not acknowledged goes back into the queue."""
         connection, self._connection, self._consumer = self._connection, None, None
         self._arrived.clear()
+        self._taken.clear()
         if connection is not None:
             connection.collect(socket_timeout=1)
 
     def _next(self) -> Arrival:
         message = self._arrived.popleft()
+        self._taken.add(message.delivery_tag)
         body = message.body
         raw = body if isinstance(body, bytes) else bytes(body, "utf-8", "surrogateescape")
         return Arrival(body=raw, content_type=str(message.content_type), token=message)

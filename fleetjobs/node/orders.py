@@ -52,7 +52,8 @@ class Orders:
     def carry_out(self, key: RunKey) -> None:
         """Give back or end what is fenced and has not begun. Raises SpoolFull."""
         with self.lock:  # what comes anew with a higher generation must not be given back
-            run, fence = self.spool.find(key), self.spool.fences.find(key)
+            run = self.spool.find(key)
+            fence = None if run is None else self.spool.fences.find(key)
             if run is not None and fence is not None and not run.is_settled:
                 self._call_back(run, fence)
 

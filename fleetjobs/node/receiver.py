@@ -179,14 +179,14 @@ class Receiver:
         """At most once: what is seen is never acted on again, so it is written down first."""
         self.seen.add(key, until=letter.delivery.start_before)
         crash_point("after_seen")
-        acknowledge()
-        self.announcer.received(letter, action)
         reply = self.inline(agent, action, letter)
         sealed = self.signer.seal(encode(reply))
         self.recent[key] = sealed
         if len(self.recent) > RECENT:
             del self.recent[next(iter(self.recent))]
         self.send(sealed)
+        acknowledge()  # killed before: it comes again at once, and its end can be told
+        self.announcer.received(letter, action)
         self.announcer.ended(reply, started=True)
 
     def _answer_again(self, key: RunKey, letter: Letter, now: datetime) -> str | None:

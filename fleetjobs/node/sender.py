@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from time import monotonic
 
 from fleetjobs.broker.parcels import Publisher
 from fleetjobs.broker.tasks import reply_parcel
@@ -26,6 +27,8 @@ class Sender:
         self._spool = spool
         self._loose: deque[str] = deque(maxlen=LOOSE_LIMIT)
         self._bell = threading.Event()
+        self._outbox_bell = threading.Event()
+        self._looked_at = -LOOK_EVERY_S
 
     def send(self, sealed: str) -> None:
         """Have a loose document sent soon; from any thread."""
@@ -34,6 +37,7 @@ class Sender:
 
     def wake(self) -> None:
         """Have the outbox looked at soon; from any thread."""
+        self._outbox_bell.set()
         self._bell.set()
 
     def step(self) -> None:
@@ -42,9 +46,12 @@ class Sender:
         self._bell.clear()
         try:
             self._send_loose()
-            self._send_outbox()
+            if self._outbox_bell.is_set() or monotonic() - self._looked_at >= LOOK_EVERY_S:
+                self._outbox_bell.clear()
+                self._send_outbox()
+                self._looked_at = monotonic()
         except BrokerAway:
-            self._bell.set()
+            self.wake()
             raise
 
     def _send_loose(self) -> None:

@@ -125,6 +125,21 @@ def test_what_is_not_acknowledged_comes_again(
         assert {arrival.body for arrival in take_all(another, 2)} == {b"kept", b"also kept"}
 
 
+@pytest.mark.parametrize(("done", "left"), [([0, 1], {b"2"}), ([1], {b"0", b"2"})])
+def test_what_is_acknowledged_of_a_batch_is_no_more_than_was_said(
+    broker_url: str, publisher: Publisher, subscriber: Subscriber, done: list[int], left: set[bytes]
+) -> None:
+    publisher.publish(parcels(b"0", b"1", b"2"))
+    taken = take_all(subscriber, 3)
+    subscriber.acknowledge([taken[place] for place in done])
+    subscriber.close()
+
+    with closing(open_subscriber(broker_url, "replies")) as another:
+        again = take_all(another, len(left))
+        assert {arrival.body for arrival in again} == left
+        another.acknowledge(again)
+
+
 def test_many_queues_at_once(broker_url: str, publisher: Publisher) -> None:
     """A fan-out: each node's queue gets its own, the queue being made if it is not there."""
     names = [f"node.n{number}" for number in range(40)]

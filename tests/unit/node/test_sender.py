@@ -57,6 +57,24 @@ def test_what_the_broker_did_not_take_is_sent_again(spool: Spool) -> None:
     assert spool.outbox() == []
 
 
+def test_the_outbox_is_looked_at_when_there_is_something_in_it(spool: Spool) -> None:
+    """Not with each loose document: most of what is said needs no disk."""
+    broker = Broker()
+    sender = Sender(broker, spool)
+    sender.send("loose.one")
+    sender.step()
+    spool.put_reply(KEY, Stage.FINISHED, "on.disk")
+    sender.send("loose.two")
+    sender.step()
+    before = list(broker.bodies)
+
+    sender.wake()
+    sender.step()
+
+    assert before == [b"loose.one", b"loose.two"]
+    assert broker.bodies == [*before, b"on.disk"]
+
+
 def test_a_confirmed_reply_is_kept_with_its_run(spool: Spool) -> None:
     sender = Sender(Broker(), spool)
     spool.put_reply(KEY, Stage.FINISHED, "on.disk")
