@@ -45,7 +45,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_notices_due_at", "notices", ["due_at"], sqlite_where=due, postgresql_where=due
     )
-    op.create_index("ix_notices_org_created_at", "notices", ["org", "created_at", "id"])
+    op.create_index("ix_notices_org_created_at_id", "notices", ["org", "created_at", "id"])
     op.create_index("ix_notices_job", "notices", ["job"])
     op.create_table(
         "outcomes",
