@@ -59,7 +59,7 @@ def _name(place: Place) -> str:
     return "all" if place.node is None else f"node:{place.node}"
 
 
-def _place(name: Named) -> Place:
+async def _place(name: Named) -> Place:
     """The place of that name. Raises InvalidParameter."""
     kind, colon, rest = name.partition(":")
     if name == "all":
