@@ -7,7 +7,6 @@ The last message is `end`, with the job; a stream that stops without it wants to
 
 import asyncio
 import json
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +20,7 @@ from starlette.responses import StreamingResponse
 from fleetjobs.api.describing import describe
 from fleetjobs.api.desk import Desk, find_job
 from fleetjobs.api.documents import EventDocument, JobDocument
-from fleetjobs.jobs import Event, Job, JobId, Kind, NodeId, Run
+from fleetjobs.jobs import Event, Job, JobId, Kind, Run
 from fleetjobs.states import TERMINAL
 from fleetjobs.store.events import list_events
 from fleetjobs.store.plans import keys_of
@@ -164,14 +163,13 @@ def with_runs(
     connection: Connection, events: Sequence[Event], *, legs: bool
 ) -> list[EventDocument]:
     """The events as documents; one that ended a run brings the run, and with `legs` its key."""
-    nodes: dict[JobId, list[NodeId]] = defaultdict(list)
-    for event in events:
-        if event.job is not None and event.node is not None and event.new in TERMINAL:
-            nodes[event.job].append(event.node)
+    names = {
+        (event.job, event.node)
+        for event in events
+        if event.job is not None and event.node is not None and event.new in TERMINAL
+    }
     runs: dict[tuple[str | None, str | None, str | None], Run] = {
-        (job, node, run.state): run
-        for job, names in nodes.items()
-        for node, run in get_runs(connection, job, names).items()
+        (job, node, run.state): run for (job, node), run in get_runs(connection, names).items()
     }
     keys = keys_of(connection, {event.job for event in events if event.job}) if legs else {}
     return [

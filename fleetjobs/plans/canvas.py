@@ -79,6 +79,7 @@ class _Reading:
     legs: list[Leg] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=dict)  # the last number that a name was given
 
     def read(self, canvas: Any, place: _Place) -> Needs:
         """Any signature."""
@@ -222,6 +223,8 @@ class _Reading:
 
     def _call_back(self, canvases: Sequence[Any], key: str, when: StartIf, place: _Place) -> None:
         """Legs of their own, which belong to no group: nothing that follows waits for them."""
+        if not canvases:
+            return
         pace = Pace.BARRIER if any(group.key == key for group in self.groups) else Pace.NODE
         need = Need(leg=key, when=when, pace=pace)
         for canvas in canvases:
@@ -234,10 +237,13 @@ class _Reading:
 
     def _key(self, wanted: str, name: str) -> str:
         """The key that was given, or else the name, numbered when it is there already."""
-        key, count = wanted or name, 1
-        while not wanted and key in self.keys:
-            count += 1
-            key = f"{name[:56]}_{count}"
+        key = wanted
+        if not wanted:
+            key, count = name, self.counts.get(name, 1)
+            while key in self.keys:
+                count += 1
+                key = f"{name[:56]}_{count}"
+            self.counts[name] = count
         self.keys.add(key)
         return key
 

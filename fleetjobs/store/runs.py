@@ -1,13 +1,14 @@
 """Runs in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Protocol, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Executable,
     RowMapping,
-    bindparam,
     case,
     func,
     literal,
@@ -18,6 +19,7 @@ from sqlalchemy import (
 
 from fleetjobs.jobs import JobId, NodeId, Run, job_id, node_id
 from fleetjobs.states import State, WaitReason
+from fleetjobs.store import dialect
 from fleetjobs.store.pages import Page
 from fleetjobs.store.schema import ASKS_ATTENTION, runs
 
@@ -47,15 +49,22 @@ def get_run(connection: Connection, job: JobId, node: NodeId) -> Run | None:
     return None if row is None else _run(row)
 
 
-def get_runs(connection: Connection, job: JobId, nodes: Sequence[NodeId]) -> dict[NodeId, Run]:
-    """The job's runs on those nodes, as many as there are."""
-    found = connection.execute(_GETTING, {"job": job, "nodes": list(nodes)}).mappings()
-    return {row["node"]: _run(row) for row in found}
+def get_runs(
+    connection: Connection, names: Collection[tuple[JobId, NodeId]]
+) -> dict[tuple[JobId, NodeId], Run]:
+    """These runs, as many as there are, by job and node."""
+    if not names:
+        return {}
+    query = _getting(sqlite=dialect.is_sqlite(connection))
+    found = connection.execute(query, dialect.pair_values(connection, names)).mappings()
+    return {(row["job"], row["node"]): _run(row) for row in found}
 
 
-_GETTING = select(*_COLUMNS).where(
-    runs.c.job == bindparam("job"), runs.c.node.in_(bindparam("nodes", expanding=True))
-)
+@cache
+def _getting(*, sqlite: bool) -> Executable:
+    wanted = dialect.pairs(sqlite=sqlite)
+    same = (runs.c.job == wanted.c.job) & (runs.c.node == wanted.c.node)
+    return select(*_COLUMNS).join_from(wanted, runs, same)
 
 
 def list_runs(
