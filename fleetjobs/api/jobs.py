@@ -211,7 +211,7 @@ def index(
 
     Legs and groups of plans are only listed with `parent`, `plan`, `kind` or `ids`.
     """
-    return _listed(desk, caller, query)
+    return listed(desk, caller, query)
 
 
 @router.get(
@@ -221,7 +221,7 @@ def mine(
     desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]
 ) -> Page[JobDocument] | Response:
     """Those that one asked for, also through schedules and actions; otherwise as `/jobs`."""
-    return _listed(desk, caller, query.model_copy(update={"caller": "me"}))
+    return listed(desk, caller, query.model_copy(update={"caller": "me"}))
 
 
 @router.get(
@@ -239,10 +239,11 @@ def of_org(
     with desk.database.reading() as connection:
         if caller.sees not in {None, org} or not has_org(connection, org):
             raise NotFound(f"there is no org {org!r}")
-    return _listed(desk, caller, query.model_copy(update={"org": org}))
+    return listed(desk, caller, query.model_copy(update={"org": org}))
 
 
-def _listed(desk: Desk, caller: Acting, query: JobQuery) -> Page[JobDocument] | Response:
+def listed(desk: Desk, caller: Acting, query: JobQuery) -> Page[JobDocument] | Response:
+    """The jobs that the caller sees and wants."""
     org = caller.sees or query.org
     if query.org not in {None, org}:
         return Page(items=[], next=None)

@@ -86,11 +86,34 @@ class OccurrenceDocument(BaseModel):
     fate: Fate
     reason: Reason | None
     job: str | None = Field(description="that it became, or that stands for it")
+    text: str = Field(description="why it is no job of its own; else empty")
 
     @classmethod
     def of(cls, occurrence: Occurrence) -> "OccurrenceDocument":
         """The occurrence as a document."""
-        return cls(**{name: getattr(occurrence, name) for name in cls.model_fields})
+        return cls(
+            at=occurrence.at,
+            fate=occurrence.fate,
+            reason=occurrence.reason,
+            job=occurrence.job,
+            text=_why(occurrence),
+        )
+
+
+def _why(occurrence: Occurrence) -> str:
+    match occurrence.fate, occurrence.reason:
+        case Fate.RAN, _:
+            return ""
+        case Fate.SKIPPED, Reason.OVERLAP:
+            return f"job {occurrence.job} handles it"
+        case Fate.SKIPPED, Reason.SKIP_NEXT:
+            return "somebody wanted it left out"
+        case Fate.COALESCED, _:
+            return "the job of a later one stands for it"
+        case Fate.MISSED, _:
+            return "nobody was there to start it in time"
+        case _, reason:
+            return str(reason or "")
 
 
 class Reinitialized(BaseModel):

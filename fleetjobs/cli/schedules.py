@@ -222,7 +222,7 @@ def show(label: str, *, as_json: bool) -> int:
     if past["items"]:
         screen.write()
         rows = [
-            [local(item["at"]), item["fate"], item["reason"], item["job"]] for item in past["items"]
+            [local(item["at"]), item["fate"], item["text"], item["job"]] for item in past["items"]
         ]
         draw(screen, [Column("came"), Column("fate"), Column("why"), Column("job")], rows)
     return Exit.OK

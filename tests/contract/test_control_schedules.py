@@ -108,6 +108,20 @@ def test_each_occurrence_is_a_job_with_its_number(desk: Desk) -> None:
     assert desk.entry(entry).next_at == NOW + 4 * MINUTE
 
 
+@pytest.mark.spec("S2-07")
+def test_after_a_restart_of_all_the_next_time_is_the_same(desk: Desk, database_url: str) -> None:
+    entry = desk.create(rule=Rule(cron="0 4 * * *", zone="Europe/Prague"))
+    before = desk.entry(entry)
+
+    desk.control.database.close()
+    again = Desk(Control(Database.open(database_url), desk.clock), desk.clock)
+    again.pass_time(MINUTE)
+
+    assert again.entry(entry) == before
+    assert before.next_at == NOW + timedelta(hours=23)
+    again.control.database.close()
+
+
 @pytest.mark.spec("I6")
 def test_two_that_believe_they_lead_make_each_job_once(desk: Desk) -> None:
     entry = desk.create()

@@ -52,7 +52,7 @@ def test_a_server_killed_while_accepting_keeps_the_job_or_never_had_it(
     assert violations(caller) == []
 
 
-@pytest.mark.spec("F6", "I1", "I2")
+@pytest.mark.spec("F6", "I1", "I2", "S2-09")
 def test_jobs_accepted_without_a_coordinator_happen_when_it_is_back(
     fleet: Fleet, caller: Caller
 ) -> None:

@@ -203,7 +203,7 @@ def test_a_run_outlives_its_worker_and_is_found_again(desk: Desk) -> None:
     assert marks(desk) == ["start", "end"]
 
 
-@pytest.mark.spec("S1-31")
+@pytest.mark.spec("S1-31", "S2-32")
 def test_worker_runner_and_program_killed_is_interrupted_after_the_restart(desk: Desk) -> None:
     run = started(desk)
 

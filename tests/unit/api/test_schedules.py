@@ -1,10 +1,13 @@
 """Schedules over HTTP: made, looked at, changed, set aside, deleted."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from fleetjobs.coordinator.scheduler import Scheduler
+from fleetjobs.messages import encode
 from tests.api_house import House
 
 SCHEDULES = "/api/v1/schedules"
@@ -150,3 +153,35 @@ def test_a_label_is_there_once(ann: TestClient) -> None:
     answer = ann.post(SCHEDULES, json=nightly())
 
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+
+
+@pytest.mark.spec("S2-29")
+def test_what_another_job_handles_says_so(house: House, ann: TestClient) -> None:
+    made = create(ann, overlap="coalesce")
+    job = ann.post(f"{SCHEDULES}/nightly/run-now").json()["id"]
+    later = datetime.fromisoformat(made["next_at"])
+
+    Scheduler(house.database, lambda: later, lambda request: house.key.seal(encode(request))).step()
+
+    (item,) = ann.get(f"{SCHEDULES}/nightly/occurrences").json()["items"]
+    assert (item["fate"], item["reason"]) == ("skipped", "overlap")
+    assert item["text"] == f"job {job} handles it"
+
+
+@pytest.mark.spec("S4-17")
+def test_the_jobs_of_a_schedule_and_of_a_node_are_listed(house: House, ann: TestClient) -> None:
+    create(ann)
+    job = ann.post(f"{SCHEDULES}/nightly/run-now").json()["id"]
+    other = {"agent": "rpcutil", "action": "ping", "target": {"identities": ["web2"]}}
+    alone = ann.post("/api/v1/jobs", json=other).json()["id"]
+
+    def ids(path: str) -> set[str]:
+        return {item["id"] for item in ann.get(f"/api/v1/{path}").json()["items"]}
+
+    assert ids("schedules/nightly/jobs") == {job}
+    assert ids("nodes/web1/jobs") == {job}
+    assert ids("nodes/web2/jobs?limit=10") == {job, alone}
+    assert ids("nodes/web2/jobs?state=failed") == set()
+    with house.client("eve") as eve:
+        for path in ("schedules/nightly/jobs", "nodes/web1/jobs"):
+            assert eve.get(f"/api/v1/{path}").status_code == 404
