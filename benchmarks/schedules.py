@@ -169,6 +169,7 @@ class Coordinator:
             self._process = subprocess.Popen(
                 argv, stdout=subprocess.PIPE, stderr=log, env=compiled(), text=True
             )
+        self._count()
 
     def idle(self, seconds: float) -> tuple[float, float]:
         """Questions a second and share of a core while nothing is due."""
@@ -181,10 +182,14 @@ class Coordinator:
 
     def _account(self) -> tuple[float, int, float]:
         self._process.send_signal(signal.SIGUSR1)
+        count = self._count()
+        times = psutil.Process(self._process.pid).cpu_times()
+        return time.monotonic(), count, times.user + times.system
+
+    def _count(self) -> int:
         if self._process.stdout is None or not (line := self._process.stdout.readline()):
             raise RuntimeError("the coordinator ended")
-        times = psutil.Process(self._process.pid).cpu_times()
-        return time.monotonic(), int(line), times.user + times.system
+        return int(line)
 
     def __enter__(self) -> Self:
         """It runs already."""
@@ -206,6 +211,7 @@ def be_coordinator(directory: str, redis: str) -> None:
 
     event.listen(Engine, "before_cursor_execute", note)
     signal.signal(signal.SIGUSR1, lambda *_: print(asked, flush=True))
+    print(asked, flush=True)  # from now on it can be asked
     place = Path(directory)
     settings = CoordinatorSettings(
         broker=redis,
