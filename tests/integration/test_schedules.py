@@ -185,5 +185,5 @@ def test_indicos_own_example_runs_with_its_imports_changed(state: Path, fj: Fj) 
     assert (first, second) == ("True", "True")
     job = json.loads(fj("job", "show", once, "--json"))
     assert job["state"] == "succeeded"
-    assert [run["node"] for run in job["runs"]] == ["node1"]
+    assert [run["node"] for run in job["runs"]] == ["@controller"]
     assert json.loads(fj("schedule", "show", periodic, "--json"))["ended_at"] is not None
