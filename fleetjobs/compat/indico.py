@@ -160,12 +160,13 @@ class Client:
     def _where(self) -> str:
         """The node on which tasks run. Raises ConfigError if none has the agent."""
         if self._node is None:
-            names = sorted(
-                node["identity"] for node in self._fleet.pages("nodes", query=[("agent", AGENT)])
-            )
-            if not names:
-                raise ConfigError(f"no node has the agent {AGENT}")
-            self._node = CONTROLLER if CONTROLLER in names else names[0]
+            ours, agent = [("identity", CONTROLLER)], ("agent", AGENT)
+            for query in ([*ours, agent], [agent]):  # a list without its name leaves it out
+                found = sorted(node["identity"] for node in self._fleet.pages("nodes", query=query))
+                if found:
+                    self._node = str(found[0])
+                    return self._node
+            raise ConfigError(f"no node has the agent {AGENT}")
         return self._node
 
 

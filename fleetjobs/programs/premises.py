@@ -1,12 +1,14 @@
 """Premises: the directory in which `up` keeps a fleet, and what it writes there.
 
-Keys, policy, facts and classes are written once and are the owner's from then on; settings files
-are written at every start, because addresses may change.
+Keys, policy, facts and classes are written once and are the owner's from then on; addresses and
+places of keys are written into settings files at every start, because they may change; whatever
+else the owner sets in those of server and coordinator stays.
 """
 
 import contextlib
 import json
 import secrets
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,6 +174,7 @@ def write_settings(
     """Tell each program where the others are."""
     _write_toml(
         premises.settings("server"),
+        **_kept(premises.settings("server")),
         database=database,
         key=str(premises.key(SERVER)),
         host="127.0.0.1",
@@ -179,6 +182,7 @@ def write_settings(
     )
     _write_toml(
         premises.settings("coordinator"),
+        **_kept(premises.settings("coordinator")),
         broker=broker,
         database=database,
         key=str(premises.key(COORDINATOR)),
@@ -198,6 +202,18 @@ def write_settings(
             facts=["facts.d"],
             classes="classes",
         )
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """What the owner has set in a file beside what is written at every start."""
+    try:
+        found = tomllib.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return {name: value for name, value in found.items() if name not in _WRITTEN}
+
+
+_WRITTEN = frozenset({"broker", "database", "key", "server_key", "host", "port"})
 
 
 def write_profile(premises: Premises, *, port: int, token: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.fake_sinks import Mailbox, mail_server
 from tests.fleets import up
 from tests.processes import wait_for
 
@@ -21,9 +22,18 @@ Fj = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The directory of a fleet of two nodes."""
+def box() -> Iterator[Mailbox]:
+    """What the fleet's mail server was given."""
+    with mail_server() as box:
+        yield box
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory, box: Mailbox) -> Iterator[Path]:
+    """The directory of a fleet of two nodes that has a mail server."""
     place = tmp_path_factory.mktemp("fleet")
+    mail = f'smtp_host = "127.0.0.1"\nsmtp_port = {box.port}\n'
+    (place / "coordinator.toml").write_text(mail)
     with up(place, "--nodes", "2"):
         yield place
 
@@ -187,3 +197,29 @@ def test_indicos_own_example_runs_with_its_imports_changed(state: Path, fj: Fj) 
     assert job["state"] == "succeeded"
     assert [run["node"] for run in job["runs"]] == ["@controller"]
     assert json.loads(fj("schedule", "show", periodic, "--json"))["ended_at"] is not None
+
+
+@pytest.mark.spec("S2-30")
+def test_three_failures_and_two_successes_are_two_mails_though_coordinators_die(
+    fj: Fj, state: Path, box: Mailbox
+) -> None:
+    failing = ("demo", "out", "stdout=a", "code=1", "-I", "node1")
+    told = ("--notify", "mail:ops@example.org")
+    fj("schedule", "create", "flip", *failing, "--every", "1s", "--max-jobs", "3", *told)
+    wait_for(lambda: states(fj, "flip") == ["failed"] * 3, within=60.0)
+    wait_for(lambda: len(box.mails) == 1, within=60.0)
+
+    os.kill(coordinator(state), signal.SIGKILL)
+    fj("schedule", "edit", "flip", "code=0", "--max-jobs", "5")
+    wait_for(lambda: states(fj, "flip")[3:] == ["succeeded"] * 2, within=60.0)
+    wait_for(lambda: len(box.mails) == 2, within=60.0)
+
+    assert box.subjects == [
+        "fleetjobs: [default] schedule flip fails: demo.out failed (exit_code)",
+        "fleetjobs: [default] schedule flip works again",
+    ]
+
+
+def states(fj: Fj, label: str) -> list[str]:
+    """How the schedule's jobs stand, the first one first."""
+    return [job["state"] for job in jobs_of(fj, label)]

@@ -103,3 +103,14 @@ def test_settings_are_plain_toml(premises: Premises) -> None:
     document = tomllib.loads(premises.settings("coordinator").read_text())
 
     assert document["broker"] == 'redis://:"@h/0'
+
+
+def test_what_the_owner_sets_beside_it_stays(premises: Premises) -> None:
+    place = premises.settings("coordinator")
+    write_settings(premises, NODES, broker="redis://a", database="sqlite:///a", port=1)
+    place.write_text(place.read_text() + 'smtp_host = "mail.example.org"\n')
+
+    write_settings(premises, NODES, broker="redis://b", database="sqlite:///a", port=1)
+
+    kept = tomllib.loads(place.read_text())
+    assert (kept["broker"], kept["smtp_host"]) == ("redis://b", "mail.example.org")
