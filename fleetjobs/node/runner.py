@@ -111,12 +111,13 @@ class Runner:
 
     def _begin(self, run: RunDirectory) -> tuple[Asked, Begun, Streams]:
         """Begin the program. Raises Fault or OSError; then it has not begun."""
-        request = decode(Request, peek(run.request()))
+        accepted = run.accepted  # once: request and delivery lie in it
+        request = decode(Request, peek(accepted.request))
         agent = self.registry.agent(request.agent)
         task = Task(
             agent=agent,
             action=agent.interface.action(request.action),
-            request=as_meant(request, decode(Delivery, peek(run.delivery()))),
+            request=as_meant(request, decode(Delivery, peek(accepted.delivery))),
             run=run.path,
             attempt=run.key.attempt,
             begins_at=self.clock(),

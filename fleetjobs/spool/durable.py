@@ -25,11 +25,24 @@ def write_file(path: Path | str, content: bytes, *, directory: int | None = None
 def read_file(path: Path) -> bytes:
     """The content. Raises OSError, or SpoolFull if that would say nothing of the file."""
     try:
-        return path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _whole(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         if is_shortage(error):
             raise SpoolFull(f"{path} cannot be read now: {error.strerror}") from error
         raise
+
+
+def _whole(descriptor: int) -> bytes:
+    """All that can be read; half the calls that a file object makes, and runners make many."""
+    size = os.fstat(descriptor).st_size + 1
+    content = os.read(descriptor, size)
+    while piece := os.read(descriptor, size):
+        content += piece
+    return content
 
 
 def sync_directory(path: Path) -> None:

@@ -250,7 +250,7 @@ def test_what_was_overlooked_for_lack_of_descriptors_is_looked_at_again(
     runs = [bench.accept() for _ in range(2)]
 
     with monkeypatch.context() as short:
-        short.setattr(Path, "read_bytes", without_descriptors)
+        short.setattr(os, "open", without_descriptors)
         with pytest.raises(SpoolFull):
             bench.launcher.step()
     bench.launcher.step()
@@ -259,5 +259,5 @@ def test_what_was_overlooked_for_lack_of_descriptors_is_looked_at_again(
     assert bench.launcher.running == 2
 
 
-def without_descriptors(path: Path) -> None:
+def without_descriptors(path: Path, *_: object) -> int:
     raise OSError(EMFILE, os.strerror(EMFILE), str(path))

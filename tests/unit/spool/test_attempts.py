@@ -95,12 +95,12 @@ def test_what_cannot_be_read_just_now_is_not_taken_for_damage(
 ) -> None:
     """A worker without descriptors must not end what it has, nor call it unclaimed."""
     run.claim(ONE)
-    monkeypatch.setattr(Path, "read_bytes", without_descriptors)
+    monkeypatch.setattr(os, "open", without_descriptors)
 
     for question in (run.holder, run.program, run.final, run.delivery):
         with pytest.raises(SpoolFull, match="Too many open files"):
             question()
 
 
-def without_descriptors(path: Path) -> bytes:
+def without_descriptors(path: Path, *_: object) -> int:
     raise OSError(EMFILE, os.strerror(EMFILE), str(path))

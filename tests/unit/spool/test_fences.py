@@ -112,11 +112,11 @@ def test_a_fence_that_cannot_be_read_just_now_is_no_stop(
 ) -> None:
     """Without a descriptor nobody knows what was ordered; nothing may end because of that."""
     fences.put(KEY, fence(1))
-    monkeypatch.setattr(Path, "read_bytes", without_descriptors)
+    monkeypatch.setattr(os, "open", without_descriptors)
 
     with pytest.raises(SpoolFull, match="Too many open files"):
         fences.find(KEY)
 
 
-def without_descriptors(path: Path) -> bytes:
+def without_descriptors(path: Path, *_: object) -> int:
     raise OSError(EMFILE, os.strerror(EMFILE), str(path))
