@@ -82,8 +82,10 @@ def read_switch(connection: Connection, name: str) -> Switch | None:
 
 def read_pauses(connection: Connection) -> frozenset[str]:
     """The switches of what begins nothing: the relay, orgs, nodes."""
-    query = select(switches.c.name).where(switches.c.name != STOP)
-    return frozenset(connection.execute(query).scalars())
+    return frozenset(connection.execute(_PAUSES).scalars())
+
+
+_PAUSES = select(switches.c.name).where(switches.c.name != STOP)  # built once: each submission asks
 
 
 def list_switches(connection: Connection) -> dict[str, Switch]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.schedules.windows import Window
@@ -27,10 +27,13 @@ class Calendar:
 
 def list_windows(connection: Connection, org: str | None = None) -> list[Calendar]:
     """Those that hold for the org, the fleet's first; `org` None: everybody's."""
-    query = select(windows).order_by(windows.c.org, windows.c.name)
-    if org is not None:
-        query = query.where(windows.c.org.in_([FLEET, org]))
-    return [_calendar(row) for row in connection.execute(query)]
+    found = connection.execute(_ALL if org is None else _OF_ORG, {"org": org})
+    return [_calendar(row) for row in found]
+
+
+# Built once: each submission asks.
+_ALL = select(windows).order_by(windows.c.org, windows.c.name)
+_OF_ORG = _ALL.where(windows.c.org.in_([FLEET, bindparam("org")]))
 
 
 def get_window(connection: Connection, name: str, *, org: str, lock: bool = False) -> Calendar:
