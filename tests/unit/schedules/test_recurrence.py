@@ -47,7 +47,7 @@ def test_ten_years_of_random_rules_are_as_counted_out_slowly(block: int) -> None
         compare(seed)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_ten_years_of_500_random_rules_are_as_counted_out_slowly() -> None:
     for seed in range(48, 548):
