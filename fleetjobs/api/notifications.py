@@ -130,10 +130,10 @@ def _body(kind: type[Struct]) -> dict[str, Any]:
 def index(
     desk: AtDesk, caller: Caller, query: Annotated[ListQuery, Query()]
 ) -> Page[NotificationDocument]:
-    """The org's, the newest first."""
+    """The org's, the newest first; fleet admins see all, and what is told to admins."""
     with desk.database.reading() as connection:
         page = list_notices(
-            connection, org=caller.org, state=query.state, cursor=query.cursor, limit=query.size
+            connection, org=caller.sees, state=query.state, cursor=query.cursor, limit=query.size
         )
     return Page(items=[NotificationDocument.of(item) for item in page.items], next=page.next)
 
@@ -141,7 +141,7 @@ def index(
 @router.post("/notifications/{name}/retry", summary="Send a notification again")
 def retry(desk: AtDesk, caller: Operator, name: Named) -> NotificationDocument:
     """At once, whatever became of it; its id stays the same."""
-    return NotificationDocument.of(desk.control.notices.retry(name, org=caller.org))
+    return NotificationDocument.of(desk.control.notices.retry(name, org=caller.sees))
 
 
 @router.post(

@@ -83,7 +83,7 @@ class Notices:
                 detail={"wish": name},
             )
 
-    def retry(self, name: str, *, org: str) -> Notice:
+    def retry(self, name: str, *, org: str | None) -> Notice:
         """Send it once more, now."""
         with self.database.transaction() as connection:
             return retry_notice(connection, name, self.clock(), org=org)

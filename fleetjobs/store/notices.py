@@ -130,9 +130,9 @@ def mark_untold(connection: Connection, name: str, error: str, due_at: datetime 
     connection.execute(update(notices).where(notices.c.id == name).values(values))
 
 
-def retry_notice(connection: Connection, name: str, now: datetime, *, org: str) -> Notice:
-    """Send it again, now, whatever became of it. Raises NotFound."""
-    mine = (notices.c.id == name, notices.c.org == org)
+def retry_notice(connection: Connection, name: str, now: datetime, *, org: str | None) -> Notice:
+    """Send it again, now, whatever became of it; `org` None: whosever it is. Raises NotFound."""
+    mine = [notices.c.id == name, *([] if org is None else [notices.c.org == org])]
     connection.execute(update(notices).where(*mine).values(due_at=now, tries=0))
     row = connection.execute(select(notices).where(*mine)).mappings().first()
     if row is None:
@@ -144,13 +144,18 @@ def retry_notice(connection: Connection, name: str, now: datetime, *, org: str) 
 def list_notices(
     connection: Connection,
     *,
-    org: str,
+    org: str | None,
     state: str | None = None,
     cursor: str | None = None,
     limit: int,
 ) -> Page[Notice]:
-    """The org's, the newest first; only those that are waiting, sent or failed if asked for."""
-    query = select(notices).where(notices.c.org == org)
+    """The org's, the newest first; only those that are waiting, sent or failed if asked for.
+
+    `org` None: everybody's, and those to whoever runs the fleet.
+    """
+    query = select(notices)
+    if org is not None:
+        query = query.where(notices.c.org == org)
     if state is not None:
         ended = notices.c.due_at.is_(None)
         sent = notices.c.sent_at.is_not(None)

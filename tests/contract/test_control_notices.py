@@ -270,6 +270,8 @@ def test_a_mistake_of_the_coordinators_own_is_one_mail_an_hour(desk: Desk) -> No
     assert desk.box.subjects == [
         "fleetjobs: the coordinator's scheduler failed: ZeroDivisionError: division by zero"
     ]
+    assert notices(desk) == []
+    assert len(notices(desk, org=None)) == 1
 
 
 @pytest.mark.parametrize(
@@ -305,8 +307,8 @@ def test_another_org_hears_nothing(desk: Desk) -> None:
         )
 
 
-def notices(desk: Desk) -> list[tuple[int, bool, str]]:
+def notices(desk: Desk, org: str | None = ORG) -> list[tuple[int, bool, str]]:
     """How often each was tried, whether it was sent, and what was wrong."""
     with desk.control.database.reading() as connection:
-        found = list_notices(connection, org=ORG, limit=100).items
+        found = list_notices(connection, org=org, limit=100).items
     return [(each.tries, each.sent_at is not None, each.error) for each in found]

@@ -33,7 +33,7 @@ from tests.desk import KEY, WHO
 from tests.desk import Desk as OldDesk
 from tests.makers import NOW, ORG, Clock, enroll
 
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 class Desk(OldDesk):
@@ -180,6 +180,18 @@ def test_a_clock_that_is_set_back_is_told_of_once(database: Database) -> None:
         events = list_events(connection, org=None, limit=100)
     kinds = [event.kind for event in events]
     assert kinds.count("clock.set_back") == 1
+
+
+@pytest.mark.spec("S2-33")
+def test_a_clock_that_is_set_back_is_on_record(desk: Desk) -> None:
+    scheduler = desk.scheduler
+    for by in (HOUR, -timedelta(seconds=30), -HOUR, timedelta()):
+        desk.clock.now += by
+        scheduler.step()
+
+    with desk.control.database.reading() as connection:
+        found = list_events(connection, org=None, kinds=["clock.set_back"], limit=10)
+    assert [event.detail["by_s"] for event in found] == [3600]
 
 
 @pytest.mark.spec("S2-33")
