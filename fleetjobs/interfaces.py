@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from fleetjobs.declarations import (
     ActionDeclaration,
@@ -91,17 +91,19 @@ class Action:
     def check(self, data: Mapping[str, Any], *, later: Collection[str] = ()) -> None:
         """Let valid inputs pass; defaults stand in for those left out, `later` have no value yet.
 
-        Raises MissingInput or InvalidInput. `process_results` is let through undeclared.
+        Raises MissingInput or InvalidInput; their `field` says which. `process_results` is let
+        through undeclared.
         """
         for name in data:
             if name not in self.inputs and name != PROCESS_RESULTS:
-                raise InvalidInput(self._undeclared(name))
+                raise _at(name, InvalidInput(self._undeclared(name)))
         for name, declared in self.inputs.items():
             if name in data:
                 if name not in later:
-                    declared.check(data[name])
+                    _check(declared, data[name])
             elif declared.default is None and not declared.optional:
-                raise MissingInput(f"{self} needs {name}: {declared.description}".rstrip(": "))
+                about = f"{self} needs {name}: {declared.description}".rstrip(": ")
+                raise _at(name, MissingInput(about))
         if not isinstance(data.get(PROCESS_RESULTS, True), bool) and PROCESS_RESULTS not in later:
             raise InvalidInput(f"{PROCESS_RESULTS} must be true or false")
 
@@ -143,6 +145,23 @@ class Action:
                 raise InvalidInput(f"{name} is given twice")
             data[name] = self.inputs[name].parse(text)
         return data
+
+
+F = TypeVar("F", InvalidInput, MissingInput)
+
+
+def _at(name: str, fault: F) -> F:
+    """The fault with its place."""
+    fault.field = f"data.{name}"
+    return fault
+
+
+def _check(declared: Input, value: Any) -> None:
+    try:
+        declared.check(value)
+    except InvalidInput as fault:
+        _at(declared.name, fault)
+        raise
 
 
 def _defaults(declared: Mapping[str, Input] | Mapping[str, Output]) -> dict[str, Any]:

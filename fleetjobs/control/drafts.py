@@ -76,7 +76,10 @@ class Drawing:
                 self._weigh(placed)
             except Refused as refused:
                 why = str(refused).removeprefix(f"{placed.leg.key}: ")
-                raise type(refused)(f"leg {placed.leg.key}: {why}") from None
+                again = type(refused)(f"leg {placed.leg.key}: {why}")
+                if place := getattr(refused, "field", None):
+                    vars(again)["field"] = f"legs.{placed.leg.key}.{place}"
+                raise again from None
         legs = self._with_detours(shape, [self._leg(placed) for placed in shape.legs])
         return Draft(
             shape=shape,

@@ -12,6 +12,7 @@ from fleetjobs.inputs import Input
 from fleetjobs.plans.documents import Leg, Plan
 from fleetjobs.plans.markup import LIMIT
 from fleetjobs.plans.reading import WrittenPlan, read_plan
+from fleetjobs.plans.references import fill
 from fleetjobs.schedules.documents import Call, Work
 
 LABEL = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
@@ -56,7 +57,7 @@ class Written:
         call = Call(
             agent=leg.agent,
             action=leg.action,
-            data=leg.data,
+            data={name: fill(value, {}) for name, value in leg.data.items()},  # `$${` is `${`
             target=leg.target or plan.target,
             retries=leg.retries,
         )

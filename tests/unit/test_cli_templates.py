@@ -9,6 +9,7 @@ import pytest
 from fleetjobs.cli.main import run
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.templates import Template
+from fleetjobs.control.sowing import Sowing
 from tests.api_house import House, make_house
 from tests.house_fleet import HouseTransport
 from tests.tables import sqlite_url
@@ -162,3 +163,16 @@ def test_python_runs_a_template(asked: Fleet, fj: Fj, tree: Path) -> None:
 
     assert job.document["template_label"] == "look"
     assert job.document["target"] == {"identities": ["web3"]}
+
+
+@pytest.mark.spec("S1-36")
+def test_a_schedule_that_settings_switch_off_says_so(fj: Fj, house: House) -> None:
+    sowing = Sowing(house.database, house.now)
+    sowing.sow("acme")
+    sowing.bar(["vacuum-default"])
+
+    listed = fj("schedule", "list")[1].splitlines()
+
+    (off,) = [line for line in listed if line.startswith("vacuum-default")]
+    assert "disabled (config)" in off
+    assert sum("disabled" in line for line in listed) == 1

@@ -345,3 +345,19 @@ def test_secrets_are_masked(ann: TestClient, submit: Submit) -> None:
     assert job["data"] == {"secret": "***"}
     for path in ("/api/v1/jobs", f"/api/v1/jobs/{job['id']}", "/api/v1/events"):
         assert "hunter2" not in json.dumps(ann.get(path).json())
+
+
+@pytest.mark.spec("S2-08")
+@pytest.mark.parametrize(
+    ("data", "place"), [({"fact": 1}, "data.fact"), ({}, "data.fact"), ({"x": 1}, "data.x")]
+)
+def test_a_wrong_input_is_answered_with_its_place(
+    ann: TestClient, data: dict[str, Any], place: str
+) -> None:
+    wish = {"agent": "rpcutil", "action": "get_fact", "data": data}
+
+    job = ann.post("/api/v1/jobs", json=wish)
+    plan = ann.post("/api/v1/plans", json={"plan": {"legs": [wish | {"key": "ask"}]}})
+
+    assert (job.status_code, job.json()["field"]) == (422, place)
+    assert (plan.status_code, plan.json()["field"]) == (422, f"legs.ask.{place}")
