@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 
 import rich_click as click
 
+from fleetjobs.cli.exits import EPILOG
+
 RAW = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
 SET_UP = ("init", "account", "token")  #: what `fj server` does once, not for ever
 
@@ -80,5 +82,43 @@ def _command(program: str) -> click.Command:
 up = _command("up")
 server = _command("server")
 flower = _command("flower")
-export = passed_on("carriage", "export", "Write everything the server knows, as one document.")
-import_ = passed_on("carriage", "import", "Take such a document into an empty installation.")
+
+_SETTINGS = click.option(
+    "--config", "settings", metavar="FILE", help="The server's settings, TOML; else its variables."
+)
+
+
+@click.command("export", epilog=EPILOG)
+@click.option("--all", "everything", is_flag=True, required=True, help="Everything there is.")
+@click.option("--move", is_flag=True, help="And let this installation hand nothing over any more.")
+@_SETTINGS
+def export(*, everything: bool, move: bool, settings: str | None) -> None:
+    """Write everything the server knows to standard output, as one JSON document.
+
+    It works on the server's database, without a token. The document holds secrets, as that does.
+
+    [bold]Examples[/]
+
+    fj export --all --move --config /etc/fleetjobs/server.toml > d.json
+    """
+    given = ("--all",) if everything else ()
+    become("carriage", ("export", *given, *(("--move",) if move else ()), *_named(settings)))
+
+
+@click.command("import", epilog=EPILOG)
+@click.argument("file", metavar="FILE")
+@_SETTINGS
+def import_(file: str, *, settings: str | None) -> None:
+    """Take what `fj export` wrote into an empty installation; `-` is standard input.
+
+    All of it is taken, or nothing.
+
+    [bold]Examples[/]
+
+    fj import d.json --config /etc/fleetjobs/server.toml
+    """
+    become("carriage", ("import", file, *_named(settings)))
+
+
+def _named(settings: str | None) -> tuple[str, ...]:
+    return ("--config", settings) if settings else ()
