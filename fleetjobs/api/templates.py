@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.access import Role
-from fleetjobs.api.access import Caller, Editor, Operator, clean_query
+from fleetjobs.api.access import Acting, Caller, Editor, Operator, clean_query
 from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
 from fleetjobs.api.describing import describe, document_of
 from fleetjobs.api.desk import AtDesk, Desk
@@ -78,9 +78,14 @@ def _body(kind: type[Struct], *, required: bool = True) -> dict[str, Any]:
     return {"requestBody": {"required": required, "content": {JSON: {"schema": schema_of(kind)}}}}
 
 
-def author_of(caller: Account) -> Author:
+def author_of(caller: Acting) -> Author:
     """The account as one who writes templates."""
-    return Author(org=caller.org, account=caller.name, of_fleet=caller.role is Role.FLEET_ADMIN)
+    return Author(
+        org=caller.org,
+        account=caller.name,
+        of_fleet=caller.role is Role.FLEET_ADMIN,
+        address=caller.address,
+    )
 
 
 @router.post(

@@ -14,7 +14,8 @@ HINTS = {
     "server_away": _FLEET + ", " + _SERVER,
     "database_away": "the server works, its database does not; ask again in a moment",
     "broker_away": "ask again in a moment",
-    "unauthenticated": "`{fj} server token` makes a token; it belongs into client.toml",
+    "unauthenticated": "`{fj} login` gets a token for a password; `{fj} token create`, or "
+    "`{fj} server token` on the server, makes one; it belongs into client.toml",
     "unauthentic": "the server checks by the key it knows for the account; is it the profile's?",
     "unknown_agent": "`{fj} doc` lists all agents",
     "unknown_action": "`{fj} doc AGENT` lists its actions",

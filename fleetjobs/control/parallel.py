@@ -10,6 +10,7 @@ from fleetjobs.errors import NotFound
 from fleetjobs.jobs import NodeId
 from fleetjobs.limits import Limit, Scope, check_limit
 from fleetjobs.signing import account_key_id
+from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.database import Database
 from fleetjobs.store.events import add_event
 from fleetjobs.store.lanes import Use, count_use
@@ -81,6 +82,15 @@ class Parallel:
             kind=kind,
             actor=account_key_id(account),
             detail=detail | {"max_parallel": limit.most},
+        )
+        add_record(
+            connection,
+            at=self.clock(),
+            author=Author(account=account),
+            kind=kind,
+            subject=limit.task,
+            org=None,
+            after=detail | {"max_parallel": limit.most},
         )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
+from fleetjobs.access import FLEET
 from fleetjobs.control.acceptance import Acceptance, Weighed
 from fleetjobs.control.drafts import Draft
 from fleetjobs.control.limits import Limits
@@ -18,6 +19,8 @@ from fleetjobs.errors import Conflict, Denied, NotFound, Outdated
 from fleetjobs.jobs import JobId
 from fleetjobs.schedules.documents import TemplateCall, Work
 from fleetjobs.signing import account_key_id
+from fleetjobs.store import audit
+from fleetjobs.store.audit import add_record
 from fleetjobs.store.database import Database
 from fleetjobs.store.events import add_event
 from fleetjobs.store.jobs import get_job, job_meaning
@@ -41,6 +44,7 @@ class Author:
     org: str
     account: str
     of_fleet: bool = False  # may change the fleet's, too
+    address: str = ""  # from where they ask, for the audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,4 +232,13 @@ def _log(
         actor=account_key_id(author.account),
         org=author.org,
         detail={"template": template.id, "label": template.label, "version": template.version},
+    )
+    add_record(
+        connection,
+        at=now,
+        author=audit.Author(account=author.account, address=author.address),
+        kind=kind,
+        subject=template.label,
+        org=template.org or FLEET,
+        after={"id": template.id, "version": template.version},
     )

@@ -210,3 +210,19 @@ def test_a_fleet_admin_sees_and_does_not_touch_an_orgs_jobs_unasked(door: Door) 
     assert root.post(f"/jobs/{job}/cancel").status_code == 403
     assert root.post(f"/jobs/{job}/cancel", headers={"As-Org": "acme"}).status_code == 200
     assert {node["org"] for node in root.get("/nodes").json()["items"]} == {"acme", "other"}
+
+
+def test_every_change_of_a_template_and_a_limit_is_written_down(door: Door) -> None:
+    text = "name: look\naction: rpcutil.ping\n"
+    assert door["edith"].post("/templates", json={"text": text}).status_code == 201
+    door["edith"].delete("/templates/look")
+    wish = {"max_parallel": 2, "scope": "fleet"}
+    assert door["root"].put("/limits/rpcutil.ping", json=wish).status_code == 200
+
+    rows = [(row["kind"], row["actor"], row["subject"]) for row in door.audit()]
+
+    assert rows == [
+        ("limit.set", "root", "rpcutil.ping"),
+        ("template.deleted", "edith", "look"),
+        ("template.created", "edith", "look"),
+    ]
