@@ -98,6 +98,15 @@ def as_options(target: Document) -> str:
     return " ".join(f"{flag} {quote(value)}" for flag, value in words)
 
 
+def _message(run: Document) -> str:
+    """What it said, or what it waits for."""
+    if run["state"] == "waiting" and run.get("opens_at"):
+        return f"begins {local(run['opens_at'])} at the earliest"
+    if run["wait_reason"] == "concurrency" and run.get("blocked_by"):
+        return f"behind {run['blocked_by']}"
+    return "" if run["statusmsg"] == "OK" else str(run["statusmsg"])
+
+
 def runs_table(screen: Screen, runs: Sequence[Document]) -> None:
     """A row for each run."""
     columns = [
@@ -115,7 +124,7 @@ def runs_table(screen: Screen, runs: Sequence[Document]) -> None:
             run["state"],
             run["reason"] or run["wait_reason"],
             run["statuscode"],
-            headway(run.get("progress")) or ("" if run["statusmsg"] == "OK" else run["statusmsg"]),
+            headway(run.get("progress")) or _message(run),
             local(run["started_at"]),
             _took(run).strip(" ()"),
         ]

@@ -46,7 +46,7 @@ def test_a_job_can_be_moved_to_another_time(desk: Desk) -> None:
     assert edited.not_before == NOW + 9 * HOUR
     desk.later(5 * HOUR)
     assert handed(desk) == []
-    desk.later(3 * HOUR)
+    desk.later(4 * HOUR)
     assert [request.not_before for request in handed(desk)] == [NOW + 9 * HOUR]
 
 
