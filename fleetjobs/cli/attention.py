@@ -84,6 +84,7 @@ def _say_what_to_do(screen: Screen) -> None:
     )
     for verb, about in (
         ("retry JOB", "try again"),
+        ("retry JOB --to LEG", "the same, having undone that leg and done it again"),
         ("resume JOB", "go on, with the next batch of a rollout"),
         ("resolve JOB --as succeeded|failed", "say what came of it"),
         ("skip JOB", "of a plan: leave the leg out"),

@@ -16,7 +16,7 @@ from fleetjobs.declarations import Undo
 from fleetjobs.errors import UnknownAgent
 from fleetjobs.interfaces import Interface
 from fleetjobs.plans.checks import Problem, find_problems
-from fleetjobs.plans.documents import Leg, Plan
+from fleetjobs.plans.documents import Leg, Plan, RetryMode
 from fleetjobs.plans.shapes import Shape, arrange
 
 FEW = 4  #: nodes that are named
@@ -40,7 +40,9 @@ def try_out(asked: Fleet, plan: Plan, *, as_json: bool, only_problems: bool = Fa
     legs = {leg.key: leg for leg in plan.legs}
     for each in found:
         if each["key"] in legs:
-            each["undo"] = undo_of(legs[each["key"]], interfaces)
+            leg = legs[each["key"]]
+            each["undo"] = undo_of(leg, interfaces)
+            each["retry_mode"] = " ".join([leg.retry_mode, *leg.rollback_to])
     if as_json:
         stdout().write(in_json({"name": plan.name, "legs": found, "problems": []}))
     else:
@@ -102,6 +104,8 @@ def _row(plan: Plan, each: Document) -> list[Any]:
     nodes = each["nodes"]
     names = ", ".join(nodes[:FEW]) + (f" and {len(nodes) - FEW} more" if len(nodes) > FEW else "")
     tries = f", tried {each['max_attempts']} times" if each["max_attempts"] > 1 else ""
+    mode = each.get("retry_mode", RetryMode.AS_IS)
+    tries += f", {line(mode)}" if mode != RetryMode.AS_IS else ""
     return [
         f"{each['group']}/{each['key']}" if each["group"] else each["key"],
         "group" if is_group else f"{each['agent']}.{each['action']}",

@@ -125,6 +125,22 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(
     assert "nothing can" in start
 
 
+@pytest.mark.spec("S4-08")
+def test_a_dry_run_says_what_is_undone_before_another_try(fj: Fj, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "legs:\n"
+        "  - make: {action: vm.make, data: {name: x}}\n"
+        "  - start:\n"
+        "      {action: vm.start, data: {path: x}, retry_mode: rollback_to, rollback_to: make}\n"
+    )
+
+    code, out, _ = fj("plan", "run", str(path), "--dry-run")
+
+    assert code == 0
+    assert "tried 3 times, rollback_to make" in " ".join(out.split())
+
+
 def test_a_check_shows_the_same_and_all_that_is_wrong(fj: Fj, tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(
