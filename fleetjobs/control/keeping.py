@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -13,7 +14,7 @@ from fleetjobs.states import State, WaitReason
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import ring
 from fleetjobs.store.dependencies import set_dependencies
-from fleetjobs.store.jobs import get_job, insert_job
+from fleetjobs.store.jobs import Plain, get_job, insert_job, insert_jobs
 from fleetjobs.store.judging import settle, skip_in_vain
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.standing import SOON, due_at
@@ -39,6 +40,24 @@ def keep_job(
         ring(connection, DISPATCH)
     ring(connection, CHANGES, job.id)
     return job
+
+
+def plain_of(request: Request, weighed: Weighed, now: datetime) -> Plain | None:
+    """The job as one that can be kept with many others by `keep_plain`; None: it is not plain."""
+    job = weighed.job
+    if request.after or job.rollout is not None or job.splay_s:
+        return None
+    due = due_at(job.not_before, now)
+    return Plain(job=job, nodes=weighed.nodes, meaning=meaning_of(request), dispatch_at=due)
+
+
+def keep_plain(connection: Connection, found: Sequence[Plain], now: datetime) -> None:
+    """Keep them all, by as many statements as for one."""
+    insert_jobs(connection, found)
+    if any(each.dispatch_at and each.dispatch_at <= now + SOON for each in found):
+        ring(connection, DISPATCH)
+    for each in found:
+        ring(connection, CHANGES, each.job.id)
 
 
 def _blocked(job: Job) -> Job:

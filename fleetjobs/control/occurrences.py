@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from fleetjobs.control.acceptance import Acceptance, Survey
 from fleetjobs.control.blackouts import Blackouts
+from fleetjobs.control.keeping import keep_plain
 from fleetjobs.control.works import Asker, Mark, Seal, Start
 from fleetjobs.errors import Denied, Refused
 from fleetjobs.jobs import JobId
@@ -24,6 +25,7 @@ from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import ring
 from fleetjobs.store.entries import COORDINATOR
+from fleetjobs.store.jobs import Plain
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schedules import (
@@ -51,19 +53,29 @@ class Sitting:
     found: list[Occurrence] = field(default_factory=list)
     _surveys: defaultdict[str, Survey] = field(default_factory=lambda: defaultdict(Survey))
     _live: dict[str, list[JobId]] = field(default_factory=dict)
+    _made: list[Plain] = field(default_factory=list)  # and not kept yet
     _blackouts: dict[str, Blackouts] = field(default_factory=dict)
 
     def serve(self, entries: Sequence[Entry]) -> None:
         """Give what has come of these schedules, which are locked, its fates."""
         self._live = live_jobs_of(self.connection, [entry.id for entry in entries])
         served = [Round(sitting=self, entry=entry).take() for entry in entries]
+        self._keep()
         note_occurrences(self.connection, self.found)
         advance_entries(self.connection, served)
 
     def live(self, schedule: str) -> list[JobId]:
         """The schedule's jobs that have not ended, the oldest first."""
         known = self._live.pop(schedule, None)  # once: then there is one more
-        return live_jobs(self.connection, schedule) if known is None else known
+        if known is not None:
+            return known
+        self._keep()
+        return live_jobs(self.connection, schedule)
+
+    def _keep(self) -> None:
+        """Keep the plain jobs that were made since."""
+        keep_plain(self.connection, self._made, self.now)
+        self._made.clear()
 
     def blackouts(self, org: str) -> Blackouts:
         """What keeps occurrences from becoming jobs."""
@@ -81,6 +93,7 @@ class Sitting:
             caller=caller,
             now=self.now,
             survey=self._surveys[org],
+            later=self._made,
         )
 
 

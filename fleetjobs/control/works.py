@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from fleetjobs.control.acceptance import Acceptance, Survey, Weighed
 from fleetjobs.control.drafts import Draft, Drawing
-from fleetjobs.control.keeping import keep_job
+from fleetjobs.control.keeping import keep_job, plain_of
 from fleetjobs.control.limits import Limits
 from fleetjobs.control.resolving import Resolved, resolve
 from fleetjobs.errors import Refused
@@ -24,7 +24,7 @@ from fleetjobs.signing import digest
 from fleetjobs.states import Reason, StartIf, State, Tally
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import ring
-from fleetjobs.store.jobs import insert_job
+from fleetjobs.store.jobs import Plain, insert_job
 from fleetjobs.store.plans import insert_plan
 from fleetjobs.store.telling import tell_moves
 from fleetjobs.targets import Target
@@ -60,6 +60,7 @@ class Asker:
     now: datetime
     survey: Survey | None = None  # what others found out in this transaction, and this one will
     limits: Limits | None = None  # None: there is none
+    later: list[Plain] | None = None  # plain jobs that its owner keeps, all at once
 
     def ask(self, work: Work, id: JobId, start: Start, mark: Mark) -> Job:  # noqa: A002  the job's, as in every document
         """The work as a job; raises Refused as submitting it would."""
@@ -77,8 +78,12 @@ class Asker:
         weighed = self._weigh(request, self.seal(request), resolved)
         self._check_room(set(weighed.nodes))
         job = resolved.mark(mark(weighed.job))
-        kept = keep_job(self.connection, request, dataclasses.replace(weighed, job=job), self.now)
-        return kept or job
+        weighed = dataclasses.replace(weighed, job=job)
+        plain = None if self.later is None else plain_of(request, weighed, self.now)
+        if self.later is not None and plain is not None:
+            self.later.append(plain)
+            return job
+        return keep_job(self.connection, request, weighed, self.now) or job
 
     def fail(
         self,

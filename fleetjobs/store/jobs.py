@@ -78,17 +78,48 @@ def insert_job(
     if connection.execute(statement, row).first() is None:
         return False
     insert_runs(connection, job, nodes, dispatch_at)
-    accepted = event_row(
+    add_events(connection, [_accepted(job, len(nodes))])
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plain:
+    """A new job that waits for nothing and whose runs all stand as it does."""
+
+    job: Job
+    nodes: Sequence[NodeId]
+    meaning: str
+    dispatch_at: datetime | None
+
+
+def insert_jobs(connection: Connection, found: Sequence[Plain]) -> None:
+    """Keep many plain jobs as `insert_job` keeps one; those whose id is taken are left out."""
+    rows = [job_columns(each.job, each.meaning) for each in found]
+    if not rows:
+        return
+    statement = dialect.insert(connection, jobs).on_conflict_do_nothing().returning(jobs.c.id)
+    kept = set(connection.execute(statement, rows).scalars())
+    new = [each for each in found if each.job.id in kept]
+    new_runs = [
+        run_columns(each.job, each.dispatch_at) | {"node": node}
+        for each in new
+        for node in each.nodes
+    ]
+    if new_runs:
+        connection.execute(insert(runs), new_runs)
+    add_events(connection, [_accepted(each.job, len(each.nodes)) for each in new])
+
+
+def _accepted(job: Job, nodes: int) -> dict[str, Any]:
+    return event_row(
         at=job.created_at,
         org=job.org,
         job=job.id,
         kind="job.accepted",
         actor=account_key_id(job.caller),
         new=job.state,
-        detail={"nodes": len(nodes)},
+        detail={"nodes": nodes},
     )
-    add_events(connection, [accepted])
-    return True
 
 
 _COLUMNS = tuple(jobs.c.keys())
