@@ -13,10 +13,30 @@ from fleetjobs.signing import VerifyKey, account_key_id, claimed_key_id, unseal
 from fleetjobs.store.denials import Start
 from fleetjobs.store.epochs import RIGHTS, read_epoch
 from fleetjobs.store.grants import Standing, read_standing
+from fleetjobs.store.handovers import Handover
 from fleetjobs.store.jobs import read_sealed
 from fleetjobs.store.nodes import list_nodes
 
 _SHOWN = 5  #: nodes an error names at most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decision:
+    """What an account may, of one action in one org."""
+
+    standing: Standing | None
+    why: str | None  # it may not
+    asks_nodes: bool  # it depends on the node
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it may, wherever and whenever it was asked for."""
+        return (
+            self.why is None
+            and not self.asks_nodes
+            and self.standing is not None
+            and self.standing.key_changed_at is None
+        )
 
 
 @dataclass(slots=True)
@@ -70,7 +90,11 @@ class Register:
         return standing is None or bool(standing.rights.grants)
 
     def refusals(
-        self, connection: Connection, starts: Sequence[Start], *, epoch: int | None = None
+        self,
+        connection: Connection,
+        starts: Sequence[Start | Handover],
+        *,
+        epoch: int | None = None,
     ) -> dict[tuple[JobId, NodeId], str]:
         """Those of the runs whose caller may no longer run them, and why not.
 
@@ -78,37 +102,58 @@ class Register:
         """
         page = self._turn(connection, epoch)
         refused: dict[tuple[JobId, NodeId], str] = {}
-        decided: dict[tuple[str, str, str], str | None] = {}
-        unsure: list[tuple[Start, Standing]] = []
+        decided: dict[tuple[str, str, str], _Decision] = {}
+        unsure: list[tuple[Start | Handover, Standing]] = []
         for start in starts:
-            standing = page.get(start.caller) or self._look_up(connection, page, start.caller)
-            if standing is None:
-                refused[start.job, start.node] = f"there is no account {start.caller!r}"
+            asked = (start.caller, start.task, start.org)
+            decision = decided.get(asked)
+            if decision is None:
+                decision = decided[asked] = self._decide(connection, page, *asked)
+            if decision.is_plain:
                 continue
-            rights, asked = standing.rights, (start.caller, start.action, start.org)
-            if asked not in decided:
-                decided[asked] = rights.refusal(Verb.RUN, start.action, org=start.org)
-            why = decided[asked]
-            changed = standing.key_changed_at
+            why, standing = decision.why, decision.standing
+            changed = None if standing is None else standing.key_changed_at
             if why is None and changed is not None and start.created_at < changed:
                 why = self._outdated(connection, start, standing)
             if why is not None:
                 refused[start.job, start.node] = why
-            elif rights.asks_nodes(Verb.RUN, start.action):
+            elif standing is not None and decision.asks_nodes:
                 unsure.append((start, standing))
         found = _facts_of(connection, [start.node for start, _ in unsure])
         for start, standing in unsure:
-            why = standing.rights.refusal(Verb.RUN, start.action, found.get(start.node))
+            why = standing.rights.refusal(Verb.RUN, start.task, found.get(start.node))
             if why is not None:
                 refused[start.job, start.node] = why
         return refused
 
-    def _outdated(self, connection: Connection, start: Start, standing: Standing) -> str | None:
+    def _decide(
+        self,
+        connection: Connection,
+        page: dict[str, Standing | None],
+        caller: str,
+        task: str,
+        org: str,
+    ) -> "_Decision":
+        """What holds for all runs of that action that the caller asked for."""
+        standing = page.get(caller) or self._look_up(connection, page, caller)
+        if standing is None:
+            return _Decision(standing=None, why=f"there is no account {caller!r}", asks_nodes=False)
+        rights = standing.rights
+        return _Decision(
+            standing=standing,
+            why=rights.refusal(Verb.RUN, task, org=org),
+            asks_nodes=rights.asks_nodes(Verb.RUN, task),
+        )
+
+    def _outdated(
+        self, connection: Connection, start: Start | Handover, standing: Standing | None
+    ) -> str | None:
         """Why what was signed before the caller's key changed does not count; None: it does."""
-        asked = (start.root or start.job, standing.verify_key)
+        key = None if standing is None else standing.verify_key
+        asked = (start.root or start.job, key)
         if asked not in self._keys:
             sealed = read_sealed(connection, start.root or start.job) or ""
-            self._keys[asked] = _is_valid(sealed, start.caller, standing.verify_key)
+            self._keys[asked] = _is_valid(sealed, start.caller, key)
         if self._keys[asked]:
             return None
         return f"{start.caller} signed it with a key that is no longer theirs"

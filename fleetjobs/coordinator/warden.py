@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from fleetjobs.control.rights import Register
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
-from fleetjobs.store.denials import Start, deny, starts_ahead
+from fleetjobs.store.denials import deny, starts_ahead
 from fleetjobs.store.entries import RunName
 from fleetjobs.store.handovers import Handover
 
@@ -36,7 +36,7 @@ class Warden:
         self, connection: Connection, due: Sequence[Handover], *, epoch: int
     ) -> Mapping[RunName, str]:
         """Those that must not be handed over, and why. What a node has told of is only asked."""
-        starts = [_start(item) for item in due if not item.known]
+        starts = [item for item in due if not item.known]
         return self.register.refusals(connection, starts, epoch=epoch)
 
     def deny(self, refused: Mapping[RunName, str]) -> None:
@@ -67,15 +67,3 @@ class Warden:
                 break
             last = (ahead[-1].job, ahead[-1].node)
         self._swept = epoch
-
-
-def _start(item: Handover) -> Start:
-    return Start(
-        job=item.job,
-        node=item.node,
-        org=item.org,
-        caller=item.caller,
-        action=item.task,
-        created_at=item.created_at,
-        root=item.root,
-    )

@@ -55,7 +55,7 @@ class Start:
     node: NodeId
     org: str
     caller: str
-    action: str  # agent.action
+    task: str  # agent.action
     created_at: datetime  # the job
     root: JobId | None  # the plan that the job is a part of, or the first job it follows
 
@@ -81,7 +81,7 @@ def starts_ahead(
             node=row.node,
             org=row.org,
             caller=row.caller,
-            action=f"{row.agent}.{row.action}",
+            task=f"{row.agent}.{row.action}",
             created_at=row.created_at,
             root=row.plan,
         )
