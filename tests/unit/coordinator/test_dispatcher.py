@@ -111,8 +111,8 @@ def test_a_sick_queue_holds_up_nobody_else(
     assert dispatcher.step() == 0
 
     with database.reading() as connection:
-        runs = get_runs(connection, job, [NodeId("web1"), NodeId("web2")])
-    states = {node: run.state for node, run in runs.items()}
+        runs = get_runs(connection, [(job, NodeId("web1")), (job, NodeId("web2"))])
+    states = {node: run.state for (_, node), run in runs.items()}
     assert states == {"web1": State.WAITING, "web2": State.QUEUED}
     publisher.sick = set()
     clock.forward(SICK_PAUSE)
