@@ -510,7 +510,7 @@ notices = Table(  # what is told to somebody
     Column("tries", Integer, nullable=False),
     Column("sent_at", Moment),
     Column("error", String, nullable=False),
-    Index("ix_notices_org_created_at", "org", "created_at", "id"),
+    Index(None, "org", "created_at", "id"),
     Index(None, "due_at", **_where(text("due_at IS NOT NULL"))),
 )
 
