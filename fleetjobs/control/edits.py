@@ -73,6 +73,7 @@ class Edits:
             if (request.agent, request.action) != (before.agent, before.action):
                 raise Conflict("another action is another job")
             _check_rollout(before, request)
+            _check_undo(before, request)
             bearings = Bearings.of(connection, before)
             weighed = self._weigh(connection, sealed, request, bearings, org=org, now=now)
         with self.database.transaction() as connection:
@@ -120,6 +121,17 @@ def _check_rollout(before: Job, request: Request) -> None:
     rolls = asked.rollout is not None or request.rollout is not None
     if rolls and (asked.rollout, asked.target) != (request.rollout, request.target):
         raise Conflict("the batches of a rollout stay as they are; cancel it and ask anew")
+
+
+def _check_undo(before: Job, request: Request) -> None:
+    """What takes a leg back was signed for its inputs and nodes as they are. Raises Conflict."""
+    asked = signed_request(before)
+    changed = (asked.data, asked.target) != (request.data, request.target)
+    if changed and (before.undo or {}).get("sealed"):
+        raise Conflict(
+            f"{before.leg} would be undone as it was asked for first: only its times and retries"
+            " can be changed; cancel the plan and ask anew"
+        )
 
 
 def signed_request(job: Job) -> Request:

@@ -17,6 +17,7 @@ from fleetjobs.states import Reason, Rollback, State
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import get_job
 from fleetjobs.store.nodes import save_beat
+from fleetjobs.targets import Target
 from tests.desk import KEY
 from tests.makers import ORG, Clock, demo_interface, enroll, make_beat, make_reply, new_id
 from tests.plans import PlanDesk, make_leg
@@ -487,3 +488,14 @@ def test_what_was_undone_is_done_again_when_the_rest_is_retried(desk: BackDesk) 
     desk.ours |= {again, leg_id(again, "a")}
     assert desk.states(again, "a", "b") == [State.WAITING, State.WAITING]
     assert desk.handed() == [("a", "web1")]
+
+
+def test_what_is_undone_by_its_inputs_keeps_them(desk: BackDesk) -> None:
+    """Its undo was signed with the plan, for the inputs and nodes that the leg has."""
+    plan = desk.plan(leg("a"), leg("b", after="a", undo=None), on_failure=OnFailure.PAUSE)
+
+    for change in ({"data": {"text": "x"}}, {"target": Target(identities=("web2",))}):
+        with pytest.raises(Conflict, match="undone as it was asked for"):
+            desk.edit(leg_id(plan, "a"), **change)
+    assert desk.edit(leg_id(plan, "a"), retries=2).max_attempts == 3
+    assert desk.edit(leg_id(plan, "b"), data={"text": "x"}).data == {"text": "x"}
