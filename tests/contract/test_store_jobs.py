@@ -163,11 +163,11 @@ def test_runs_are_listed_in_pages(database: Database) -> None:
         first = list_runs(connection, job, limit=2)
         second = list_runs(connection, job, cursor=first.next, limit=2)
         none = list_runs(connection, job, states=[State.FAILED], limit=2)
-        chosen = get_runs(connection, job, [NodeId("a"), NodeId("z")])
+        chosen = get_runs(connection, [(job, NodeId("a")), (job, NodeId("z"))])
 
     assert [run.node for run in first.items] == ["a", "b"]
     assert [run.node for run in second.items] == ["c"]
-    assert (second.next, none.items, list(chosen)) == (None, [], ["a"])
+    assert (second.next, none.items, list(chosen)) == (None, [], [(job, "a")])
 
 
 def test_events_are_chosen_by_kind_and_place(database: Database) -> None:

@@ -20,8 +20,8 @@ KEY = SigningKey.generate(COORDINATOR)
 def states(database: Database, job: JobId, *nodes: str) -> list[State]:
     """How the runs stand."""
     with database.reading() as connection:
-        runs = get_runs(connection, job, [NodeId(node) for node in nodes])
-    return [runs[NodeId(node)].state for node in nodes]
+        runs = get_runs(connection, [(job, NodeId(node)) for node in nodes])
+    return [runs[job, NodeId(node)].state for node in nodes]
 
 
 def test_a_run_that_has_ended_is_not_noted_as_handed_over(database: Database, clock: Clock) -> None:
