@@ -20,9 +20,7 @@ from fleetjobs.broker.connections import (
 from fleetjobs.broker.parcels import Arrival, Subscriber
 
 PREFETCH = 1000  #: messages the broker may hand over before the first is acknowledged
-HEARTBEAT_S = (
-    10  #: a peer silent for two or three times as long is gone, and what it held comes to others
-)
+HEARTBEAT_S = 30  #: a peer silent for two or three times as long is gone
 _QUIET_S = 0.003  # a batch closes when nothing more has come for this long
 _LINGER_S = 0.01  # or when it has been open for this long
 _RESTORE_S = 10.0  # how often we look for what others took and never acknowledged
