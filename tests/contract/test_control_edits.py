@@ -12,6 +12,7 @@ from fleetjobs.signing import peek
 from fleetjobs.states import State
 from fleetjobs.store.database import Database
 from fleetjobs.store.handovers import runs_to_dispatch
+from fleetjobs.store.standing import DELIVER_AHEAD
 from fleetjobs.targets import Target
 from tests.desk import Desk
 from tests.makers import NOW, Clock, enroll, make_reply, make_request
@@ -46,7 +47,7 @@ def test_a_job_can_be_moved_to_another_time(desk: Desk) -> None:
     assert edited.not_before == NOW + 9 * HOUR
     desk.later(5 * HOUR)
     assert handed(desk) == []
-    desk.later(4 * HOUR)
+    desk.later(4 * HOUR - DELIVER_AHEAD)
     assert [request.not_before for request in handed(desk)] == [NOW + 9 * HOUR]
 
 
