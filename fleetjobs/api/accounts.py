@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from msgspec import UNSET
@@ -78,7 +79,7 @@ async def create(
     entry = await run_in_threadpool(
         _accounts(desk, caller).create, wish.name, role=wish.role, verify_key=key
     )
-    response.headers["Location"] = f"/api/v1/accounts/{entry.name}"
+    response.headers["Location"] = f"/api/v1/accounts/{quote(entry.name, safe='')}"
     return AccountDocument.of(entry)
 
 

@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -50,7 +51,7 @@ async def create(
     """A tenant: nobody sees another's jobs and nodes."""
     wish = decode_body(NewOrg, await read_body(request, kinds={JSON}))
     made = await run_in_threadpool(_orgs(desk, caller).create, wish.name)
-    response.headers["Location"] = f"/api/v1/orgs/{made.name}"
+    response.headers["Location"] = f"/api/v1/orgs/{quote(made.name, safe='')}"
     return OrgDocument.of(made)
 
 

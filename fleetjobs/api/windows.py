@@ -3,6 +3,7 @@
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from msgspec import Meta, Struct, to_builtins
@@ -175,7 +176,7 @@ async def create(
     """It holds from now on, also for what nodes have and have not begun."""
     wish = decode_body(WindowWish, await read_body(request, kinds={JSON}))
     document = await run_in_threadpool(_keep, desk, caller, wish, query, None, new=True)
-    response.headers["Location"] = f"/api/v1/windows/{document.name}"
+    response.headers["Location"] = f"/api/v1/windows/{quote(document.name, safe='')}"
     if query.dry_run:
         response.status_code = HTTPStatus.OK
     return document
