@@ -23,7 +23,17 @@ ACTIONS = [
     action for directory in DIRECTORIES for action in interface_of(directory).actions.values()
 ]
 #: one of these fits each input that has to be given
-TEXTS = ("a", "web1", "/tmp/a", "10G", "10.0.0.1", "2026-12-01T04:00:00Z", "all", "debian-12")  # noqa: S108  a word
+TEXTS = (
+    "a",
+    "web1",
+    "/srv/a",
+    "10G",
+    "10.0.0.1",
+    "2026-12-01T04:00:00Z",
+    "all",
+    "debian-12",
+    "a:b",
+)
 VALUES: dict[InputType, tuple[Any, ...]] = {
     InputType.BOOLEAN: (True,),
     InputType.ARRAY: (["a"], ["/tmp/a"], []),  # noqa: S108  a word
