@@ -306,14 +306,8 @@ def test_a_node_says_that_it_is_back_as_soon_as_the_broker_is(tmp_path: Path) ->
 
 
 @pytest.mark.spec("F8")
-@pytest.mark.parametrize(
-    "found",
-    [
-        # RabbitMQ 3.10 forgets the consumer now and then if the queue comes back at once
-        pytest.param("by the worker", marks=pytest.mark.long),
-        "by the coordinator",
-    ],
-)
+@pytest.mark.long  # RabbitMQ 3.10 forgets the consumer now and then when its queue comes back
+@pytest.mark.parametrize("found", ["by the worker", "by the coordinator"])
 def test_a_worker_whose_queue_is_deleted_takes_from_the_next_one(
     tmp_path: Path, rabbit_url: str, found: str
 ) -> None:
