@@ -29,8 +29,8 @@ test: setup servers ## set everything up and run all tests, on real brokers and 
 	$(PYTEST) -n $(JOBS) tests
 
 faults: setup servers ## run the whole fault suite, with what is too long for `make test`
-	$(PYTEST) -n $(JOBS) -m "long or not long" tests/faults tests/integration/test_rollouts.py \
-	  tests/unit/schedules
+	$(PYTEST) -n $(JOBS) -m "long or not long" tests/faults
+	$(PYTEST) -n $(JOBS) -m long tests/contract tests/integration tests/unit
 
 soak: setup servers ## break fleets at random for MINUTES=30; SEED=n begins with that history
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))

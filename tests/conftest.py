@@ -4,6 +4,7 @@ A server that is not installed skips the test at a desk and fails it where CI is
 """
 
 import contextlib
+import logging
 import os
 import shutil
 import tempfile
@@ -22,7 +23,11 @@ from tests.tables import have_template, sqlite_url
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """In the process that stays to the end: a directory for what the workers share."""
+    """In the process that stays to the end: a directory for what the workers share.
+
+    In each: a client of a server in the process itself logs nothing where a command may print.
+    """
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     if not hasattr(config, "workerinput"):
         directory = tempfile.mkdtemp(prefix="fleetjobs-tests-")
         config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))

@@ -9,6 +9,7 @@ from tests.faults.caller import Caller
 from tests.faults.checker import violations
 from tests.faults.fleet import Fleet
 from tests.faults.oracle import END, START, read_marks
+from tests.faults.shares import ONE_STACK
 from tests.processes import wait_for
 
 NODE = "node1"
@@ -16,6 +17,7 @@ SOON = timedelta(seconds=15)
 
 
 @pytest.mark.slow
+@ONE_STACK
 @pytest.mark.spec("G5", "F8", "I1", "I2")
 @pytest.mark.parametrize("worker_too", [False, True], ids=["desk and broker", "the worker as well"])
 def test_a_job_starts_at_its_time_though_all_others_are_down(

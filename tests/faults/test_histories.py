@@ -11,7 +11,16 @@ STEPS = 40
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.spec("G3", "G10", "I1", "I2", "I3", "I4", "I5", "I7", "I9", "I10", "I11", "I12")
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("fleet", "seed"),
+    [
+        ("redis-sqlite", 1),
+        ("rabbit-postgres", 2),
+        pytest.param("redis-sqlite", 3, marks=pytest.mark.long),
+        pytest.param("rabbit-postgres", 3, marks=pytest.mark.long),
+    ],
+    indirect=["fleet"],
+)
 def test_after_any_history_every_invariant_holds(fleet: Fleet, seed: int) -> None:
     history, violations = live(fleet, seed, STEPS)
 

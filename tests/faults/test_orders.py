@@ -17,11 +17,13 @@ from tests.faults.caller import Call, Caller
 from tests.faults.checker import violations
 from tests.faults.fleet import PROGRAM, Fleet, at_work
 from tests.faults.oracle import END, START, read_marks
+from tests.faults.shares import ONE_STACK
 from tests.processes import wait_for
 
 NODE = "node1"
 STOP_S = 30.0  #: TERM, ten seconds, KILL; on a busy machine
 LOST_S = 75.0  #: silent for 30 s, and our coordinator has listened for as long
+pytestmark = ONE_STACK
 
 
 class Families:
