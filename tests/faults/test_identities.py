@@ -132,7 +132,8 @@ def test_a_machine_set_up_anew_with_another_key_is_not_believed(
     caller.wait()
 
     assert believed[0] <= {State.RUNNING, State.PAUSED}  # lost: on a slow machine it takes its time
-    assert believed[1:] == ({State.QUEUED}, [])
+    assert believed[1] <= {State.QUEUED, State.WAITING}  # for a node that has beaten, or has not
+    assert believed[2] == []
     assert caller.states(meanwhile) == {State.SUCCEEDED}
     assert words(fleet, meanwhile) == [START, END]
     assert [run["reason"] for run in caller.runs(running)] == [Reason.INTERRUPTED]
