@@ -17,13 +17,13 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from fleetjobs.broker.connections import REPLIES
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.subscribers import open_subscriber
-from fleetjobs.clocks import now, pace, patience
+from fleetjobs.clocks import now, pace
 from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.followers import Followers
 from fleetjobs.control.rights import Register
@@ -39,9 +39,10 @@ from fleetjobs.coordinator.warden import Warden
 from fleetjobs.errors import Fault, Unavailable
 from fleetjobs.messages import encode
 from fleetjobs.programs.arguments import Parser
+from fleetjobs.programs.listening import Listening, wait_s
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.loops import Loops
-from fleetjobs.programs.notifying import Notifying, ways
+from fleetjobs.programs.notifying import ways
 from fleetjobs.programs.settings import CoordinatorSettings, load_settings
 from fleetjobs.signing import COORDINATOR, SERVER, SigningKey
 from fleetjobs.store.bells import DISPATCH, NOTICES, SCHEDULES, Listener
@@ -50,6 +51,7 @@ from fleetjobs.store.replies import follow_nothing
 
 LOOK_EVERY_S = 3.0  #: the database is looked at even if no bell rings; see `standing.SOON`
 NOTE_AFTER_S = 0.05  #: by then the ends of short runs have come, and are noted together
+NOTIFY_EVERY_S = 15.0  #: whether a job takes too long is looked at so often
 RESCHEDULE_S = 5.0  #: schedules are looked at though no bell rings: a clock may have been set
 REAP_EVERY_S = 3.0
 PRUNE_EVERY_S = 3600.0
@@ -98,11 +100,11 @@ def coordinate(settings: CoordinatorSettings) -> None:
         loops.start("collector", collector.step)
         if seal is not None:
             scheduler = Scheduler(database, now, seal)
-            scheduling = stack.enter_context(closing(_Scheduling(database, scheduler, lead)))
-            loops.start("scheduler", scheduling.step)
+            scheduling = Listening(database, SCHEDULES, scheduler, lead, every_s=RESCHEDULE_S)
+            loops.start("scheduler", stack.enter_context(closing(scheduling)).step)
         notifier = Notifier(database, now, ways(settings))
-        notifying = stack.enter_context(closing(Notifying(database, notifier, lead)))
-        loops.start("notifier", notifying.step)
+        notifying = Listening(database, NOTICES, notifier, lead, every_s=NOTIFY_EVERY_S)
+        loops.start("notifier", stack.enter_context(closing(notifying)).step)
         loops.start("notifications", _if_leading(lead, notifier.tidy), every=PRUNE_EVERY_S)
         loops.start("reaper", _if_leading(lead, reaper.step), every=REAP_EVERY_S)
         loops.start("pruner", _if_leading(lead, _Pruning(pruner).step), every=PRUNE_EVERY_S)
@@ -196,43 +198,12 @@ class _Dispatching:
         if self._dispatcher.expected and self._listener.wait(NOTE_AFTER_S) is not None:
             return
         self._dispatcher.note()
-        self._listener.wait(_patience(sent.next_at if sent else None))
+        self._listener.wait(wait_s(sent.next_at if sent else None, LOOK_EVERY_S))
 
     def close(self) -> None:
         """Listen no more."""
         if self._listener is not None:
             self._listener.close()
-
-
-class _Scheduling:
-    """Make the jobs that schedules ask for, if we lead; wait for the next one, or a bell."""
-
-    def __init__(self, database: Database, scheduler: Scheduler, lead: Lead) -> None:
-        self._database = database
-        self._scheduler = scheduler
-        self._lead = lead
-        self._listener: Listener | None = None
-
-    def step(self) -> None:
-        """Listen first, then look: a schedule that is changed in between rings."""
-        if self._listener is None:
-            self._listener = self._database.listen(SCHEDULES)
-        while self._lead.is_ours and self._scheduler.step():
-            pass
-        next_at = self._scheduler.next_at() if self._lead.is_ours else None
-        left = (next_at - now()).total_seconds() if next_at else RESCHEDULE_S
-        self._listener.wait(patience(min(max(left, 0.0), RESCHEDULE_S)))
-
-    def close(self) -> None:
-        """Listen no more."""
-        if self._listener is not None:
-            self._listener.close()
-
-
-def _patience(next_at: datetime | None) -> float:
-    """How long to wait for a bell: until something is due, or it is time to look in any case."""
-    left = (next_at - now()).total_seconds() if next_at else LOOK_EVERY_S
-    return patience(min(max(left, 0.0), LOOK_EVERY_S))
 
 
 def prune(settings: CoordinatorSettings, *, dry_run: bool) -> None:

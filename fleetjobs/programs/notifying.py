@@ -1,44 +1,13 @@
-"""Notifying: the coordinator's loop that tells whom it concerns, and the ways it has."""
+"""Notifying: the ways by which the coordinator tells whom it concerns, by its settings."""
 
 from pathlib import Path
 
-from fleetjobs.clocks import now, patience
-from fleetjobs.coordinator.lead import Lead
-from fleetjobs.coordinator.notifier import Notifier, Way
+from fleetjobs.coordinator.notifier import Way
 from fleetjobs.errors import InvalidNotification, InvalidSetting
 from fleetjobs.notices import Kind, read_sink
 from fleetjobs.programs.settings import CoordinatorSettings
 from fleetjobs.sinks.mail import Mailer
 from fleetjobs.sinks.webhook import Poster
-from fleetjobs.store.bells import NOTICES, Listener
-from fleetjobs.store.database import Database
-
-NOTIFY_EVERY_S = 15.0  #: whether a job takes too long is looked at so often
-
-
-class Notifying:
-    """Tell whom it concerns, if we lead; wait for a bell, or for what has to be tried again."""
-
-    def __init__(self, database: Database, notifier: Notifier, lead: Lead) -> None:
-        self._database = database
-        self._notifier = notifier
-        self._lead = lead
-        self._listener: Listener | None = None
-
-    def step(self) -> None:
-        """Listen first, then look: what is to be told in between rings."""
-        if self._listener is None:
-            self._listener = self._database.listen(NOTICES)
-        while self._lead.is_ours and self._notifier.step():
-            pass
-        next_at = self._notifier.next_at() if self._lead.is_ours else None
-        left = (next_at - now()).total_seconds() if next_at else NOTIFY_EVERY_S
-        self._listener.wait(patience(min(max(left, 0.0), NOTIFY_EVERY_S)))
-
-    def close(self) -> None:
-        """Listen no more."""
-        if self._listener is not None:
-            self._listener.close()
 
 
 def ways(settings: CoordinatorSettings) -> dict[Kind, Way]:
