@@ -37,7 +37,8 @@ from fleetjobs.store.access import Account, create_account
 from fleetjobs.store.bells import SCHEDULES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.schedules import Entry, _row
-from fleetjobs.store.schema import jobs, schedules
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.schedules import schedules
 from fleetjobs.targets import Target
 from tests.makers import ORG, add_org, enroll
 from tests.servers import Postgres, Redis

@@ -18,7 +18,8 @@ from fleetjobs.schedules.due import Fate
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.store.access import Account, create_account
 from fleetjobs.store.database import Database
-from fleetjobs.store.schema import jobs, occurrences
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.schedules import occurrences
 from fleetjobs.targets import Target
 from tests.makers import ORG, Clock, add_org, enroll
 from tests.slow_recurrence import ZONES, by_dateutil, random_cron

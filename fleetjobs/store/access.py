@@ -12,7 +12,10 @@ from fleetjobs.access import FLEET, Role
 from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.signing import VerifyKey
 from fleetjobs.store.epochs import RIGHTS, advance
-from fleetjobs.store.schema import accounts, jobs, nodes, orgs, schedules
+from fleetjobs.store.schema.accounts import accounts, orgs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.nodes import nodes
+from fleetjobs.store.schema.schedules import schedules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

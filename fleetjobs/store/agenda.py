@@ -10,7 +10,12 @@ from fleetjobs.store.epochs import RIGHTS
 from fleetjobs.store.leases import RELAY, STOP
 from fleetjobs.store.losses import SILENCE_LEAST, is_at_work
 from fleetjobs.store.questions import KEEP_QUESTIONS
-from fleetjobs.store.schema import epochs, jobs, limits, nodes, questions, runs, switches, windows
+from fleetjobs.store.schema.accounts import epochs
+from fleetjobs.store.schema.fleet import questions, switches
+from fleetjobs.store.schema.gates import limits, windows
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.nodes import nodes
+from fleetjobs.store.schema.runs import runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

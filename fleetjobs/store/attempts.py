@@ -11,7 +11,7 @@ from fleetjobs.states import Reason, State, Status, WaitReason
 from fleetjobs.store import dialect
 from fleetjobs.store.entries import JobEntry, RunEntry, start_limit
 from fleetjobs.store.ledger import Ledger
-from fleetjobs.store.schema import attempts, runs
+from fleetjobs.store.schema.runs import attempts, runs
 from fleetjobs.store.standing import attempt_limit, path
 
 RETRY_WAIT_MOST = timedelta(hours=1)

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection, Select, func, insert, or_, select
 
 from fleetjobs.store import dialect
-from fleetjobs.store.schema import audit
+from fleetjobs.store.schema.records import audit
 
 LOCK = 7_261_002  #: the advisory lock under which PostgreSQL adds rows: one after another
 BEGIN = ""  #: the hash before the first row's

@@ -22,7 +22,12 @@ from sqlalchemy import Connection, LargeBinary, Table, delete, func, insert, sel
 
 from fleetjobs.errors import Conflict, InvalidDocument
 from fleetjobs.store.columns import Moment
-from fleetjobs.store.schema import accounts, jobs, metadata, nodes, schedules, templates, tokens
+from fleetjobs.store.schema.accounts import accounts, tokens
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.nodes import nodes
+from fleetjobs.store.schema.schedules import schedules
+from fleetjobs.store.schema.templates import templates
+from fleetjobs.store.schema.whole import metadata
 
 FORMAT = 1
 PASSING = frozenset({"leases", "switches", "questions"})  #: what means nothing elsewhere

@@ -12,7 +12,8 @@ from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.states import LIVE, State
 from fleetjobs.store import dialect
 from fleetjobs.store.columns import Moment
-from fleetjobs.store.schema import IS_LIVE, jobs, runs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.runs import IS_LIVE, runs
 
 
 @dataclass(frozen=True, slots=True)

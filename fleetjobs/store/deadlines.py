@@ -17,7 +17,8 @@ from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName, patience_of,
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.outbox import confirm, recall
-from fleetjobs.store.schema import nodes, runs
+from fleetjobs.store.schema.nodes import nodes
+from fleetjobs.store.schema.runs import runs
 from fleetjobs.store.standing import ANSWER_TIME, UNSTARTED, path
 
 REACH_LEAST = timedelta(seconds=30)  #: nodes may have told more than was read when we began

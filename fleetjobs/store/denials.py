@@ -12,7 +12,8 @@ from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.outbox import SKEW, hold_back, may_be_handed, recall
-from fleetjobs.store.schema import IS_LIVE, jobs, runs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.runs import IS_LIVE, runs
 
 
 def deny(connection: Connection, refused: Mapping[RunName, str], now: datetime) -> set[JobId]:

@@ -12,7 +12,8 @@ from fleetjobs.store.events import add_event
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.outbox import confirm, may_be_handed, recall
-from fleetjobs.store.schema import IS_LIVE, nodes, runs
+from fleetjobs.store.schema.nodes import nodes
+from fleetjobs.store.schema.runs import IS_LIVE, runs
 from fleetjobs.store.standing import path
 
 

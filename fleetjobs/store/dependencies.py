@@ -24,7 +24,8 @@ from fleetjobs.messages import After
 from fleetjobs.states import StartIf, State
 from fleetjobs.store import dialect
 from fleetjobs.store.entries import RunName
-from fleetjobs.store.schema import dependencies, jobs, runs
+from fleetjobs.store.schema.jobs import dependencies, jobs
+from fleetjobs.store.schema.runs import runs
 
 WHOLE = NodeId("")  #: in place of a node: the whole job
 

@@ -11,7 +11,8 @@ from fleetjobs.plans.detours import REDO, Step, step_named, steps_after, undone_
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.plans.undoing import PREFIX
 from fleetjobs.store.entries import JobEntry, RunEntry
-from fleetjobs.store.schema import attempts, jobs, runs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.runs import attempts, runs
 
 Place = tuple[JobId, NodeId]
 

@@ -12,7 +12,7 @@ from fleetjobs.messages import After
 from fleetjobs.store.dependencies import set_dependencies
 from fleetjobs.store.entries import JobEntry
 from fleetjobs.store.ledger import Ledger
-from fleetjobs.store.schema import runs
+from fleetjobs.store.schema.runs import runs
 
 _TIMES = ("not_before", "start_before")
 _COLUMNS = (

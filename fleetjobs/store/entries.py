@@ -18,7 +18,8 @@ from fleetjobs.rollouts import Course
 from fleetjobs.states import Reason, Rollback, State, Tally, Terms, WaitReason
 from fleetjobs.store import dialect
 from fleetjobs.store.jobs import read_course, read_tally
-from fleetjobs.store.schema import jobs, runs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.runs import runs
 
 COORDINATOR = "coordinator"  #: the actor of what follows from the runs by itself
 RunName = tuple[JobId, NodeId]  #: names a run

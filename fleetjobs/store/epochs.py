@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from fleetjobs.store.schema import epochs
+from fleetjobs.store.schema.accounts import epochs
 
 RIGHTS = "rights"  #: of what accounts may do
 

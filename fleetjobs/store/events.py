@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Executable, RowMapping, bindparam, func, inse
 
 from fleetjobs.jobs import Event, JobId, NodeId
 from fleetjobs.states import State
-from fleetjobs.store.schema import events
+from fleetjobs.store.schema.records import events
 
 _ADDING = insert(events)
 

@@ -16,7 +16,7 @@ from fleetjobs.store.failures import give_up
 from fleetjobs.store.handovers import Handover
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
-from fleetjobs.store.schema import runs
+from fleetjobs.store.schema.runs import runs
 
 FILL_MOST = 2 * 1024 * 1024  #: bytes of all that one delivery carries along
 CARRIED_MOST = 32 * 1024 * 1024  #: bytes that are carried at once, give or take one delivery

@@ -21,7 +21,7 @@ from fleetjobs.store.events import add_events
 from fleetjobs.store.jobs import job_columns
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.plans import Part, accepted, insert_parts_runs
-from fleetjobs.store.schema import FOLLOWS, jobs
+from fleetjobs.store.schema.jobs import FOLLOWS, jobs
 from fleetjobs.store.standing import SOON
 
 _FOLLOWS = text(f"jobs.{FOLLOWS.text}")

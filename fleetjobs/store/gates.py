@@ -20,7 +20,8 @@ from fleetjobs.store.leases import ORG, PAUSED_NODE, RELAY, read_pauses
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.nodes import list_nodes
 from fleetjobs.store.outbox import recall
-from fleetjobs.store.schema import HELD_UP, jobs, runs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.runs import HELD_UP, runs
 from fleetjobs.store.standing import latest, path
 from fleetjobs.store.windows import Calendar, list_windows
 from fleetjobs.targets import Target, matches

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select
 
 from fleetjobs.access import Effect, Grant, Rights, Role, Verb
 from fleetjobs.store.epochs import RIGHTS, advance
-from fleetjobs.store.schema import accounts, grants, orgs
+from fleetjobs.store.schema.accounts import accounts, grants, orgs
 from fleetjobs.targets import Target
 
 

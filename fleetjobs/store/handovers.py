@@ -14,7 +14,9 @@ from fleetjobs.states import State
 from fleetjobs.store.entries import COORDINATOR, RunName
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
-from fleetjobs.store.schema import jobs, nodes, runs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.nodes import nodes
+from fleetjobs.store.schema.runs import runs
 from fleetjobs.store.standing import ANSWER_TIME, latest
 
 REACH_GRACE = timedelta(seconds=5)  #: for a node to say that it began in time

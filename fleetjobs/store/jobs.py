@@ -32,7 +32,8 @@ from fleetjobs.states import Reason, State, Tally, WaitReason
 from fleetjobs.store import dialect
 from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.pages import Page, read_time_cursor, time_cursor
-from fleetjobs.store.schema import TOP, jobs, runs
+from fleetjobs.store.schema.jobs import TOP, jobs
+from fleetjobs.store.schema.runs import runs
 from fleetjobs.store.standing import due_at
 from fleetjobs.targets import Target
 

@@ -20,7 +20,9 @@ from fleetjobs.store.entries import COORDINATOR, RunName
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.limits import read_ceilings
-from fleetjobs.store.schema import HAS_SLOT, IN_LINE, jobs, runs, turns
+from fleetjobs.store.schema.gates import turns
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.runs import HAS_SLOT, IN_LINE, runs
 from fleetjobs.store.standing import latest, path
 
 HEADS = 200  #: of an org's line, read at once

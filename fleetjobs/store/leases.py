@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, select, update
 
 from fleetjobs.store import dialect
-from fleetjobs.store.schema import leases, switches
+from fleetjobs.store.schema.fleet import leases, switches
 
 LEADER = "coordinator"  #: the lease of whoever hands over and reaps
 RELAY = "relay"  #: the switch that keeps runs from being handed over

@@ -31,7 +31,8 @@ from fleetjobs.store.entries import (
 )
 from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.lineage import derive_job, is_live, job_row, tell_parent
-from fleetjobs.store.schema import jobs, runs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.runs import runs
 from fleetjobs.store.standing import SOON
 from fleetjobs.store.telling import tell_moves
 

@@ -15,7 +15,9 @@ from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store import dialect
 from fleetjobs.store.bells import DISPATCH
 from fleetjobs.store.database import ring
-from fleetjobs.store.schema import jobs, limits, runs
+from fleetjobs.store.schema.gates import limits
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.runs import runs
 
 DECLARED = "interface"  #: who set what an interface declares
 _AT_NODES = (State.QUEUED, State.RUNNING, State.CANCELLING)

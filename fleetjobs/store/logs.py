@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.store import dialect
-from fleetjobs.store.schema import logs
+from fleetjobs.store.schema.records import logs
 
 
 class Stream(StrEnum):

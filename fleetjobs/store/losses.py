@@ -20,7 +20,9 @@ from fleetjobs.store.detours import next_step
 from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry, RunName, patience_of
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
-from fleetjobs.store.schema import AT_WORK, jobs, nodes, runs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.nodes import nodes
+from fleetjobs.store.schema.runs import AT_WORK, runs
 
 SILENCE_LEAST = timedelta(seconds=30)  #: nothing counts as lost any sooner
 

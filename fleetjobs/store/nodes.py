@@ -29,7 +29,7 @@ from fleetjobs.nodes import Node
 from fleetjobs.signing import VerifyKey, digest
 from fleetjobs.store import dialect
 from fleetjobs.store.limits import declare
-from fleetjobs.store.schema import interfaces, node_agents, nodes
+from fleetjobs.store.schema.nodes import interfaces, node_agents, nodes
 from fleetjobs.store.twins import twin_column, twin_values
 
 

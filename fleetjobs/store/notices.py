@@ -14,7 +14,8 @@ from fleetjobs.store import dialect
 from fleetjobs.store.bells import NOTICES
 from fleetjobs.store.database import ring
 from fleetjobs.store.pages import Page, read_time_cursor, time_cursor
-from fleetjobs.store.schema import jobs, notices, wishes
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.notices import notices, wishes
 
 FOR_ALL = ""  #: instead of a job's id: of all jobs of the org
 

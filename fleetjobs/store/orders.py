@@ -10,7 +10,7 @@ from fleetjobs.jobs import JobId, NodeId, Pending
 from fleetjobs.messages import Verb
 from fleetjobs.store.handovers import ASK_AT_MOST
 from fleetjobs.store.ledger import Ledger
-from fleetjobs.store.schema import runs
+from fleetjobs.store.schema.runs import runs
 
 _VERBS = {
     Pending.CANCEL: Verb.STOP,

@@ -17,7 +17,8 @@ from fleetjobs.store.entries import JobEntry, RunEntry, start_limit
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.pages import Page
 from fleetjobs.store.runs import behind_run, run_page
-from fleetjobs.store.schema import jobs, runs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.runs import runs
 from fleetjobs.store.standing import attempt_limit, due_at, latest, path
 
 START_WITHIN = timedelta(hours=24)  #: if nobody says until when, nor that it is never too late

@@ -31,7 +31,8 @@ from fleetjobs.store.jobs import insert_runs, job_columns, read_job, run_columns
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ended, Ledger
 from fleetjobs.store.pages import Page
-from fleetjobs.store.schema import jobs, runs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.runs import runs
 
 _ALARMS = ("dispatch_at", "order_at", "ask_at", "expire_at", "pending", "pending_at")
 _ONE_BY_ONE = 50  #: a leg with more nodes than that has a statement of its own for its runs

@@ -11,7 +11,9 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, 
 from fleetjobs.jobs import JobId, Kind
 from fleetjobs.states import State
 from fleetjobs.store.dependencies import is_named_by_live
-from fleetjobs.store.schema import attempts, events, jobs, logs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.records import events, logs
+from fleetjobs.store.schema.runs import attempts
 
 
 def _over(before: datetime) -> tuple[ColumnElement[bool], ...]:

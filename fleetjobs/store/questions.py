@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Answer, Question
-from fleetjobs.store.schema import questions
+from fleetjobs.store.schema.fleet import questions
 
 KEEP_QUESTIONS = timedelta(minutes=1)  #: whoever asked may look a little late
 

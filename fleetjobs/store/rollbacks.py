@@ -16,7 +16,8 @@ from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.nodes import nodes_heard
 from fleetjobs.store.outbox import may_be_handed, recall
-from fleetjobs.store.schema import jobs, runs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.runs import runs
 from fleetjobs.store.standing import path
 from fleetjobs.store.undoing import Done, insert_undoing, keys_of, what_was_done
 

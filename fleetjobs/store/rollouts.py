@@ -21,7 +21,8 @@ from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry
 from fleetjobs.store.jobs import dump_course
 from fleetjobs.store.ledger import Ended, Ledger
 from fleetjobs.store.outbox import line_up, may_be_handed, recall
-from fleetjobs.store.schema import jobs, runs
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.runs import runs
 from fleetjobs.store.standing import UNSTARTED
 
 _FAILED = (State.FAILED, State.EXPIRED)

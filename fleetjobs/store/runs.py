@@ -21,7 +21,7 @@ from fleetjobs.jobs import JobId, NodeId, Run, job_id, node_id
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store import dialect
 from fleetjobs.store.pages import Page
-from fleetjobs.store.schema import ASKS_ATTENTION, runs
+from fleetjobs.store.schema.runs import ASKS_ATTENTION, runs
 
 _holder = runs.alias()
 _holding = (  # of the same org, who has had a slot of its action for longest

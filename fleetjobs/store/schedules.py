@@ -26,7 +26,8 @@ from fleetjobs.schedules.due import Fate
 from fleetjobs.states import Reason
 from fleetjobs.store import dialect
 from fleetjobs.store.pages import Page, read_time_cursor, time_cursor
-from fleetjobs.store.schema import jobs, occurrences, schedules
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.schedules import occurrences, schedules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from fleetjobs.store import dialect
-from fleetjobs.store.schema import settings
+from fleetjobs.store.schema.fleet import settings
 
 
 def read_setting(connection: Connection, name: str) -> Any:

@@ -18,7 +18,9 @@ from fleetjobs.store.notices import (
     overlong_jobs,
     wishes_of,
 )
-from fleetjobs.store.schema import jobs, outcomes, schedules, wishes
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.notices import outcomes, wishes
+from fleetjobs.store.schema.schedules import schedules
 
 _ENDS = {Topic.SUCCESS: "ok", Topic.FAILURE: "failed"}
 _SHOWN = ("caller", "state", "reason", "started_at", "ended_at", "occurrence")

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.store.pages import Page, read_time_cursor, time_cursor
-from fleetjobs.store.schema import template_versions, templates
+from fleetjobs.store.schema.templates import template_versions, templates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from fleetjobs.errors import NotFound
 from fleetjobs.store.access import Account, account_of, get_account, is_enabled
-from fleetjobs.store.schema import accounts, orgs, tokens
+from fleetjobs.store.schema.accounts import accounts, orgs, tokens
 
 TOKEN_PREFIX = "fjt_"  #: makes a leaked token easy to find  # noqa: S105  no secret
 ID_LENGTH = 16  #: of the digest, so much is shown to name a token

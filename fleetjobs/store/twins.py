@@ -14,7 +14,7 @@ from fleetjobs.nodes import TWIN_SHOWN
 from fleetjobs.store.columns import Moment
 from fleetjobs.store.entries import COORDINATOR
 from fleetjobs.store.events import add_events, event_row
-from fleetjobs.store.schema import nodes
+from fleetjobs.store.schema.nodes import nodes
 
 GRACE = timedelta(seconds=20)  #: the last beats of a worker may come after the first of the next
 

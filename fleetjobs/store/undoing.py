@@ -19,7 +19,8 @@ from fleetjobs.store.entries import COORDINATOR, JobEntry
 from fleetjobs.store.events import event_row
 from fleetjobs.store.jobs import job_columns, read_job, run_columns
 from fleetjobs.store.retracing import Place, Retracing
-from fleetjobs.store.schema import dependencies, jobs, runs
+from fleetjobs.store.schema.jobs import dependencies, jobs
+from fleetjobs.store.schema.runs import runs
 
 _WHOLE = ""  #: in place of a node: the whole job
 _HALFWAY = frozenset({State.FAILED, State.CANCELLED})

@@ -6,7 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, func, select, text
 
 from fleetjobs.jobs import JobId
-from fleetjobs.store.schema import TOP, accounts, jobs, runs, tokens
+from fleetjobs.store.schema.accounts import accounts, tokens
+from fleetjobs.store.schema.jobs import TOP, jobs
+from fleetjobs.store.schema.runs import runs
 
 
 def orgs_of_jobs(connection: Connection, ids: list[JobId]) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 
 from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.schedules.windows import Window
-from fleetjobs.store.schema import windows
+from fleetjobs.store.schema.gates import windows
 
 FLEET = ""  #: in the place of an org: of all of them
 

@@ -23,7 +23,7 @@ from fleetjobs.store.database import Database
 from fleetjobs.store.events import add_event
 from fleetjobs.store.handovers import mark_queued, runs_to_dispatch
 from fleetjobs.store.leases import RELAY, read_switch
-from fleetjobs.store.schema import logs
+from fleetjobs.store.schema.records import logs
 from tests.api_house import House, make_house
 from tests.tables import sqlite_url
 

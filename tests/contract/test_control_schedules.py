@@ -27,7 +27,7 @@ from fleetjobs.store.events import list_events
 from fleetjobs.store.jobs import JobFilter, list_jobs
 from fleetjobs.store.plans import list_legs
 from fleetjobs.store.schedules import Entry, get_entry, list_occurrences
-from fleetjobs.store.schema import nodes
+from fleetjobs.store.schema.nodes import nodes
 from fleetjobs.targets import Target
 from tests.desk import KEY, WHO
 from tests.desk import Desk as OldDesk

@@ -29,7 +29,9 @@ from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import JobFilter, list_jobs
 from fleetjobs.store.plans import list_legs
 from fleetjobs.store.schedules import get_entry
-from fleetjobs.store.schema import events, jobs, template_versions
+from fleetjobs.store.schema.jobs import jobs
+from fleetjobs.store.schema.records import events
+from fleetjobs.store.schema.templates import template_versions
 from fleetjobs.store.templates import Template, find_template, get_version, ids_called
 from fleetjobs.targets import Target
 from fleetjobs.templates.documents import Duplicates, File, Files, Ids, Level

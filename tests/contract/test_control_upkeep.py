@@ -14,7 +14,7 @@ from fleetjobs.states import Reason, State
 from fleetjobs.store.access import Account, create_account
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import get_job
-from fleetjobs.store.schema import runs
+from fleetjobs.store.schema.runs import runs
 from fleetjobs.store.tokens import create_token
 from tests.makers import NOW, ORG, Clock, enroll, keep_job
 

@@ -16,7 +16,8 @@ from fleetjobs.signing import COORDINATOR, SigningKey
 from fleetjobs.states import Reason, State
 from fleetjobs.store.database import Database
 from fleetjobs.store.limits import set_limit
-from fleetjobs.store.schema import limits, runs
+from fleetjobs.store.schema.gates import limits
+from fleetjobs.store.schema.runs import runs
 from fleetjobs.targets import Target
 from tests.desk import Desk
 from tests.makers import Clock, enroll, make_reply, make_request

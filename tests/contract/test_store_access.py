@@ -18,7 +18,7 @@ from fleetjobs.store.access import (
     set_verify_key,
 )
 from fleetjobs.store.database import Database
-from fleetjobs.store.schema import tokens
+from fleetjobs.store.schema.accounts import tokens
 from fleetjobs.store.tokens import account_of_token, create_token, revoke_tokens
 
 NOW = datetime(2026, 12, 1, 4, tzinfo=UTC)

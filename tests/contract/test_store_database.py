@@ -13,7 +13,10 @@ from sqlalchemy import func, insert, select, update
 from fleetjobs.access import FLEET
 from fleetjobs.errors import DatabaseAway, InvalidSetting
 from fleetjobs.store.database import Database
-from fleetjobs.store.schema import events, metadata, nodes, orgs
+from fleetjobs.store.schema.accounts import orgs
+from fleetjobs.store.schema.nodes import nodes
+from fleetjobs.store.schema.records import events
+from fleetjobs.store.schema.whole import metadata
 from tests.makers import NOW, add_org, enroll
 from tests.processes import free_port
 

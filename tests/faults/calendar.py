@@ -28,7 +28,7 @@ from fleetjobs.clocks import VARIABLE, set_clock
 from fleetjobs.signing import COORDINATOR, SERVER, SigningKey
 from fleetjobs.store.database import Database
 from fleetjobs.store.schedules import next_due
-from fleetjobs.store.schema import occurrences
+from fleetjobs.store.schema.schedules import occurrences
 from tests.calendars import calculate, complaints, draw
 from tests.faults.parts import Part
 from tests.processes import wait_for

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from fleetjobs.store.schema import metadata
+from fleetjobs.store.schema.whole import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

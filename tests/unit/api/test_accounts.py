@@ -10,7 +10,8 @@ from sqlalchemy import select, update
 from starlette.testclient import TestClient
 
 from fleetjobs.signing import SigningKey
-from fleetjobs.store.schema import accounts, audit, tokens
+from fleetjobs.store.schema.accounts import accounts, tokens
+from fleetjobs.store.schema.records import audit
 from tests.api_house import House
 
 ROOT = "/api/v1"
