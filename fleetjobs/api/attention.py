@@ -7,9 +7,10 @@ from pydantic import Field
 
 from fleetjobs.api.access import Caller, clean_query
 from fleetjobs.api.desk import AtDesk
-from fleetjobs.api.documents import Page, RunDocument
+from fleetjobs.api.documents import Page
 from fleetjobs.api.parameters import Part
 from fleetjobs.api.problems import RESPONSES
+from fleetjobs.api.run_documents import RunDocument
 from fleetjobs.jobs import Job, Run
 from fleetjobs.states import State
 from fleetjobs.store.jobs import JobFilter, list_jobs

@@ -6,7 +6,7 @@ from fastapi import Response
 from sqlalchemy import Connection
 
 from fleetjobs.api.desk import Desk
-from fleetjobs.api.documents import JobDocument
+from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.jobs import Job
 from fleetjobs.store.counts import count_pending
 from fleetjobs.store.dependencies import dependencies_of

@@ -13,8 +13,8 @@ from fleetjobs.api.access import Caller, Operator, clean_query
 from fleetjobs.api.bodies import JOSE, JSON, decode_body, media_type, read_body, schema_of
 from fleetjobs.api.describing import document_of, tag
 from fleetjobs.api.desk import AtDesk, Desk
-from fleetjobs.api.documents import JobDocument
 from fleetjobs.api.faults import InvalidParameter, Unconditional
+from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.api.parameters import InJob
 from fleetjobs.api.problems import CHANGES, RESPONSES
 from fleetjobs.api.requests import Sealed, StartBefore, read_start_before, take_sealed

@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from fleetjobs.api.access import Caller, clean_query
 from fleetjobs.api.desk import AtDesk, Desk, find_job
-from fleetjobs.api.documents import EventDocument, Page
+from fleetjobs.api.documents import Page
 from fleetjobs.api.faults import InvalidParameter
 from fleetjobs.api.parameters import PAGE, PAGE_MAX, SEQ_MAX, InJob, Parameters, Words
 from fleetjobs.api.problems import RESPONSES
+from fleetjobs.api.run_documents import EventDocument
 from fleetjobs.api.streams import EVENT_STREAM, Only, Stream, of_job_or_plan, stream_of, with_runs
 from fleetjobs.jobs import JobId
 from fleetjobs.store.events import list_events

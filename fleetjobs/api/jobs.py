@@ -3,41 +3,34 @@
 from collections.abc import AsyncIterator
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from fleetjobs.api.access import Acting, Caller, Operator, clean_query
+from fleetjobs.api.access import Caller, Operator, clean_query
 from fleetjobs.api.bodies import JOSE, JSON, media_type, read_body, schema_of
-from fleetjobs.api.describing import describe, describe_new, describe_one, document_of, tag
+from fleetjobs.api.describing import describe_new, describe_one, document_of, tag
 from fleetjobs.api.desk import AtDesk, Desk, find_job
-from fleetjobs.api.documents import JobDocument, Page
+from fleetjobs.api.documents import Page
+from fleetjobs.api.job_documents import JobDocument
+from fleetjobs.api.listing import JobQuery, listed
 from fleetjobs.api.parameters import (
     WAIT_MAX_S,
     InJob,
-    Kinds,
-    Moment,
     OnTerms,
     Parameters,
-    Part,
-    States,
     Terms,
-    Words,
 )
 from fleetjobs.api.problems import FULL, RESPONSES
 from fleetjobs.api.requests import Sealed, Wish, seal_wish, take_sealed
 from fleetjobs.api.streams import EVENT_STREAM, Only, Stream, stream_of
-from fleetjobs.api.views import View, ViewedJob, viewed, viewed_page
+from fleetjobs.api.views import View, ViewedJob, viewed
 from fleetjobs.api.waiting import answer, ended
 from fleetjobs.control.submissions import Submission
-from fleetjobs.errors import NotFound
-from fleetjobs.jobs import JobId, NodeId
-from fleetjobs.states import Reason
-from fleetjobs.store.access import Account, has_org
-from fleetjobs.store.jobs import JobFilter, list_jobs
-from fleetjobs.store.templates import ids_called
+from fleetjobs.jobs import JobId
+from fleetjobs.store.access import Account
 
 router = APIRouter(tags=["jobs"], responses=RESPONSES, dependencies=[Depends(clean_query)])
 
@@ -50,30 +43,6 @@ _BODY: dict[str, Any] = {
     }
 }
 _LOCATION = {"Location": {"description": "the job", "schema": {"type": "string"}}}
-
-
-class JobQuery(Part):
-    """Which of the org's jobs; all that is given must hold."""
-
-    state: States = Field([], description="any of these; several, or separated by commas")
-    agent: str | None = None
-    action: str | None = None
-    caller: str | None = Field(None, description="an account; `me` is whoever asks")
-    node: str | None = Field(None, description="the job has a run there")
-    ids: Words = Field([], description="any of these; several, or separated by commas")
-    since: Moment | None = Field(None, description="created at that time or later")
-    until: Moment | None = Field(None, description="created before that time")
-    attention: bool | None = Field(None, description="whether a person has to decide")
-    reason: Reason | None = Field(None, description="why it stands or ended so")
-    rerun_of: str | None = Field(None, description="the job that it repeats")
-    schedule: str | None = Field(None, description="the id of the schedule that made it")
-    org: str | None = Field(None, description="of this org; for who sees more than one")
-    template: str | None = Field(None, description="the label, or the id, of its template")
-    parent: str | None = Field(None, description="the plan or group that it is directly in")
-    plan: str | None = Field(None, description="the plan that it is a part of, at whatever depth")
-    kind: Kinds = Field([], description="any of these; several, or separated by commas")
-    sort: Literal["created", "-created"] = "-created"
-    view: View | None = Field(None, description="tells `state` in the words of others")
 
 
 class ViewQuery(Parameters):
@@ -212,79 +181,6 @@ def index(
     Legs and groups of plans are only listed with `parent`, `plan`, `kind` or `ids`.
     """
     return listed(desk, caller, query)
-
-
-@router.get(
-    "/me/jobs", summary="List one's own jobs", response_model=Page[JobDocument] | Page[ViewedJob]
-)
-def mine(
-    desk: AtDesk, caller: Caller, query: Annotated[JobQuery, Query()]
-) -> Page[JobDocument] | Response:
-    """Those that one asked for, also through schedules and actions; otherwise as `/jobs`."""
-    return listed(desk, caller, query.model_copy(update={"caller": "me"}))
-
-
-@router.get(
-    "/orgs/{org}/jobs",
-    summary="List the jobs of an org",
-    response_model=Page[JobDocument] | Page[ViewedJob],
-)
-def of_org(
-    desk: AtDesk,
-    caller: Caller,
-    org: Annotated[str, Path(max_length=128, description="an org's name")],
-    query: Annotated[JobQuery, Query()],
-) -> Page[JobDocument] | Response:
-    """As `/jobs?org=`; an org that one does not see is not found."""
-    with desk.database.reading() as connection:
-        if caller.sees not in {None, org} or not has_org(connection, org):
-            raise NotFound(f"there is no org {org!r}")
-    return listed(desk, caller, query.model_copy(update={"org": org}))
-
-
-def listed(desk: Desk, caller: Acting, query: JobQuery) -> Page[JobDocument] | Response:
-    """The jobs that the caller sees and wants."""
-    org = caller.sees or query.org
-    if query.org not in {None, org}:
-        return Page(items=[], next=None)
-    wanted = JobFilter(
-        org=org,
-        states=query.state,
-        agent=query.agent,
-        action=query.action,
-        caller=caller.name if query.caller == "me" else query.caller,
-        node=None if query.node is None else NodeId(query.node),
-        ids=[JobId(job) for job in query.ids],
-        since=query.since,
-        until=query.until,
-        attention=query.attention,
-        reason=query.reason,
-        rerun_of=None if query.rerun_of is None else JobId(query.rerun_of),
-        schedule=query.schedule,
-        templates=_templates(desk, query.template, caller.org),
-        parent=None if query.parent is None else JobId(query.parent),
-        plan=None if query.plan is None else JobId(query.plan),
-        kinds=query.kind,
-        top=not (query.parent or query.plan or query.kind or query.ids),
-    )
-    with desk.database.reading() as connection:
-        page = list_jobs(
-            connection,
-            wanted,
-            cursor=query.cursor,
-            limit=query.size,
-            descending=query.sort == "-created",
-        )
-        found = Page(items=describe(connection, page.items), next=page.next)
-    return found if query.view is None else viewed_page(found)
-
-
-def _templates(desk: Desk, name: str | None, org: str) -> list[str] | None:
-    """The ids of those that are meant; None: no template has to be."""
-    if name is None:
-        return None
-    with desk.database.reading() as connection:
-        return ids_called(connection, name, org=org)
 
 
 @router.get("/jobs/{job}", summary="One job", response_model=JobDocument | ViewedJob)

@@ -11,7 +11,8 @@ from fleetjobs.api.access import Caller, Operator, clean_query
 from fleetjobs.api.bodies import JOSE, JSON, decode_body, media_type, own, read_body, schema_of
 from fleetjobs.api.describing import document_of
 from fleetjobs.api.desk import AtDesk, Desk, find_job
-from fleetjobs.api.documents import JobDocument, Page
+from fleetjobs.api.documents import Page
+from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.api.legs import CheckedLeg, LegDocument, PlanCheck, checked
 from fleetjobs.api.parameters import InJob, OnTerms, Part, Terms
 from fleetjobs.api.problems import RESPONSES

@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 
 from fleetjobs.api.access import Caller, clean_query
 from fleetjobs.api.desk import AtDesk, find_job
-from fleetjobs.api.documents import AttemptDocument, Page, RunDocument
+from fleetjobs.api.documents import Page
 from fleetjobs.api.parameters import InJob, OfRun, Part, RunKey, States
 from fleetjobs.api.problems import RESPONSES
+from fleetjobs.api.run_documents import AttemptDocument, RunDocument
 from fleetjobs.errors import NotFound
 from fleetjobs.jobs import Run
 from fleetjobs.store.attempts import list_attempts

@@ -14,8 +14,9 @@ from fleetjobs.api.access import Acting, Admin, Caller, Editor, Operator, clean_
 from fleetjobs.api.bodies import JSON, decode_body, own, read_body, schema_of
 from fleetjobs.api.describing import document_of
 from fleetjobs.api.desk import AtDesk, Desk
-from fleetjobs.api.documents import JobDocument, Page
+from fleetjobs.api.documents import Page
 from fleetjobs.api.edits import read_version
+from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.api.problems import CHANGES, RESPONSES
 from fleetjobs.api.schedule_documents import (
     OccurrenceDocument,

@@ -19,7 +19,8 @@ from starlette.responses import StreamingResponse
 
 from fleetjobs.api.describing import describe
 from fleetjobs.api.desk import Desk, find_job
-from fleetjobs.api.documents import EventDocument, JobDocument
+from fleetjobs.api.job_documents import JobDocument
+from fleetjobs.api.run_documents import EventDocument
 from fleetjobs.jobs import Event, Job, JobId, Kind, Run
 from fleetjobs.states import TERMINAL
 from fleetjobs.store.events import list_events

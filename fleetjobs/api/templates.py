@@ -11,10 +11,11 @@ from starlette.concurrency import run_in_threadpool
 from fleetjobs.access import Role
 from fleetjobs.api.access import Acting, Caller, Editor, Operator, clean_query
 from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
-from fleetjobs.api.describing import describe, document_of
+from fleetjobs.api.describing import document_of
 from fleetjobs.api.desk import AtDesk, Desk
-from fleetjobs.api.documents import JobDocument, Page
+from fleetjobs.api.documents import Page
 from fleetjobs.api.edits import read_version
+from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.api.parameters import OnTerms, Parameters, Part, Terms
 from fleetjobs.api.problems import CHANGES, FULL, RESPONSES
 from fleetjobs.api.requests import name_of
@@ -36,7 +37,6 @@ from fleetjobs.messages import encode
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.schedules.documents import TemplateCall
 from fleetjobs.store.access import Account
-from fleetjobs.store.jobs import JobFilter, list_jobs
 from fleetjobs.store.templates import (
     Template,
     get_template,
@@ -192,18 +192,6 @@ def versions(
     items = [VersionDocument.of(version) for version in found[: query.limit]]
     more = len(found) > query.limit
     return Page(items=items, next=str(items[-1].number) if more else None)
-
-
-@router.get("/templates/{name}/jobs", summary="Jobs of a template")
-def jobs(
-    desk: AtDesk, caller: Caller, name: Named, query: Annotated[Part, Query()]
-) -> Page[JobDocument]:
-    """The org's jobs that were made from it, the newest first."""
-    template = _template(desk, name, caller.org)
-    wanted = JobFilter(org=caller.org, templates=[template.id], top=True)
-    with desk.database.reading() as connection:
-        page = list_jobs(connection, wanted, cursor=query.cursor, limit=query.size)
-        return Page(items=describe(connection, page.items), next=page.next)
 
 
 @router.post(

@@ -14,8 +14,8 @@ from fleetjobs.api.access import Acting, Operator, clean_query
 from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
 from fleetjobs.api.describing import document_of, tag
 from fleetjobs.api.desk import AtDesk, Desk
-from fleetjobs.api.documents import JobDocument
 from fleetjobs.api.faults import InvalidBody
+from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.api.parameters import InJob
 from fleetjobs.api.problems import CHANGES, FULL, RESPONSES
 from fleetjobs.api.rights import check_job

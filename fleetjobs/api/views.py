@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from starlette.responses import JSONResponse
 
-from fleetjobs.api.documents import JobDocument, Page
+from fleetjobs.api.documents import Page
+from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.states import State
 
 

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.describing import document_of, tag
 from fleetjobs.api.desk import Desk
-from fleetjobs.api.documents import JobDocument
+from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.api.parameters import Terms
 from fleetjobs.control.submissions import Submission
 from fleetjobs.jobs import Job, JobId

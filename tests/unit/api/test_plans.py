@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 from uuid_utils import uuid7
 
-from fleetjobs.api.documents import JobDocument
+from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.api.views import pep3
 from fleetjobs.messages import encode
 from fleetjobs.plans.documents import Leg, Plan, PlanRequest

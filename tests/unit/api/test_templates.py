@@ -100,6 +100,7 @@ def test_jobs_are_filtered_by_template_and_filters_compose(ann: TestClient) -> N
 
     assert ids(template="look") == ids(template=made["id"]) == jobs[::-1]
     assert ids(template="look", node="web2") == [jobs[1]]
+    assert ids(f"{TEMPLATES}/look/jobs", node="web2") == [jobs[1]]
     assert ids(template="look", sort="created") == jobs
     assert ids(template="nothing") == []
 
