@@ -93,8 +93,8 @@ def test_jobs_are_filtered_by_template_and_filters_compose(ann: TestClient) -> N
     create(ann)
     ann.post(f"{TEMPLATES}/two/run")
 
-    def ids(**query: Any) -> list[str]:
-        answer = ann.get("/api/v1/jobs", params=query)
+    def ids(path: str = "/api/v1/jobs", **query: Any) -> list[str]:
+        answer = ann.get(path, params=query)
         assert answer.status_code == 200, answer.text
         return [job["id"] for job in answer.json()["items"]]
 
