@@ -20,7 +20,7 @@ from fleetjobs.api.problems import CHANGES, RESPONSES
 from fleetjobs.api.requests import Sealed, StartBefore, read_start_before, take_sealed
 from fleetjobs.errors import Denied, InvalidDocument
 from fleetjobs.jobs import Job, JobId
-from fleetjobs.messages import After, Moment, Priority, encode
+from fleetjobs.messages import After, Moment, Priority, Splay, encode
 from fleetjobs.store.access import Account
 from fleetjobs.targets import Target
 
@@ -41,6 +41,7 @@ class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     after: tuple[After, ...] | UnsetType = UNSET
     retries: Annotated[int, msgspec.Meta(ge=0, le=100)] | UnsetType | None = UNSET
     priority: Priority | UnsetType = UNSET
+    splay_s: Splay | UnsetType = UNSET
 
 
 _BODY: dict[str, Any] = {
@@ -104,7 +105,7 @@ class Edit:
 
     def _sealed(self, change: Change) -> Sealed:
         asked = self.desk.control.edits.request(self.job, org=self.caller.org)
-        names = ("target", "not_before", "after", "retries", "priority")
+        names = ("target", "not_before", "after", "retries", "priority", "splay_s")
         fields = {name: getattr(change, name) for name in names}
         fields = {name: value for name, value in fields.items() if value is not UNSET}
         if change.data is not UNSET:

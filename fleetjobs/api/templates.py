@@ -240,7 +240,10 @@ async def _read_run(request: Request) -> Run:
 
 def _call(name: str, wish: Run) -> tuple[TemplateCall, Start]:
     call = TemplateCall(name=name, version=wish.version, params=wish.params, target=wish.target)
-    return call, Start(not_before=wish.not_before, start_before=wish.start_before)
+    start = Start(
+        not_before=wish.not_before, start_before=wish.start_before, priority=wish.priority
+    )
+    return call, start
 
 
 def _run(

@@ -29,6 +29,18 @@ from fleetjobs.times import EXAMPLES
 @click.option("--delay", type=Duration(), metavar="DURATION", help="So long from now.")
 @click.option("--start-before", metavar="TIME|never", help="Too late from then on.")
 @click.option(
+    "--priority",
+    type=click.IntRange(-100, 100),
+    metavar="N",
+    help="Where an action has a limit: the higher goes first, from -100 to 100.",
+)
+@click.option(
+    "--splay",
+    type=Duration(),
+    metavar="DURATION",
+    help="Its nodes begin spread over so long; 0s: all at once.",
+)
+@click.option(
     "-I",
     "--identity",
     "nodes",
@@ -49,7 +61,7 @@ from fleetjobs.times import EXAMPLES
 def edit(
     job: str, words: tuple[str, ...], *, timeout: timedelta, as_json: bool, **given: Any
 ) -> int:
-    """Change inputs, time or nodes of a job that has not begun.
+    """Change inputs, times, nodes or priority of a job that has not begun.
 
     Inputs that are not named stay as they are. A job that is moved may start as much later than
     its new time as it might have before. What already lies on a node is changed there when the
@@ -66,8 +78,8 @@ def edit(
     now = utc_now()
     if given["at"] and given["delay"] is not None:
         raise click.UsageError("--at and --delay exclude each other")
-    if not words and not any(given.values()):
-        raise click.UsageError("nothing is to be changed; name an input, --at, or nodes")
+    if not words and all(value in (None, ()) for value in given.values()):
+        raise click.UsageError("nothing is to be changed; name an input, or give an option")
     at = given["delay"] if given["delay"] is not None else given["at"]
     at = None if at is None else read_moment(at, now)
     end = given["start_before"]
@@ -79,7 +91,16 @@ def edit(
     from fleetjobs.targets import make_target
 
     target = make_target(identities=given["nodes"]) if given["nodes"] else None
-    changed = change(asked, found, data=data, at=at, start_before=end, target=target)
+    changed = change(
+        asked,
+        found,
+        data=data,
+        at=at,
+        start_before=end,
+        target=target,
+        priority=given["priority"],
+        splay=given["splay"],
+    )
     changed = settled(asked, changed, timeout)
     if as_json:
         stdout().write(in_json(changed))

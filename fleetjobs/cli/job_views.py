@@ -36,8 +36,9 @@ def header(screen: Screen, job: Document) -> None:
         ("target", line(as_options(job["target"])) or "every node"),
         ("caller", f"{line(job['caller'])} of {line(job['org'])}"),
         ("template", _template(job)),
+        ("prio", job.get("priority") or ""),
         ("asked", local(job["created_at"])),
-        ("due", local(job["not_before"])),
+        ("due", local(job["not_before"]) + _spread(job)),
         ("until", local(job["start_before"]) if not State(job["state"]).is_terminal else ""),
         ("started", local(job["started_at"])),
         ("ended", local(job["ended_at"]) + _took(job)),
@@ -47,6 +48,15 @@ def header(screen: Screen, job: Document) -> None:
         if text:
             screen.write(f"{screen.paint(f'{title:>7}', 'bold')}  {text}")
     screen.write()
+
+
+def _spread(job: Document) -> str:
+    """Over how long its nodes begin."""
+    splay = timedelta(seconds=job.get("splay_s") or 0)
+    if not splay:
+        return ""
+    over = f"its nodes begin spread over {span(splay)}"
+    return f", {over}" if job["not_before"] else over
 
 
 def _template(job: Document) -> str:

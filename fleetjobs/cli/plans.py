@@ -73,6 +73,13 @@ _CHANGES = (
         help="What follows when a leg has failed; by default what the plan says.",
     ),
     click.option("--max-failures", metavar="N|N%", help="So many of its legs and groups may fail."),
+    click.option(
+        "--priority",
+        type=click.IntRange(-100, 100),
+        metavar="N",
+        help="Of legs that name none, where an action has a limit: the higher goes first, from "
+        "-100 to 100.",
+    ),
 )
 
 
@@ -89,7 +96,7 @@ def _changes(command: C) -> C:
     for option in reversed(_CHANGES):
         command = option(command)
     return click.option_panel(
-        "The plan", options=["--param", "--name", "--on-failure", "--max-failures"]
+        "The plan", options=["--param", "--name", "--on-failure", "--max-failures", "--priority"]
     )(command)
 
 
@@ -191,6 +198,7 @@ def _take_plan(file: str, given: dict[str, Any]) -> tuple[WrittenPlan, Plan]:
         name=given["name"],
         on_failure=given["on_failure"],
         max_failures=given["max_failures"],
+        priority=given["priority"],
     )
 
 

@@ -48,6 +48,12 @@ _OPTIONS = (
         help="Its nodes begin spread over so long; each has the same place in it every time.",
     ),
     click.option(
+        "--priority",
+        type=click.IntRange(-100, 100),
+        metavar="N",
+        help="Of its jobs, where an action has a limit: the higher goes first, from -100 to 100.",
+    ),
+    click.option(
         "--misfire",
         type=click.Choice(["run_once", "run_all", "skip"]),
         help="If nobody was there at its time: one job for all that were missed (the default), "
@@ -83,8 +89,8 @@ _OPTIONS = (
 )
 RULE_OPTIONS = ["--every", "--cron", "--rrule", "--at", "--tz"]
 BOUND_OPTIONS = [
-    "--active-from", "--active-till", "--max-jobs", "--jitter", "--splay", "--misfire", "--grace",
-    "--overlap", "--start-within", "--notify",
+    "--active-from", "--active-till", "--max-jobs", "--jitter", "--splay", "--priority",
+    "--misfire", "--grace", "--overlap", "--start-within", "--notify",
 ]  # fmt: skip
 
 
@@ -135,7 +141,7 @@ def take_bounds(given: dict[str, Any]) -> dict[str, Any]:
         span = given.pop(name)
         if span is not None:
             found[field] = span.total_seconds()
-    for name in ("max_jobs", "misfire", "overlap"):
+    for name in ("max_jobs", "priority", "misfire", "overlap"):
         value = given.pop(name)
         if value is not None:
             found[name] = value

@@ -52,6 +52,12 @@ It waits and shows how it goes; ctrl-C ends the waiting, not the job. With --at,
 @click.option("--at", metavar="TIME", help=f"Not before then: {EXAMPLES}.")
 @click.option("--delay", type=Duration(), metavar="DURATION", help="So long from now: 90s, 2h.")
 @click.option("--start-before", metavar="TIME", help="What has not begun by then never will.")
+@click.option(
+    "--priority",
+    type=click.IntRange(-100, 100),
+    metavar="N",
+    help="Where an action has a limit: the higher goes first; by default as the template says.",
+)
 @click.option("--background", is_flag=True, help="Come back at once with the job's id.")
 @click.option(
     "-t", "--timeout", type=Duration(), metavar="DURATION", help="Wait no longer than that."
@@ -80,6 +86,7 @@ def run_(
         conditions,
         target=None if target == Target() else target,
         version=template.version,
+        priority=given["priority"],
     )
     if background or at is not None or delay is not None:
         stdout().write(in_json(job.document) if as_json else job.id)

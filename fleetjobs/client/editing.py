@@ -27,6 +27,8 @@ def edit(
     at: Moment | None = None,
     start_before: Moment | None = None,
     target: Target | None = None,
+    priority: int | None = None,
+    splay: timedelta | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Document:
     """Change a job as it was last seen; the job then. Raises Problem, InvalidTime.
@@ -48,6 +50,10 @@ def edit(
         changes["start_before"] = read_moment(start_before, now)
     if target is not None:
         changes["target"] = target
+    if priority is not None:
+        changes["priority"] = priority
+    if splay is not None:
+        changes["splay_s"] = splay.total_seconds()
     request = _signed_by_us(fleet, job["id"])
     if request is None:
         return _send(fleet, job, _plain(changes), JSON)

@@ -134,21 +134,28 @@ class Fleet:
         target: "Target | None" = None,
         on_failure: str | None = None,
         max_failures: int | str | None = None,
+        priority: int | None = None,
         at: "Moment | None" = None,
         start_before: "Moment | None" = None,
     ) -> "PlanJob":
         """Hand in a plan: a canvas of signatures, a `Plan`, or its document.
 
         `on_failure`: fail, pause, rollback or continue. `max_failures`: so many of its legs may
-        fail (2 or "10%"). `target`: of legs that have none. `at`, `start_before`: see
-        `rpcclient().schedule`. Raises InvalidPlan naming the leg, Problem, ServerAway.
+        fail (2 or "10%"). `priority`: of its legs, where an action has a limit. `target`: of legs
+        that have none. `at`, `start_before`: see `rpcclient().schedule`. Raises InvalidPlan naming
+        the leg, Problem, ServerAway.
         """
         from fleetjobs.client.asking import utc_now
         from fleetjobs.client.conditions import make_conditions
         from fleetjobs.client.plans import PlanJob, make_plan, submit_plan
 
         plan = make_plan(
-            work, target=target, name=name, on_failure=on_failure, max_failures=max_failures
+            work,
+            target=target,
+            name=name,
+            on_failure=on_failure,
+            max_failures=max_failures,
+            priority=priority,
         )
         conditions = make_conditions(utc_now(), at=at, start_before=start_before)
         return PlanJob(self, submit_plan(self, plan, conditions))

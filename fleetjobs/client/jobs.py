@@ -131,8 +131,10 @@ class Job:
         at: Moment | None = None,
         start_before: Moment | None = None,
         nodes: Iterable[str] | None = None,
+        priority: int | None = None,
+        splay: timedelta | None = None,
     ) -> bool:
-        """Change what has not begun: inputs, time, nodes; whether all is confirmed.
+        """Change what has not begun: inputs, times, nodes, priority; whether all is confirmed.
 
         `data` replaces those inputs and leaves the others. Raises Problem: 409 if it has begun,
         412 if somebody else changed it since this handle last looked.
@@ -141,7 +143,14 @@ class Job:
 
         target = None if nodes is None else make_target(identities=nodes)
         self.document = edit(
-            self._fleet, self.document, data=data, at=at, start_before=start_before, target=target
+            self._fleet,
+            self.document,
+            data=data,
+            at=at,
+            start_before=start_before,
+            target=target,
+            priority=priority,
+            splay=splay,
         )
         return self.is_confirmed
 

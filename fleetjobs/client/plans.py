@@ -52,7 +52,8 @@ def make_plan(
     """A plan, of a canvas, of the document of a plan, or of a plan itself; checked and aimed.
 
     `target`: of the legs that name none. `fields` replace the plan's own: name, on_failure,
-    max_failures, rollback_attempts; None changes nothing. Raises InvalidPlan naming the leg.
+    max_failures, priority, rollback_attempts; None changes nothing. Raises InvalidPlan naming
+    the leg.
     """
     from fleetjobs.client.canvas import as_json, is_canvas  # late: few plans are canvases
 

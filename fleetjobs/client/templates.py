@@ -84,9 +84,12 @@ class Template:
         *,
         target: Target | None = None,
         version: int | None = None,
+        priority: int | None = None,
         name: str | None = None,
     ) -> Job:
         """The same with values in a mapping; `version` None: whichever is the newest then.
+
+        `priority` None: as the template says.
 
         Sent again for a few seconds while the server is away: the id, `name`, is the same.
         """
@@ -97,6 +100,8 @@ class Template:
             moment = getattr(conditions, key)
             if moment is not None:
                 wish[key] = moment
+        if priority is not None:
+            wish["priority"] = priority
         if version is not None:
             wish["version"] = version
         body = msgspec.json.encode(wish)

@@ -131,6 +131,7 @@ class Drawing:
             keep=bool(placed.needs) and start_before is None,
             retries=leg.retries,
             rollout=leg.rollout,
+            priority=plan.plan.priority if leg.priority is None else leg.priority,
         )
 
     def _check_reference(self, leg: Leg, reference: Reference) -> None:
@@ -280,4 +281,5 @@ class Drawing:
             ended_at=None,
             kind=kind,
             max_failures=max_failures,
+            priority=self.request.plan.priority,
         )

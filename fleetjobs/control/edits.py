@@ -23,7 +23,7 @@ from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.dependencies import leads_to
-from fleetjobs.store.edits import apply_edit, edit_of
+from fleetjobs.store.edits import apply_edit, edit_of, forget_place
 from fleetjobs.store.entries import JobEntry, RunEntry
 from fleetjobs.store.jobs import get_job, insert_runs
 from fleetjobs.store.judging import block, settle, skip_in_vain
@@ -105,6 +105,8 @@ class Edits:
             return weigh(connection, sealed, request, org=org, now=now)
         if request.after:
             raise Conflict(f"{request.id} is a leg: it waits for what its plan says")
+        if request.splay_s:
+            raise Conflict(f"{request.id} is a leg: it has no splay; a rollout paces its nodes")
         bearings.check_way_back()
 
         def check(action: Action, data: Mapping[str, Any]) -> None:
@@ -210,9 +212,11 @@ class _Change:
             if run.pending not in {Pending.HOLD, Pending.DENY}:
                 recall(self.ledger, run, Pending.EDIT, actor=self.actor)
         elif run.is_set_aside:
+            forget_place(self.ledger.job_of(run), run)
             run.change(expire_at=self.weighed.job.start_before)
         elif run.state in {State.SCHEDULED, State.WAITING}:
             handed = may_be_handed(self.ledger, run)
+            forget_place(self.ledger.job_of(run), run)
             line_up(self.ledger, run, actor=self.actor, blocked=block(self.ledger, run))
             if handed:
                 recall(self.ledger, run, Pending.EDIT, actor=self.actor)

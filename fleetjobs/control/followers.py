@@ -165,6 +165,7 @@ class Asking:
             target=asked.target or Target(identities=(self.run.node,)),
             created_at=now,
             not_before=begin,
+            priority=origin.priority,
         )
 
     def _placed(self, job: Job, position: int) -> Job:

@@ -202,6 +202,7 @@ class Round:
             not_before=begin if begin > self.now else None,
             start_before=max(begin, self.now) + timedelta(seconds=within_s + schedule.splay_s),
             splay_s=schedule.splay_s,
+            priority=schedule.priority,
             after=after,
         )
 

@@ -16,7 +16,7 @@ from fleetjobs.access import Verb
 from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.occurrences import next_of
 from fleetjobs.control.verbs import Verbs
-from fleetjobs.control.works import AT_ONCE, Asker, Mark, Seal
+from fleetjobs.control.works import Asker, Mark, Seal, Start
 from fleetjobs.errors import InvalidSchedule, Outdated
 from fleetjobs.jobs import Job, JobId
 from fleetjobs.notices import check_sinks
@@ -137,7 +137,8 @@ class Schedules:
         """Ask for its job once more, at once. Raises as `Control.submit` does."""
         with self._entry(name, org) as (connection, entry):
             asker = self._asker(connection, seal, org, account)
-            job = asker.ask(entry.document.work, JobId(str(uuid7())), AT_ONCE, of(entry))
+            start = Start(priority=entry.document.priority)
+            job = asker.ask(entry.document.work, JobId(str(uuid7())), start, of(entry))
             self._log(connection, entry, "schedule.run_now", account, job=job.id)
         return job
 

@@ -43,6 +43,7 @@ class Start:
     start_before: datetime | None = None
     after: Sequence[JobId] = ()  # actions only
     splay_s: float = 0.0  # actions only
+    priority: int | None = None  # None: as the work says
 
 
 AT_ONCE = Start()
@@ -164,11 +165,14 @@ class Asker:
     def _request(self, work: Work, id: JobId, start: Start) -> Request | PlanRequest:  # noqa: A002  as in every document
         """What is asked for."""
         if work.plan is not None:
+            plan = work.plan
+            if start.priority is not None:
+                plan = msgspec.structs.replace(plan, priority=start.priority)
             return PlanRequest(
                 id=id,
                 org=self.org,
                 caller=self.caller,
-                plan=work.plan,
+                plan=plan,
                 created_at=self.now,
                 not_before=start.not_before,
                 start_before=start.start_before,
@@ -188,6 +192,7 @@ class Asker:
             after=tuple(After(job=job, when=StartIf.COMPLETED) for job in start.after),
             retries=call.retries,
             splay_s=start.splay_s,
+            priority=next((one for one in (start.priority, call.priority) if one is not None), 0),
         )
 
     def _draw(self, request: PlanRequest, resolved: Resolved) -> Draft:

@@ -29,7 +29,13 @@ from fleetjobs.states import StartIf
 
 DEEPEST = 150  #: canvases in one another
 TOO_DEEP = f"more than {DEEPEST} canvases are in one another"
-_FOR_TASKS = ("countdown", "eta", "expires", "retries")  #: what a canvas hands on to its tasks
+_FOR_TASKS = (
+    "countdown",
+    "eta",
+    "expires",
+    "retries",
+    "priority",
+)  #: what a canvas hands on to its tasks
 _FOR_HEADERS = ("countdown", "eta")  #: what a chord hands on to its header alone
 
 Json: TypeAlias = Mapping[str, Any]
@@ -144,7 +150,8 @@ class _Reading:
         needs, before = place.needs, len(self.legs)
         for part in parts(inside.get("tasks"), "a chain"):
             needs = self.read(part, place.behind(needs, passed))
-            passed = {} if len(self.legs) > before else passed  # an empty group took nothing
+            if len(self.legs) > before:  # an empty group took nothing
+                passed = {name: value for name, value in passed.items() if name == "priority"}
         self._close(group, errors, place)
         for need in needs if links else ():
             self._call_back(links, need.leg, StartIf.SUCCEEDED, place)

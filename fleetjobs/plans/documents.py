@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta, Struct
 
 from fleetjobs.declarations import Undo
-from fleetjobs.messages import Account, Document, Id, Moment, Name
+from fleetjobs.messages import Account, Document, Id, Moment, Name, Priority
 from fleetjobs.rollouts import Rollout, Seconds
 from fleetjobs.shares import Share
 from fleetjobs.states import StartIf
@@ -79,6 +79,7 @@ class Leg(Member, frozen=True, kw_only=True, omit_defaults=True):
     not_before: Moment | None = None
     start_before: Moment | None = None
     retries: Annotated[int, Meta(ge=0, le=100)] | None = None  # None: as the action declares
+    priority: Priority | None = None  # None: the plan's
     retry_mode: RetryMode = RetryMode.AS_IS
     rollback_to: tuple[Key, ...] = ()  # with `rollback_to`: those, and what needs them
     on_failure: OnFailure | None = None  # None: as the plan says
@@ -101,6 +102,7 @@ class Plan(Part, frozen=True, kw_only=True, omit_defaults=True):
     target: Target = Target()  # of legs that name none
     on_failure: OnFailure = OnFailure.FAIL
     max_failures: Share = "0"  # of its legs and groups
+    priority: Priority = 0  # of legs that name none, among what waits for a slot
     rollback_attempts: Annotated[int, Meta(ge=1, le=100)] = 3  # of each leg's undoing
     groups: tuple[Group, ...] = ()
     legs: Annotated[tuple[Leg, ...], Meta(min_length=1)]

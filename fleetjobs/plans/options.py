@@ -16,6 +16,7 @@ HONOURED: Mapping[str, str] = {
     "eta": "`not_before`: a time with its zone",
     "expires": "`start_before`: a time with its zone, or seconds from now if nothing comes before",
     "retries": "`retries`: how often more it is tried when it fails",
+    "priority": "`priority`: among what waits for a slot, the higher goes first",
     "link": "a leg of its own that starts when this one has succeeded; nothing else waits for it",
     "link_error": "a leg of its own that starts when this one has failed; of a chain or a chord, "
     "when anything in it has",
@@ -25,6 +26,7 @@ LEG_WORDS = (
     "key",
     "target",
     "weight",
+    "priority",
     "on_failure",
     "max_failures",
     "rollout",
@@ -57,7 +59,6 @@ REFUSED: Mapping[str, str] = {
         _FROZEN,
     ),
     **dict.fromkeys(("queue", "exchange", "routing_key", "router", "route_name"), _NODES),
-    "priority": "what is due first goes first",
     **dict.fromkeys(("time_limit", "soft_time_limit"), _LIMITS),
     **dict.fromkeys(("task_type", "result_cls"), "nobody looks at it but Celery itself"),
     "ignore_result": "what came of a leg is always kept",

@@ -19,9 +19,9 @@ from fleetjobs.plans.parameters import complete, names_in, put_in, read_paramete
 from fleetjobs.plans.shapes import arrange
 from fleetjobs.targets import Target, check_target
 
-_FIELDS = ("name", "on_failure", "max_failures", "rollback_attempts")
+_FIELDS = ("name", "on_failure", "max_failures", "priority", "rollback_attempts")
 _WORDS = ("description", "params", "target", "legs", *_FIELDS)
-_SINGLE = ("action", "data", "retries")  #: of a plan that is nothing but an action
+_SINGLE = ("action", "data", "retries", "priority")  #: of a plan that is nothing but an action
 _GROUPS = "groups"  #: that documents have in a list of their own
 
 

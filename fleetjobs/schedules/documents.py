@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from fleetjobs.messages import Moment, Name
+from fleetjobs.messages import Moment, Name, Priority
 from fleetjobs.plans.documents import Plan
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.targets import Target
@@ -50,6 +50,7 @@ class Call(Part, frozen=True, kw_only=True, omit_defaults=True):
     data: dict[str, Any] = {}
     target: Target = Target()
     retries: Annotated[int, Meta(ge=0, le=100)] | None = None  # None: as the action declares
+    priority: Priority | None = None
 
 
 class TemplateCall(Part, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,6 +83,7 @@ class Schedule(Part, frozen=True, kw_only=True, omit_defaults=True):
     max_jobs: Annotated[int, Meta(ge=1)] | None = None  # then it is over
     jitter_s: Seconds = 0  # each occurrence starts up to so much later, always the same
     splay_s: Seconds = 0  # its nodes start spread over so long
+    priority: Priority | None = None  # of its jobs; None: as the plan or the template says
     misfire: Misfire = Misfire.RUN_ONCE
     misfire_grace_s: Seconds = GRACE_S
     catch_up: Annotated[int, Meta(ge=1, le=CATCH_UP_MOST)] = 10  # of `run_all`

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from fleetjobs.jobs import Job, NodeId, Pending
 from fleetjobs.messages import After
 from fleetjobs.store.dependencies import set_dependencies
-from fleetjobs.store.entries import JobEntry
+from fleetjobs.store.entries import JobEntry, RunEntry
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema.runs import runs
 
@@ -46,6 +46,15 @@ def apply_edit(ledger: Ledger, job: JobEntry, *, actor: str) -> None:
         set_dependencies(ledger.connection, job.id, after)
     ledger.touch(job, **columns, edit=None)
     ledger.note_job(job, "job.edited", actor=actor)
+
+
+def forget_place(job: JobEntry, run: RunEntry) -> None:
+    """Let the run of an edited job have its place in the splay anew, when it is lined up.
+
+    A time of its own that comes from a batch or a leg's delay stays.
+    """
+    if job.plan is None and job.rollout is None and run.attempt == 1:
+        run.change(not_before=None)
 
 
 def drop_edit_if_too_late(ledger: Ledger, job: JobEntry, *, actor: str) -> None:

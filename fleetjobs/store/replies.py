@@ -18,7 +18,7 @@ from fleetjobs.store.attempts import (
     save_attempts,
 )
 from fleetjobs.store.columns import printable
-from fleetjobs.store.edits import apply_edit, drop_edit_if_too_late
+from fleetjobs.store.edits import apply_edit, drop_edit_if_too_late, forget_place
 from fleetjobs.store.entries import COORDINATOR, RunEntry, start_limit
 from fleetjobs.store.events import add_event
 from fleetjobs.store.failures import fail
@@ -184,6 +184,8 @@ def _take_back(ledger: Ledger, run: RunEntry, reply: Reply) -> None:
     if job.edit is not None:
         apply_edit(ledger, job, actor=actor)
     give_back(run)
+    if wanted is Pending.EDIT:
+        forget_place(job, run)
     if wanted in _HOLDING and run.state is State.QUEUED:
         hold_back(ledger, run, actor=actor, reason=_HOLDING[wanted])
         limit = attempt_limit(start_limit(job, run), job.give_up_s, run.attempt, ledger.now)

@@ -192,6 +192,7 @@ def _job(plan: JobEntry, like: Job, now: datetime, **fields: Any) -> Job:
         "started_at": None,
         "ended_at": None,
         "plan": plan.id,
+        "priority": like.priority,
     }
     return Job(**fixed | fields)
 

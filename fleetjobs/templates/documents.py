@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from fleetjobs.messages import Id, Moment
+from fleetjobs.messages import Id, Moment, Priority
 from fleetjobs.schedules.documents import Label
 from fleetjobs.targets import Target
 
@@ -80,6 +80,7 @@ class Run(Part, frozen=True, kw_only=True, omit_defaults=True):
     id: Id | None = None
     not_before: Moment | None = None
     start_before: Moment | None = None
+    priority: Priority | None = None  # None: as the template says
 
 
 class Trial(Part, frozen=True, kw_only=True, omit_defaults=True):

@@ -60,6 +60,7 @@ class Written:
             data={name: fill(value, {}) for name, value in leg.data.items()},  # `$${` is `${`
             target=leg.target or plan.target,
             retries=leg.retries,
+            priority=leg.priority,
         )
         return Filled(work=Work(call=call), hidden=hidden)
 

@@ -68,6 +68,23 @@ def test_held_and_released_a_node_keeps_its_place(desk: Desk) -> None:
     assert [item.not_before for item in desk.handovers()] == [NOW + timedelta(hours=3) + place]
 
 
+def test_an_edit_spreads_the_nodes_anew(desk: Desk) -> None:
+    """Also those that had their place on a node already; less splay is no less possible."""
+    later = NOW + timedelta(minutes=30)
+    job = desk.submit("web1", "web2", splay_s=TEN_MINUTES, not_before=later)
+    desk.hand_over()
+
+    desk.edit(job, splay_s=60.0, priority=3)
+    desk.obey()
+    there = {item.node: item.not_before for item in desk.handovers()}
+    desk.edit(job, splay_s=0.0)
+    desk.obey()
+
+    assert there == {node: later + splay_of(job, node, 60.0) for node in ("web1", "web2")}
+    assert desk.job(job).priority == 3
+    assert {item.not_before for item in desk.handovers()} == {later}
+
+
 def test_a_splay_that_leaves_no_time_is_refused(desk: Desk) -> None:
     with pytest.raises(InvalidTime, match="last nodes"):
         desk.submit("web1", splay_s=TEN_MINUTES, start_before=NOW + timedelta(minutes=5))

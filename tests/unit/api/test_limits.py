@@ -1,6 +1,7 @@
 """Limits over HTTP: who sets them, what is shown, what is refused."""
 
 import pytest
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from tests.api_house import House
@@ -74,3 +75,35 @@ def test_a_priority_is_kept_and_shown(ann: TestClient, submit: Submit) -> None:
     assert submit(["web1"])["priority"] == 0
     wish = {"agent": "rpcutil", "action": "ping", "priority": 101}
     assert ann.post("/api/v1/jobs", json=wish).status_code == 422
+
+
+PREFERRED = """\
+name: preferred
+priority: 5
+legs:
+  - a: {action: rpcutil.ping, target: {identities: web1}}
+  - b: {action: rpcutil.ping, target: {identities: web1}, priority: -3}
+"""
+
+
+def test_legs_have_their_plans_priority_or_their_own(ann: TestClient) -> None:
+    """Whoever runs a template or keeps a schedule may say another; a leg's own word stays."""
+
+    def priorities(answer: Response) -> list[int]:
+        plan = answer.json()
+        legs = ann.get(f"/api/v1/jobs/{plan['id']}/legs").json()["items"]
+        jobs = [ann.get(f"/api/v1/jobs/{leg['id']}").json() for leg in legs]
+        return [job["priority"] for job in (plan, *jobs)]
+
+    ann.post("/api/v1/templates", json={"text": PREFERRED})
+    work, rule = {"template": {"name": "preferred"}}, {"cron": "@weekly"}
+    wish = {"label": "weekly", "work": work, "rule": rule, "priority": 9}
+    ann.post("/api/v1/schedules", json=wish)
+
+    asked = [
+        ann.post("/api/v1/templates/preferred/run"),
+        ann.post("/api/v1/templates/preferred/run", json={"priority": -7}),
+        ann.post("/api/v1/schedules/weekly/run-now"),
+    ]
+
+    assert [priorities(answer) for answer in asked] == [[5, 5, -3], [-7, -7, -3], [9, 9, -3]]
