@@ -7,6 +7,7 @@ library in any language can make and check it. What is verified are the very byt
 import base64
 import json
 import os
+import re
 from binascii import Error as NotBase64
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,17 +16,14 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from fleetjobs.errors import InvalidSetting, Unauthentic
 
 COORDINATOR = "coordinator"  #: the key id that deliveries are signed by
 SERVER = "server"  #: signs for callers who have no key of their own: pages, curl, schedules
+
+_PEM = re.compile(rb"\s*-----BEGIN PRIVATE KEY-----\s+([\w+/=\s]+)-----END PRIVATE KEY-----\s*")
+_PKCS8 = bytes.fromhex("302e020100300506032b657004220420")  #: then the 32 octets: RFC 8410, 10.3
 
 
 def account_key_id(account: str) -> str:
@@ -77,7 +75,7 @@ class SigningKey:
     def load(cls, key_id: str, path: Path) -> "SigningKey":
         """The key in a PEM file (PKCS 8). Raises InvalidSetting."""
         try:
-            key = load_pem_private_key(path.read_bytes(), password=None)
+            key = _read_key(path.read_bytes())
         except (OSError, ValueError, TypeError) as error:
             raise InvalidSetting(f"{path}: no private key can be read: {error}") from None
         if not isinstance(key, Ed25519PrivateKey):
@@ -86,6 +84,12 @@ class SigningKey:
 
     def save(self, path: Path) -> None:
         """Write the key for its owner's eyes only. Raises FileExistsError rather than overwrite."""
+        from cryptography.hazmat.primitives.serialization import (
+            Encoding,
+            NoEncryption,
+            PrivateFormat,
+        )
+
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -103,6 +107,18 @@ class SigningKey:
         header = json.dumps({"alg": "Ed25519", "kid": self.id}, separators=(",", ":")).encode()
         signed = _encode(header) + b"." + _encode(payload)
         return (signed + b"." + _encode(self._key.sign(signed))).decode()
+
+
+def _read_key(pem: bytes) -> object:
+    """The private key, of whatever kind. Raises ValueError, TypeError."""
+    found = _PEM.fullmatch(pem)
+    raw = base64.b64decode(found[1]) if found else b""
+    if raw.startswith(_PKCS8) and len(raw) == len(_PKCS8) + 32:  # nearly always
+        return Ed25519PrivateKey.from_private_bytes(raw[len(_PKCS8) :])
+    # late: it reads all kinds of keys, and to load it takes longer than to sign
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    return load_pem_private_key(pem, password=None)
 
 
 def unseal(sealed: str, keys: Mapping[str, VerifyKey]) -> tuple[str, bytes]:

@@ -1,5 +1,6 @@
 """The root of the command line, and its rim: whatever goes wrong ends in one clear line."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ HELP = click.RichHelpConfiguration(
     style_helptext="",
     options_table_column_types=["required", "opt_short", "opt_long", "metavar", "help"],
 )
+GARBAGE = 50_000  #: objects; most commands end before it is worth while to look for any
 #: the configuration goes here, not through the decorator, which would load all of rich
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "rich_help_config": HELP}
 
@@ -168,11 +170,14 @@ def cli(config: Path | None, as_org: str | None) -> None:  # read by session
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run a command line and exit."""
+    gc.set_threshold(GARBAGE)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # what a terminal cannot show must not stop us
             stream.reconfigure(errors="backslashreplace")
     name = Path(sys.argv[0]).name
-    sys.exit(run(sys.argv[1:] if args is None else args, name if name == "fleetjobs" else "fj"))
+    code = run(sys.argv[1:] if args is None else args, name if name == "fleetjobs" else "fj")
+    gc.freeze()  # what ends with the process need not be searched for garbage first
+    sys.exit(code)
 
 
 def run(args: Sequence[str], name: str = "fj") -> int:

@@ -5,12 +5,14 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from fleetjobs.cli import main, programs
 from fleetjobs.cli.main import COMMANDS, cli, run
+from fleetjobs.signing import SigningKey
 from tests.fake_fleet import FakeNode, ok
 from tests.fake_http import TOKEN
 from tests.fake_server import FakeServer
@@ -76,6 +78,23 @@ def test_looking_at_jobs_needs_neither_keys_nor_colours(server: FakeServer) -> N
     loaded = imported("job", "list")
 
     assert not {"rich.console", "cryptography", "msgspec"} & loaded
+
+
+def test_a_key_is_used_without_what_reads_keys_of_all_kinds(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = SigningKey.generate("account:ann")
+    key.save(tmp_path / "key.pem")
+    server.key = key.verify_key
+    config = tmp_path / "client.toml"
+    who = 'account = "ann"\norg = "acme"\nkey = "key.pem"\n'
+    config.write_text(f'url = "{server.url}"\ntoken = "{TOKEN}"\n{who}')
+    monkeypatch.setenv("FLEETJOBS_CONFIG", str(config))
+
+    loaded = imported("rpc", "rpcutil", "ping")
+
+    assert "cryptography" in loaded
+    assert "cryptography.hazmat.primitives.serialization" not in loaded
 
 
 @pytest.mark.parametrize("name", COMMANDS)

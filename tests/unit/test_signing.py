@@ -3,6 +3,7 @@
 import base64
 import json
 import string
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,23 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidSetting, match="not Ed25519"):
         SigningKey.load("server", path)
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda pem: b"\n" + pem.replace(b"\n", b"\r\n") + b"\n",
+        lambda pem: b"comment\n" + pem,  # no plain one, but libraries read it
+    ],
+)
+def test_a_key_may_be_written_in_several_ways(
+    tmp_path: Path, spell: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "key.pem"
+    KEY.save(path)
+    path.write_bytes(spell(path.read_bytes()))
+
+    assert SigningKey.load(KEY.id, path).verify_key == KEY.verify_key
 
 
 def test_a_public_key_survives_its_text() -> None:
