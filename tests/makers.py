@@ -10,9 +10,9 @@ from fleetjobs.jobs import Job, JobId, NodeId
 from fleetjobs.messages import Beat, Inventory, Reply, Request, Stage
 from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.states import State, WaitReason
+from fleetjobs.store.accepting import insert_job
 from fleetjobs.store.access import create_org
 from fleetjobs.store.database import Database
-from fleetjobs.store.jobs import insert_job
 from fleetjobs.store.nodes import enroll_node, save_beat
 from fleetjobs.targets import Target
 

@@ -19,13 +19,14 @@ from fleetjobs.nodes import SILENT_AFTER
 from fleetjobs.plans.checks import check_data
 from fleetjobs.signing import account_key_id, peek
 from fleetjobs.states import State, WaitReason
+from fleetjobs.store.accepting import insert_runs
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.dependencies import leads_to
 from fleetjobs.store.edits import apply_edit, edit_of, forget_place
 from fleetjobs.store.entries import JobEntry, RunEntry
-from fleetjobs.store.jobs import get_job, insert_runs
+from fleetjobs.store.jobs import get_job
 from fleetjobs.store.judging import block, settle, skip_in_vain
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.nodes import nodes_heard

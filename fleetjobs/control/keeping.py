@@ -11,10 +11,11 @@ from fleetjobs.control.acceptance import Weighed, has_to_wait, meaning_of
 from fleetjobs.jobs import Job
 from fleetjobs.messages import Request
 from fleetjobs.states import State, WaitReason
+from fleetjobs.store.accepting import Plain, insert_job, insert_jobs
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import ring
 from fleetjobs.store.dependencies import set_dependencies
-from fleetjobs.store.jobs import Plain, get_job, insert_job, insert_jobs
+from fleetjobs.store.jobs import get_job
 from fleetjobs.store.judging import settle, skip_in_vain
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.standing import SOON, due_at

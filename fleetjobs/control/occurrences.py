@@ -21,11 +21,11 @@ from fleetjobs.schedules.documents import Misfire, Overlap
 from fleetjobs.schedules.due import Due, Fate, jitter, judge_due
 from fleetjobs.schedules.recurrence import occurrences
 from fleetjobs.states import Reason, State
+from fleetjobs.store.accepting import Plain
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import ring
 from fleetjobs.store.entries import COORDINATOR
-from fleetjobs.store.jobs import Plain
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schedules import (

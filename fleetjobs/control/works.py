@@ -22,9 +22,9 @@ from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.schedules.documents import Call, Work
 from fleetjobs.signing import digest
 from fleetjobs.states import Reason, StartIf, State, Tally
+from fleetjobs.store.accepting import Plain, insert_job
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import ring
-from fleetjobs.store.jobs import Plain, insert_job
 from fleetjobs.store.plans import insert_plan
 from fleetjobs.store.telling import tell_moves
 from fleetjobs.targets import Target

@@ -13,12 +13,12 @@ from sqlalchemy import Connection, Executable, func, select, text
 from fleetjobs.jobs import Job, JobId, Kind
 from fleetjobs.states import Reason, State
 from fleetjobs.store import dialect
+from fleetjobs.store.accepting import job_columns
 from fleetjobs.store.bells import DISPATCH
 from fleetjobs.store.columns import printable
 from fleetjobs.store.database import ring
 from fleetjobs.store.entries import COORDINATOR, JobEntry
 from fleetjobs.store.events import add_events
-from fleetjobs.store.jobs import job_columns
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.plans import Part, accepted, insert_parts_runs
 from fleetjobs.store.schema.jobs import FOLLOWS, jobs

@@ -18,19 +18,10 @@ from fleetjobs.states import Reason, State, WaitReason, check_move
 from fleetjobs.store import dialect
 from fleetjobs.store.bells import DISPATCH
 from fleetjobs.store.database import ring
-from fleetjobs.store.entries import (
-    COORDINATOR,
-    JobEntry,
-    RunEntry,
-    RunName,
-    lock_jobs,
-    plans_of,
-    read_runs,
-    update_alike,
-    write_runs,
-)
+from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry, RunName
 from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.lineage import derive_job, is_live, job_row, tell_parent
+from fleetjobs.store.locking import lock_jobs, plans_of, read_runs, update_alike, write_runs
 from fleetjobs.store.schema.jobs import jobs
 from fleetjobs.store.schema.runs import runs
 from fleetjobs.store.standing import SOON

@@ -24,10 +24,11 @@ from fleetjobs.jobs import Dependency, Job, JobId, Kind, NodeId
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import Reason, State
 from fleetjobs.store import dialect
+from fleetjobs.store.accepting import insert_runs, job_columns, run_columns
 from fleetjobs.store.dependencies import add_links
 from fleetjobs.store.detours import taken_back as detoured
 from fleetjobs.store.events import add_events, event_row
-from fleetjobs.store.jobs import insert_runs, job_columns, read_job, run_columns
+from fleetjobs.store.jobs import read_job
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ended, Ledger
 from fleetjobs.store.pages import Page

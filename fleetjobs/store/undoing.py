@@ -14,10 +14,11 @@ from fleetjobs.plans.documents import OnFailure
 from fleetjobs.plans.undoing import PREFIX, Recipe, undoing_id
 from fleetjobs.states import StartIf, State, WaitReason
 from fleetjobs.store import dialect
+from fleetjobs.store.accepting import job_columns, run_columns
 from fleetjobs.store.detours import taken_back
 from fleetjobs.store.entries import COORDINATOR, JobEntry
 from fleetjobs.store.events import event_row
-from fleetjobs.store.jobs import job_columns, read_job, run_columns
+from fleetjobs.store.jobs import read_job
 from fleetjobs.store.retracing import Place, Retracing
 from fleetjobs.store.schema.jobs import dependencies, jobs
 from fleetjobs.store.schema.runs import runs

@@ -7,9 +7,10 @@ import pytest
 from fleetjobs.errors import InvalidDocument
 from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.states import State, WaitReason
+from fleetjobs.store.accepting import insert_job
 from fleetjobs.store.database import Database
 from fleetjobs.store.events import list_events
-from fleetjobs.store.jobs import JobFilter, get_job, insert_job, list_jobs
+from fleetjobs.store.jobs import JobFilter, get_job, list_jobs
 from fleetjobs.store.runs import get_run, get_runs, list_runs
 from fleetjobs.targets import Target
 from tests.makers import NOW, ORG, add_org, keep_job, new_id

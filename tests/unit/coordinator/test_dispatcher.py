@@ -11,9 +11,10 @@ from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Delivery, decode
 from fleetjobs.signing import COORDINATOR, SigningKey, digest, unseal
 from fleetjobs.states import State
+from fleetjobs.store.accepting import insert_job
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database, ring
-from fleetjobs.store.jobs import get_job, insert_job
+from fleetjobs.store.jobs import get_job
 from fleetjobs.store.runs import get_run, get_runs
 from tests.makers import NOW, Clock, enroll, keep_job, make_job
 from tests.unit.coordinator.fakes import FakePublisher

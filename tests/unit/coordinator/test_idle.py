@@ -21,9 +21,9 @@ from fleetjobs.schedules.documents import Call, Schedule, Work
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.signing import COORDINATOR, SigningKey
 from fleetjobs.states import State
+from fleetjobs.store.accepting import insert_job
 from fleetjobs.store.access import Account, create_account
 from fleetjobs.store.database import Database
-from fleetjobs.store.jobs import insert_job
 from fleetjobs.targets import Target
 from tests.makers import NOW, ORG, Clock, enroll, make_job
 from tests.unit.coordinator.fakes import FakePublisher
