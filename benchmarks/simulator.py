@@ -34,8 +34,8 @@ from fleetjobs.broker.tasks import read_task, reply_parcel
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.jobs import Job
 from fleetjobs.client.rpc import RpcClient, rpcclient
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Beat, Delivery, Inventory, Reply, Stage, decode, encode
+from fleetjobs.names import NodeId
 from fleetjobs.programs.places import AGENTS
 from fleetjobs.programs.premises import ORG, Premises
 from fleetjobs.programs.settings import ServerSettings, load_settings

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from fleetjobs.contract import Next, Progress
 from fleetjobs.errors import InvalidDocument, InvalidInput
-from fleetjobs.jobs import JOB_ID, NODE_ID
+from fleetjobs.names import JOB_ID, NODE_ID
 from fleetjobs.rollouts import Rollout
 from fleetjobs.states import Reason, StartIf, State
 from fleetjobs.targets import Target

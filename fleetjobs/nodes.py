@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from fleetjobs.jobs import NodeId
+from fleetjobs.names import NodeId
 from fleetjobs.targets import BUILTIN
 
 TWIN_SHOWN = timedelta(minutes=10)  #: so long after its last sign a node counts as doubled

@@ -12,8 +12,8 @@ from fleetjobs.access import FLEET, Role
 from fleetjobs.api.app import make_app
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.rights import Register
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Answer, Beat, Inventory, Reply, Stage
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import SERVER, SigningKey, account_key_id, node_key_id
 from fleetjobs.states import Reason, State
 from fleetjobs.store.access import Account, create_account, create_org

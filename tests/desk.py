@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fleetjobs.control.jobs import Control
-from fleetjobs.jobs import Event, Job, JobId, NodeId, Run
+from fleetjobs.jobs import Event, Job, Run
 from fleetjobs.messages import Reply, Request, Stage, Verb, encode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import SERVER, SigningKey
 from fleetjobs.states import State
 from fleetjobs.store.events import list_events

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Request
+from fleetjobs.names import NodeId
 from fleetjobs.nodes import Node
 from fleetjobs.states import TERMINAL, State, Tally, completion, derive
 

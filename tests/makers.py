@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from fleetjobs.jobs import Job, JobId, NodeId
+from fleetjobs.jobs import Job
 from fleetjobs.messages import Beat, Inventory, Reply, Request, Stage
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.accepting import insert_job

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from fleetjobs.jobs import Job, JobId
+from fleetjobs.jobs import Job
 from fleetjobs.messages import encode
+from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Leg, Plan, PlanRequest
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.states import State

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fleetjobs.broker.tasks import make_order_parcel, make_parcel, make_question_parcel
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import (
     Asked,
     Delivery,
@@ -19,6 +18,7 @@ from fleetjobs.messages import (
     decode_from_node,
     encode,
 )
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.admission import Admission
 from fleetjobs.node.announcer import Announcer
 from fleetjobs.node.inline import InlineActor

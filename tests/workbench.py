@@ -10,8 +10,8 @@ from typing import Any
 
 from uuid_utils import uuid7
 
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Delivery, Order, Reply, Request, Stage, Verb, decode, encode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.hosting import RunnerHost
 from fleetjobs.node.launcher import Launcher
 from fleetjobs.node.orders import Orders

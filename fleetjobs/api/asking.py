@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.desk import Desk
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Answer
+from fleetjobs.names import NodeId
 
 
 async def answers(

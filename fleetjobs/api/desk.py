@@ -13,7 +13,8 @@ from fleetjobs.api.tokens import Tokens
 from fleetjobs.api.watch import Watch
 from fleetjobs.control.jobs import Control
 from fleetjobs.errors import NotFound
-from fleetjobs.jobs import Job, JobId
+from fleetjobs.jobs import Job
+from fleetjobs.names import JobId
 from fleetjobs.signing import SigningKey
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import get_job

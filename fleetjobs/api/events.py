@@ -16,7 +16,7 @@ from fleetjobs.api.parameters import PAGE, PAGE_MAX, SEQ_MAX, InJob, Parameters,
 from fleetjobs.api.problems import RESPONSES
 from fleetjobs.api.run_documents import EventDocument
 from fleetjobs.api.streams import EVENT_STREAM, Only, Stream, of_job_or_plan, stream_of, with_runs
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.store.events import list_events
 
 router = APIRouter(tags=["events"], responses=RESPONSES, dependencies=[Depends(clean_query)])

@@ -29,7 +29,7 @@ from fleetjobs.api.streams import EVENT_STREAM, Only, Stream, stream_of
 from fleetjobs.api.views import View, ViewedJob, viewed
 from fleetjobs.api.waiting import answer, ended
 from fleetjobs.control.submissions import Submission
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.store.access import Account
 
 router = APIRouter(tags=["jobs"], responses=RESPONSES, dependencies=[Depends(clean_query)])

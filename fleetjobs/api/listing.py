@@ -12,7 +12,7 @@ from fleetjobs.api.documents import Page
 from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.api.parameters import Kinds, Moment, Part, States, Words
 from fleetjobs.api.views import View, viewed_page
-from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import Reason
 from fleetjobs.store.jobs import JobFilter, list_jobs
 from fleetjobs.store.templates import ids_called

@@ -18,8 +18,8 @@ from fleetjobs.api.problems import RESPONSES
 from fleetjobs.api.progress import ProgressDocument
 from fleetjobs.api.rights import check_job
 from fleetjobs.errors import NotFound
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Answer, RunReport, Stage
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.nodes import is_alive
 from fleetjobs.states import State
 from fleetjobs.store.nodes import list_nodes

@@ -17,8 +17,8 @@ from fleetjobs.api.parameters import SEQ_MAX, OnNode, Parameters
 from fleetjobs.api.problems import CHANGES, RESPONSES
 from fleetjobs.api.warnings import find_warnings
 from fleetjobs.errors import NoNodes, NotFound
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Identity
+from fleetjobs.names import NodeId
 from fleetjobs.nodes import is_alive
 from fleetjobs.signing import VerifyKey
 from fleetjobs.store.access import Account

@@ -18,7 +18,7 @@ from fleetjobs.api.documents import Page
 from fleetjobs.api.parameters import Parameters, Part
 from fleetjobs.api.problems import RESPONSES
 from fleetjobs.errors import Denied
-from fleetjobs.jobs import job_id
+from fleetjobs.names import job_id
 from fleetjobs.notices import Notice, Topic
 from fleetjobs.store.notices import Wish, list_notices
 

@@ -9,7 +9,8 @@ from fastapi import Depends, Header, Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from fleetjobs.errors import InvalidDocument, NotFound
-from fleetjobs.jobs import JobId, Kind, NodeId, job_id, node_id
+from fleetjobs.jobs import Kind
+from fleetjobs.names import JobId, NodeId, job_id, node_id
 from fleetjobs.states import State
 
 PAGE = 100  #: items on a page, if nobody says otherwise

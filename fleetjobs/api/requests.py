@@ -13,8 +13,8 @@ from uuid_utils import uuid7
 from fleetjobs.api.bodies import decode_body, own
 from fleetjobs.api.faults import InvalidBody, InvalidParameter
 from fleetjobs.errors import Denied, Unauthentic
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import After, D, Id, Moment, Name, Priority, Request, Splay, decode, encode
+from fleetjobs.names import JobId
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.rollouts import Rollout
 from fleetjobs.signing import SigningKey, account_key_id, unseal

@@ -7,7 +7,7 @@ from fleetjobs.api.access import Acting
 from fleetjobs.api.desk import Desk, find_job
 from fleetjobs.control.ruling import place, way
 from fleetjobs.errors import Denied
-from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.store.denials import runs_by_action
 
 

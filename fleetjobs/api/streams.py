@@ -21,7 +21,8 @@ from fleetjobs.api.describing import describe
 from fleetjobs.api.desk import Desk, find_job
 from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.api.run_documents import EventDocument
-from fleetjobs.jobs import Event, Job, JobId, Kind, Run
+from fleetjobs.jobs import Event, Job, Kind, Run
+from fleetjobs.names import JobId
 from fleetjobs.states import TERMINAL
 from fleetjobs.store.events import list_events
 from fleetjobs.store.plans import keys_of

@@ -31,9 +31,9 @@ from fleetjobs.api.waiting import answer
 from fleetjobs.control.submissions import Submission
 from fleetjobs.control.templates import Author
 from fleetjobs.control.works import Start
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Request as SignedRequest
 from fleetjobs.messages import encode
+from fleetjobs.names import JobId
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.schedules.documents import TemplateCall
 from fleetjobs.store.access import Account

@@ -11,7 +11,8 @@ from fleetjobs.api.desk import Desk
 from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.api.parameters import Terms
 from fleetjobs.control.submissions import Submission
-from fleetjobs.jobs import Job, JobId
+from fleetjobs.jobs import Job
+from fleetjobs.names import JobId
 
 
 async def ended(desk: Desk, job: JobId, *, org: str | None, within: float) -> Job:

@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 
-from fleetjobs.jobs import NodeId
+from fleetjobs.names import NodeId
 from fleetjobs.nodes import UNANSWERED_AFTER, Node, has_twin, is_alive
 from fleetjobs.store.counts import unanswered_since
 from fleetjobs.store.leases import PAUSED_NODE, Switch, list_switches

@@ -20,8 +20,8 @@ from fleetjobs.client.transport import Query
 from fleetjobs.clocks import now
 from fleetjobs.errors import InvalidSetting, Problem, ServerAway
 from fleetjobs.interfaces import Interface, read_interface
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Request, encode
+from fleetjobs.names import JobId
 from fleetjobs.targets import Target
 
 if TYPE_CHECKING:

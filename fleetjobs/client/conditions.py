@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleetjobs.errors import InvalidDocument, InvalidTime
-from fleetjobs.jobs import job_id, node_id
 from fleetjobs.messages import After
+from fleetjobs.names import job_id, node_id
 from fleetjobs.rollouts import Rollout, check_rollout
 from fleetjobs.states import StartIf
 from fleetjobs.times import read_time, say_time

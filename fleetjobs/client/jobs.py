@@ -11,7 +11,7 @@ from fleetjobs.client.fleet import LIVE_S, WAIT_S, Fleet
 from fleetjobs.client.replies import Document, Reply, read_reply
 from fleetjobs.client.stream import Stream
 from fleetjobs.errors import ServerAway
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.states import LIVE, State
 from fleetjobs.targets import make_target
 

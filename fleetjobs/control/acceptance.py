@@ -15,8 +15,9 @@ from fleetjobs.control.rights import Register
 from fleetjobs.control.rolling import in_order
 from fleetjobs.errors import Denied, InvalidDocument, InvalidTime, UnknownDependency
 from fleetjobs.interfaces import Action, Interface
-from fleetjobs.jobs import Job, JobId, NodeId
+from fleetjobs.jobs import Job
 from fleetjobs.messages import Request
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.rollouts import check_rollout
 from fleetjobs.signing import digest

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from fleetjobs.jobs import Job, JobId, Kind
+from fleetjobs.jobs import Job, Kind
+from fleetjobs.names import JobId
 from fleetjobs.store.dependencies import blocked_runs
 from fleetjobs.store.entries import RunEntry, RunName
 from fleetjobs.store.followers import followers_of

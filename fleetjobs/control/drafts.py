@@ -25,8 +25,9 @@ from fleetjobs.control.rolling import roll_out
 from fleetjobs.control.wiring import link, links_of, wire
 from fleetjobs.errors import InvalidPlan, Refused
 from fleetjobs.inputs import InputType
-from fleetjobs.jobs import Dependency, Job, JobId, Kind, Link
+from fleetjobs.jobs import Dependency, Job, Kind, Link
 from fleetjobs.messages import Request
+from fleetjobs.names import JobId
 from fleetjobs.plans.checks import check_data, output_type
 from fleetjobs.plans.documents import Leg, Need, OnFailure, PlanRequest, RetryMode
 from fleetjobs.plans.references import Reference, is_plain

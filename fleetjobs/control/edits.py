@@ -13,8 +13,9 @@ from fleetjobs.control.acceptance import Acceptance, Weighed, has_to_wait, meani
 from fleetjobs.control.rewiring import Bearings
 from fleetjobs.errors import Conflict, NotFound, Outdated
 from fleetjobs.interfaces import Action
-from fleetjobs.jobs import Job, JobId, Kind, NodeId, Pending
+from fleetjobs.jobs import Job, Kind, Pending
 from fleetjobs.messages import Request, decode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.nodes import SILENT_AFTER
 from fleetjobs.plans.checks import check_data
 from fleetjobs.signing import account_key_id, peek

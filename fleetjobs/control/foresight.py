@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from fleetjobs.control.acceptance import Weighed
-from fleetjobs.jobs import NodeId
+from fleetjobs.names import NodeId
 from fleetjobs.schedules.windows import Verdict
 from fleetjobs.store.gates import Gates
 

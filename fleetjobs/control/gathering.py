@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from fleetjobs.jobs import Job, JobId, Kind
+from fleetjobs.jobs import Job, Kind
+from fleetjobs.names import JobId
 from fleetjobs.plans.progress import done as done_of
 from fleetjobs.states import Completion, State, Tally, Terms, WaitReason, derive
 from fleetjobs.store.plans import Part, Successes

@@ -29,8 +29,9 @@ from fleetjobs.control.verbs import Verbs
 from fleetjobs.control.windows import Windows
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import Conflict, NotFound
-from fleetjobs.jobs import JobId, Kind
+from fleetjobs.jobs import Kind
 from fleetjobs.messages import Request
+from fleetjobs.names import JobId
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import get_job

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from fleetjobs.errors import QueueFull
-from fleetjobs.jobs import NodeId
+from fleetjobs.names import NodeId
 from fleetjobs.store.counts import count_live_runs, has_live_jobs
 
 _SHOWN = 5  #: nodes an error names at most

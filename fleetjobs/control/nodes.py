@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fleetjobs.errors import Conflict, NotFound
-from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.nodes import is_alive
 from fleetjobs.signing import VerifyKey, account_key_id
 from fleetjobs.store.bells import CHANGES

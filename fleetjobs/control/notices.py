@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
 from fleetjobs.errors import InvalidNotification, NotFound
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.notices import Notice, Topic, check_sinks, read_topics
 from fleetjobs.signing import account_key_id
 from fleetjobs.store.database import Database

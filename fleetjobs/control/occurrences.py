@@ -16,7 +16,7 @@ from fleetjobs.control.blackouts import Blackouts
 from fleetjobs.control.keeping import keep_plain
 from fleetjobs.control.works import Asker, Mark, Seal, Start
 from fleetjobs.errors import Denied, Refused
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.schedules.documents import Misfire, Overlap
 from fleetjobs.schedules.due import Due, Fate, jitter, judge_due
 from fleetjobs.schedules.recurrence import occurrences

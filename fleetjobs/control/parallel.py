@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from fleetjobs.errors import NotFound
-from fleetjobs.jobs import NodeId
 from fleetjobs.limits import Limit, Scope, check_limit
+from fleetjobs.names import NodeId
 from fleetjobs.signing import account_key_id
 from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.database import Database

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from fleetjobs.control.relay import Relay
 from fleetjobs.errors import InvalidDocument, NotFound
-from fleetjobs.jobs import NodeId
+from fleetjobs.names import NodeId
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import WaitReason
 from fleetjobs.store.access import has_org

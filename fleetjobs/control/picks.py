@@ -3,8 +3,8 @@
 from sqlalchemy import Connection
 
 from fleetjobs.errors import NoNodes, UnknownAgent
-from fleetjobs.jobs import NODE_ID, NodeId
 from fleetjobs.messages import Request
+from fleetjobs.names import NODE_ID, NodeId
 from fleetjobs.nodes import Node
 from fleetjobs.store.nodes import list_nodes
 from fleetjobs.targets import Target, pick

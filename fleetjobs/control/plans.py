@@ -13,8 +13,9 @@ from fleetjobs.control.limits import Limits
 from fleetjobs.control.submissions import Submission, find_earlier
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import Conflict
-from fleetjobs.jobs import Job, JobId, NodeId
+from fleetjobs.jobs import Job
 from fleetjobs.messages import Request, decode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.signing import peek
 from fleetjobs.store.bells import CHANGES, DISPATCH

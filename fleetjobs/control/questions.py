@@ -7,8 +7,8 @@ from typing import Literal
 from uuid import uuid4
 
 from fleetjobs.errors import NotFound
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Answer, Asked, Question
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.store.bells import DISPATCH
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.nodes import orgs_of

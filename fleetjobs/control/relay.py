@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.signing import account_key_id
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.cancels import call_off

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from fleetjobs.control.detours import Detours, Known
 from fleetjobs.control.holds import release
 from fleetjobs.errors import Conflict, InvalidPlan
-from fleetjobs.jobs import JobId, NodeId, Pending
+from fleetjobs.jobs import Pending
 from fleetjobs.messages import Request, decode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import PlanRequest, RetryMode
 from fleetjobs.plans.shapes import Shape, arrange, leg_id
 from fleetjobs.signing import peek

@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 from fleetjobs.control.wiring import links_of, wire
 from fleetjobs.errors import Conflict, InvalidPlan
 from fleetjobs.inputs import InputType
-from fleetjobs.jobs import Dependency, Job, JobId, Link, NodeId
+from fleetjobs.jobs import Dependency, Job, Link
 from fleetjobs.messages import After, decode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.checks import output_type
 from fleetjobs.plans.detours import way_back
 from fleetjobs.plans.documents import PlanRequest, RetryMode

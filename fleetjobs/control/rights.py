@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from fleetjobs.access import Verb
 from fleetjobs.errors import Denied, Unauthentic
-from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.nodes import Node
 from fleetjobs.signing import VerifyKey, account_key_id, claimed_key_id, unseal
 from fleetjobs.store.denials import Start

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from fleetjobs.errors import Conflict
-from fleetjobs.jobs import JobId, Kind, Pending
+from fleetjobs.jobs import Kind, Pending
+from fleetjobs.names import JobId
 from fleetjobs.plans.documents import OnFailure
 from fleetjobs.states import State
 from fleetjobs.store.entries import JobEntry, RunEntry

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from fleetjobs.jobs import Job, NodeId
+from fleetjobs.jobs import Job
 from fleetjobs.messages import Request
+from fleetjobs.names import NodeId
 from fleetjobs.rollouts import FACT, Rollout, begin, order_nodes
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.nodes import list_nodes

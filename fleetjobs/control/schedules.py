@@ -18,7 +18,8 @@ from fleetjobs.control.occurrences import next_of
 from fleetjobs.control.verbs import Verbs
 from fleetjobs.control.works import Asker, Mark, Seal, Start
 from fleetjobs.errors import InvalidSchedule, Outdated
-from fleetjobs.jobs import Job, JobId
+from fleetjobs.jobs import Job
+from fleetjobs.names import JobId
 from fleetjobs.notices import check_sinks
 from fleetjobs.schedules.documents import Overlap, Schedule, Work
 from fleetjobs.schedules.recurrence import check_recurs, occurrences

@@ -16,7 +16,7 @@ from fleetjobs.control.resolving import Resolved, fill, resolve
 from fleetjobs.control.submissions import Submission
 from fleetjobs.control.works import Asker, Seal, Start
 from fleetjobs.errors import Conflict, Denied, NotFound, Outdated
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.schedules.documents import TemplateCall, Work
 from fleetjobs.signing import account_key_id
 from fleetjobs.store import audit

@@ -11,7 +11,7 @@ from typing import Any
 from cryptography import x509
 from sqlalchemy import Connection
 
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.nodes import is_alive, is_builtin
 from fleetjobs.store.database import Database
 from fleetjobs.store.nodes import list_nodes

@@ -12,7 +12,8 @@ from fleetjobs.control.holds import hold, may_be_held, release
 from fleetjobs.control.retries import Manner, end, resolve, retry
 from fleetjobs.control.rollbacks import check_may_go_back, plan_of, turn_back
 from fleetjobs.errors import Conflict, NotFound
-from fleetjobs.jobs import Job, JobId, Kind, NodeId
+from fleetjobs.jobs import Job, Kind
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.nodes import SILENT_AFTER
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import Reason, State

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from fleetjobs.errors import Conflict, Outdated
-from fleetjobs.jobs import Job, Kind, NodeId
+from fleetjobs.jobs import Job, Kind
+from fleetjobs.names import NodeId
 from fleetjobs.schedules.windows import Window, check_window
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import State, WaitReason

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Container, Iterator
 
-from fleetjobs.jobs import Dependency, JobId, Link, NodeId
+from fleetjobs.jobs import Dependency, Link
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import Need, Pace
 from fleetjobs.plans.shapes import Placed, leg_id
 from fleetjobs.states import StartIf

@@ -16,8 +16,9 @@ from fleetjobs.control.keeping import keep_job, plain_of
 from fleetjobs.control.limits import Limits
 from fleetjobs.control.resolving import Resolved, resolve
 from fleetjobs.errors import Refused
-from fleetjobs.jobs import Job, JobId, Kind, NodeId
+from fleetjobs.jobs import Job, Kind
 from fleetjobs.messages import After, Request
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.schedules.documents import Call, Work
 from fleetjobs.signing import digest

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.store.database import Database
 from fleetjobs.store.pruning import (
     forget_attempts,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.store.agenda import look_for_chores
 from fleetjobs.store.attempts import Chance
 from fleetjobs.store.bells import CHANGES, DISPATCH

@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from fleetjobs.broker.parcels import Arrival
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Refusal
+from fleetjobs.names import NodeId
 from fleetjobs.signing import digest, node_key_id
 from fleetjobs.store.columns import printable
 from fleetjobs.store.events import add_events, event_row

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fleetjobs.errors import BrokenRun, Fault, SpoolFull
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Reply, decode
+from fleetjobs.names import JobId
 from fleetjobs.node.hosting import RunnerHost, Word
 from fleetjobs.node.lanes import Lanes, lane_of
 from fleetjobs.node.orders import Orders

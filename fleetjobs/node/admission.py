@@ -11,9 +11,9 @@ from typing import TypeVar
 from fleetjobs.broker.tasks import read_documents
 from fleetjobs.errors import InvalidDocument, Misaddressed, Stale, Unauthentic
 from fleetjobs.interfaces import Action
-from fleetjobs.jobs import NodeId
 from fleetjobs.layouts import Agent
 from fleetjobs.messages import Delivery, Order, Question, Request, decode
+from fleetjobs.names import NodeId
 from fleetjobs.node.documents import as_meant
 from fleetjobs.policy import Policy
 from fleetjobs.registry import Registry

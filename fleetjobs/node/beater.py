@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Beat, Inventory, encode
+from fleetjobs.names import NodeId
 from fleetjobs.node.facts import gather_facts, read_classes
 from fleetjobs.registry import Registry
 from fleetjobs.signing import SigningKey

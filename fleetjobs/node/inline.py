@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from fleetjobs import agent as python
 from fleetjobs.interfaces import Action
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.layouts import Agent
 from fleetjobs.messages import Reply
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.admission import Letter
 from fleetjobs.node.documents import as_meant, request_document
 from fleetjobs.node.replies import ended

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from msgspec import Struct, json
 
 from fleetjobs.errors import Fault
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.signing import peek
 from fleetjobs.spool.attempts import Accepted, RunKey
 

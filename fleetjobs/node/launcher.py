@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fleetjobs.errors import Fault, SpoolFull
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Delivery, Reply, decode
+from fleetjobs.names import JobId
 from fleetjobs.node.active import PAUSE_MAX_S, ActiveRuns, OnFinished
 from fleetjobs.node.hosting import RunnerHost
 from fleetjobs.node.lanes import Lanes, Limits, behind, lane_of

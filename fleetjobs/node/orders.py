@@ -7,8 +7,8 @@ from threading import Lock
 
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import BrokenRun, Unauthentic
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Order, Stage, Verb, encode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.replies import fenced, final_reply, standing
 from fleetjobs.node.verdict import cancel, fail
 from fleetjobs.signing import SigningKey, unseal

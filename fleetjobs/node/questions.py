@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fleetjobs.errors import Fault, NotFound
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Answer, Asked, LogPart, Question
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.reading import log_part, reports
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.spool.spool import Spool

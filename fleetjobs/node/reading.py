@@ -9,8 +9,8 @@ import msgspec
 
 from fleetjobs.contract import Progress
 from fleetjobs.errors import Fault, NotFound
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Delivery, LogPart, Reply, RunReport, Stage, decode
+from fleetjobs.names import JobId
 from fleetjobs.node.lanes import lane_of
 from fleetjobs.signing import peek
 from fleetjobs.spool.attempts import Accepted, RunDirectory

@@ -9,9 +9,9 @@ from fleetjobs.broker.tasks import task_id
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import DuplicateRun, InvalidDocument, Refused
 from fleetjobs.interfaces import Action
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.layouts import Agent
 from fleetjobs.messages import Document, Order, Question, Refusal, Reply, encode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.admission import Admission, Letter
 from fleetjobs.node.announcer import Announcer
 from fleetjobs.node.orders import Orders

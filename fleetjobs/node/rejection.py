@@ -12,8 +12,8 @@ from fleetjobs.errors import (
     UnknownAction,
     UnknownAgent,
 )
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Reply
+from fleetjobs.names import NodeId
 from fleetjobs.node.replies import ended
 from fleetjobs.node.verdict import Verdict
 from fleetjobs.spool.attempts import RunKey

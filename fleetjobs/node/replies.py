@@ -5,8 +5,8 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from fleetjobs.errors import BrokenRun, Fault
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Reply, Stage
+from fleetjobs.names import NodeId
 from fleetjobs.node.verdict import Verdict, cancel, fail
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 from fleetjobs.spool.fences import Fence

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fleetjobs.errors import SpoolFull
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Headway, Reply, RunHeadway, Stage, encode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.replies import final_reply
 from fleetjobs.node.verdict import Verdict
 from fleetjobs.signing import SigningKey

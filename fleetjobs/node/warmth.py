@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from fleetjobs import agent as python
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Delivery, Reply, Request, Stage, decode, encode
+from fleetjobs.names import NodeId
 from fleetjobs.node.process import holder
 from fleetjobs.node.verdict import ReplyDocument
 from fleetjobs.signing import SigningKey, digest, peek

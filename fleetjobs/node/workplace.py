@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from fleetjobs.errors import InvalidSetting
-from fleetjobs.jobs import NodeId
+from fleetjobs.names import NodeId
 
 _SETTING = re.compile(r"(?!FLEETJOBS_(?:REQUEST|REPLY|PROGRESS|NODE)=)[A-Za-z_][A-Za-z0-9_]*=")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -7,7 +7,7 @@ from itertools import chain
 from uuid import UUID, uuid5
 
 from fleetjobs.errors import InvalidPlan, InvalidReference
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.plans.documents import LEGS_MOST, Group, Leg, Need, Plan, RetryMode
 from fleetjobs.plans.graph import Graph
 from fleetjobs.plans.references import Reference, find_references

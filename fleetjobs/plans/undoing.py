@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from fleetjobs.declarations import Undo
 from fleetjobs.interfaces import Action
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Leg
 from fleetjobs.plans.references import DATA, LEGS, find_references
 from fleetjobs.undos import REFERENCE

@@ -13,8 +13,8 @@ from typing import NoReturn
 
 from fleetjobs.contract import Progress
 from fleetjobs.errors import BrokenRun
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Delivery, Reply, Request, Verb, decode, encode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.host import wake_up
 from fleetjobs.node.reading import log_part, progress
 from fleetjobs.node.runner import ORDER_SIGNAL, Runner

@@ -12,8 +12,8 @@ from uuid_utils import uuid7
 
 from fleetjobs.errors import Fault, InvalidDocument, InvalidSetting
 from fleetjobs.installed import Installed
-from fleetjobs.jobs import node_id
 from fleetjobs.messages import Request, RunReport, decode
+from fleetjobs.names import node_id
 from fleetjobs.node.reading import reports
 from fleetjobs.programs.alone import Alone, now
 from fleetjobs.programs.settings import NodeSettings

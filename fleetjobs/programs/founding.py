@@ -16,7 +16,7 @@ from fleetjobs.access import Role
 from fleetjobs.client.profile import read_profile
 from fleetjobs.control.nodes import Nodes
 from fleetjobs.errors import Fault, InvalidSetting
-from fleetjobs.jobs import NodeId
+from fleetjobs.names import NodeId
 from fleetjobs.nodes import CONTROLLER
 from fleetjobs.programs.admin import furnish, have_account, prepare
 from fleetjobs.programs.premises import ACCOUNT, ORG, Premises, write_profile

@@ -30,7 +30,7 @@ from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.clocks import now, patience
 from fleetjobs.errors import Fault
 from fleetjobs.installed import Installed
-from fleetjobs.jobs import NodeId, node_id
+from fleetjobs.names import NodeId, node_id
 from fleetjobs.node.activation import Activator
 from fleetjobs.node.admission import Admission
 from fleetjobs.node.announcer import Announcer

@@ -15,9 +15,9 @@ import msgspec
 from uuid_utils import uuid7
 
 from fleetjobs.errors import Fault, InvalidDocument, InvalidInterface
-from fleetjobs.jobs import NodeId, node_id
 from fleetjobs.layouts import Agent
 from fleetjobs.messages import Reply, Request
+from fleetjobs.names import NodeId, node_id
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.programs.alone import Alone, Shown, Told, now
 from fleetjobs.programs.places import AGENTS

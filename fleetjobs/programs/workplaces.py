@@ -1,6 +1,6 @@
 """Workplaces: what runners have to know, from a node's settings. Light: runner hosts load this."""
 
-from fleetjobs.jobs import node_id
+from fleetjobs.names import node_id
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.programs.places import AGENTS
 from fleetjobs.programs.settings import NodeSettings

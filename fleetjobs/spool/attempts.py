@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from fleetjobs.errors import BrokenRun, InvalidDocument
-from fleetjobs.jobs import JobId, job_id
 from fleetjobs.messages import Stage
+from fleetjobs.names import JobId, job_id
 from fleetjobs.spool.durable import read_file, replace_file, write_file
 
 

@@ -10,8 +10,8 @@ from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
 
 from fleetjobs.errors import BrokenRun, DuplicateRun, InvalidDocument, SpoolFull
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Stage
+from fleetjobs.names import JobId
 from fleetjobs.spool.attempts import WITHDRAWN, Accepted, Holder, RunDirectory, RunKey
 from fleetjobs.spool.durable import make_directory, read_file, sync_directory, write_file
 from fleetjobs.spool.fences import Fences

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Executable, bindparam, insert, select
 
-from fleetjobs.jobs import Job, NodeId
+from fleetjobs.jobs import Job
+from fleetjobs.names import NodeId
 from fleetjobs.rollouts import turns
 from fleetjobs.signing import account_key_id
 from fleetjobs.splay import splay_of

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, literal, select, update
 
-from fleetjobs.jobs import Attempt, JobId, NodeId
+from fleetjobs.jobs import Attempt
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import Reason, State, Status, WaitReason
 from fleetjobs.store import dialect
 from fleetjobs.store.entries import JobEntry, RunEntry, start_limit

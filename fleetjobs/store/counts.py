@@ -8,7 +8,8 @@ from functools import cache
 
 from sqlalchemy import Connection, Executable, bindparam, func, select, text
 
-from fleetjobs.jobs import JobId, NodeId, Pending
+from fleetjobs.jobs import Pending
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import LIVE, State
 from fleetjobs.store import dialect
 from fleetjobs.store.columns import Moment

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select
 
-from fleetjobs.jobs import JobId, NodeId, Pending
+from fleetjobs.jobs import Pending
 from fleetjobs.messages import Stage
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import Reason, State
 from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName, patience_of, start_limit
 from fleetjobs.store.judging import settle

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, literal, or_, select, text, tuple_
 
-from fleetjobs.jobs import JobId, NodeId, Pending
+from fleetjobs.jobs import Pending
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import Reason, State
 from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName
 from fleetjobs.store.judging import settle

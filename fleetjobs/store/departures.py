@@ -5,7 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, text
 
-from fleetjobs.jobs import JobId, NodeId, Pending
+from fleetjobs.jobs import Pending
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import Reason, State
 from fleetjobs.store.entries import RunEntry, RunName
 from fleetjobs.store.events import add_event

@@ -19,8 +19,9 @@ from sqlalchemy import (
     update,
 )
 
-from fleetjobs.jobs import Dependency, JobId, NodeId
+from fleetjobs.jobs import Dependency
 from fleetjobs.messages import After
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import StartIf, State
 from fleetjobs.store import dialect
 from fleetjobs.store.entries import RunName

@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
-from fleetjobs.jobs import JobId, Kind, NodeId
+from fleetjobs.jobs import Kind
 from fleetjobs.messages import Reply
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.detours import REDO, Step, step_named, steps_after, undone_at
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.plans.undoing import PREFIX

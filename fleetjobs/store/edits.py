@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
-from fleetjobs.jobs import Job, NodeId, Pending
+from fleetjobs.jobs import Job, Pending
 from fleetjobs.messages import After
+from fleetjobs.names import NodeId
 from fleetjobs.store.dependencies import set_dependencies
 from fleetjobs.store.entries import JobEntry, RunEntry
 from fleetjobs.store.ledger import Ledger

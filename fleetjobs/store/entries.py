@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from fleetjobs.jobs import JobId, Kind, NodeId, Pending
+from fleetjobs.jobs import Kind, Pending
 from fleetjobs.messages import Stage
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.detours import Kept
 from fleetjobs.plans.progress import done
 from fleetjobs.rollouts import Course

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, RowMapping, bindparam, func, insert, or_, select
 
-from fleetjobs.jobs import Event, JobId, NodeId
+from fleetjobs.jobs import Event
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import State
 from fleetjobs.store.schema.records import events
 

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from fleetjobs.errors import InvalidReference
-from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.references import look_up, read_reference
 from fleetjobs.states import State
 from fleetjobs.store.failures import give_up

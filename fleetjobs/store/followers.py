@@ -10,7 +10,8 @@ from functools import cache
 
 from sqlalchemy import Connection, Executable, func, select, text
 
-from fleetjobs.jobs import Job, JobId, Kind
+from fleetjobs.jobs import Job, Kind
+from fleetjobs.names import JobId
 from fleetjobs.states import Reason, State
 from fleetjobs.store import dialect
 from fleetjobs.store.accepting import job_columns

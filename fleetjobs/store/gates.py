@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from fleetjobs.jobs import JobId, NodeId, Pending
+from fleetjobs.jobs import Pending
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.nodes import Node
 from fleetjobs.schedules.windows import Verdict, Window, WindowKind, closes_at, judge_windows
 from fleetjobs.states import State, WaitReason

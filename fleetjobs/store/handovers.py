@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, case, literal, select, update
 
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Stage
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.detours import step_named
 from fleetjobs.states import State
 from fleetjobs.store.entries import COORDINATOR, RunName

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from fleetjobs.contract import Progress
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Headway
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import State
 from fleetjobs.store.columns import printable
 from fleetjobs.store.entries import RunName

@@ -21,7 +21,8 @@ from sqlalchemy import (
     tuple_,
 )
 
-from fleetjobs.jobs import Job, JobId, Kind, Link, NodeId
+from fleetjobs.jobs import Job, Kind, Link
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.rollouts import Course
 from fleetjobs.states import Reason, State, Tally
 from fleetjobs.store.pages import Page, read_time_cursor, time_cursor

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from fleetjobs.jobs import Dependency, JobId
+from fleetjobs.jobs import Dependency
 from fleetjobs.messages import After
+from fleetjobs.names import JobId
 from fleetjobs.states import Reason, StartIf, State
 from fleetjobs.store.dependencies import (
     WHOLE,

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.limits import Ceilings, Limit, Scope
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store import dialect
 from fleetjobs.store.entries import COORDINATOR, RunName

@@ -13,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Executable, delete, select
 
-from fleetjobs.jobs import JobId, Kind, NodeId
+from fleetjobs.jobs import Kind
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import Reason, State, WaitReason, check_move
 from fleetjobs.store import dialect
 from fleetjobs.store.bells import DISPATCH

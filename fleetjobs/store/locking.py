@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Executable, RowMapping, Table, bindparam, select, update
 
 from fleetjobs.errors import InvalidTransition
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.store import dialect
 from fleetjobs.store.entries import JOB_COLUMNS, RUN_COLUMNS, JobEntry, RunEntry, RunName
 from fleetjobs.store.jobs import read_course, read_tally

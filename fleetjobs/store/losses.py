@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, select, text
 
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Stage
+from fleetjobs.names import JobId
 from fleetjobs.states import Reason, State
 from fleetjobs.store.attempts import (
     Chance,

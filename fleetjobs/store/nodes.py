@@ -23,8 +23,8 @@ from sqlalchemy import (
 from fleetjobs.access import FLEET
 from fleetjobs.errors import Conflict, InvalidInterface
 from fleetjobs.interfaces import Interface, read_interface
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Beat, Inventory
+from fleetjobs.names import NodeId
 from fleetjobs.nodes import Node
 from fleetjobs.signing import VerifyKey, digest
 from fleetjobs.store import dialect

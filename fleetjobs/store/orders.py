@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select
 
-from fleetjobs.jobs import JobId, NodeId, Pending
+from fleetjobs.jobs import Pending
 from fleetjobs.messages import Verb
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.store.handovers import ASK_AT_MOST
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schema.runs import runs

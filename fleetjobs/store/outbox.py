@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select
 
-from fleetjobs.jobs import JobId, NodeId, Pending
+from fleetjobs.jobs import Pending
 from fleetjobs.messages import Stage
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.rollouts import Gate
 from fleetjobs.splay import splay_of
 from fleetjobs.states import Reason, State, WaitReason

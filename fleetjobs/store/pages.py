@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from fleetjobs.errors import InvalidDocument
-from fleetjobs.jobs import job_id
+from fleetjobs.names import job_id
 
 T = TypeVar("T")
 _SEPARATOR = "~"

@@ -20,7 +20,8 @@ from sqlalchemy import (
 )
 
 from fleetjobs.errors import Conflict, InvalidDocument
-from fleetjobs.jobs import Dependency, Job, JobId, Kind, NodeId
+from fleetjobs.jobs import Dependency, Job, Kind
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import Reason, State
 from fleetjobs.store import dialect

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, select, update
 
-from fleetjobs.jobs import JobId, Kind
+from fleetjobs.jobs import Kind
+from fleetjobs.names import JobId
 from fleetjobs.states import State
 from fleetjobs.store.dependencies import is_named_by_live
 from fleetjobs.store.schema.jobs import jobs

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Answer, Question
+from fleetjobs.names import NodeId
 from fleetjobs.store.schema.fleet import questions
 
 KEEP_QUESTIONS = timedelta(minutes=1)  #: whoever asked may look a little late

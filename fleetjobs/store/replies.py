@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from fleetjobs.jobs import JobId, NodeId, Pending
+from fleetjobs.jobs import Pending
 from fleetjobs.messages import Output, Reply, Stage
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import node_key_id
 from fleetjobs.states import Reason, State
 from fleetjobs.store.attempts import (

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.names import JobId, NodeId
 
 
 class Place(NamedTuple):

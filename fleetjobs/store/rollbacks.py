@@ -6,7 +6,8 @@ back is kept with the plan's new state, once, or nothing of it is. spec/semantic
 
 from sqlalchemy import and_, or_, select
 
-from fleetjobs.jobs import JobId, Pending
+from fleetjobs.jobs import Pending
+from fleetjobs.names import JobId
 from fleetjobs.nodes import SILENT_AFTER
 from fleetjobs.states import Reason, Rollback, State
 from fleetjobs.store.bells import DISPATCH

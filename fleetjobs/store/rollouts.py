@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, bindparam, select
 
-from fleetjobs.jobs import JobId, Pending
+from fleetjobs.jobs import Pending
 from fleetjobs.messages import Stage
+from fleetjobs.names import JobId
 from fleetjobs.rollouts import Course, Gate, Phase
 from fleetjobs.states import LIVE, Reason, State, WaitReason
 from fleetjobs.store.dependencies import blocked_runs

@@ -17,7 +17,8 @@ from sqlalchemy import (
     tuple_,
 )
 
-from fleetjobs.jobs import JobId, NodeId, Run, job_id, node_id
+from fleetjobs.jobs import Run
+from fleetjobs.names import JobId, NodeId, job_id, node_id
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store import dialect
 from fleetjobs.store.pages import Page

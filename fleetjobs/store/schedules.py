@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from fleetjobs.errors import Conflict, NotFound
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.schedules.documents import Schedule
 from fleetjobs.schedules.due import Fate
 from fleetjobs.states import Reason

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, String, cast, func, insert, select
 
-from fleetjobs.jobs import Job, JobId, Kind, NodeId
+from fleetjobs.jobs import Job, Kind
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import OnFailure
 from fleetjobs.plans.undoing import PREFIX, Recipe, undoing_id
 from fleetjobs.states import StartIf, State, WaitReason

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, text
 
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.store.schema.accounts import accounts, tokens
 from fleetjobs.store.schema.jobs import TOP, jobs
 from fleetjobs.store.schema.runs import runs

@@ -7,7 +7,8 @@ what is then read once, and judged in memory.
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
-from fleetjobs.jobs import Dependency, JobId
+from fleetjobs.jobs import Dependency
+from fleetjobs.names import JobId
 from fleetjobs.store.dependencies import WHOLE, open_in_plans, waiting_for
 from fleetjobs.store.ledger import Ended, Ledger
 

@@ -14,7 +14,7 @@ from fleetjobs.api.app import make_app
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.sowing import Sowing
 from fleetjobs.errors import Conflict, InvalidDocument
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.programs.carriage import export, take
 from fleetjobs.states import State
 from fleetjobs.store.access import create_org

@@ -14,8 +14,9 @@ from fleetjobs.contract import Next
 from fleetjobs.control import followers as module
 from fleetjobs.control.followers import DEEPEST, Followers, follower_id
 from fleetjobs.control.jobs import Control
-from fleetjobs.jobs import Job, JobId
+from fleetjobs.jobs import Job
 from fleetjobs.messages import Reply, Request, decode_from_node, encode
+from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Group, Need
 from fleetjobs.signing import SERVER, unseal
 from fleetjobs.states import Completion, Reason, State

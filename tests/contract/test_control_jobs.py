@@ -22,8 +22,8 @@ from fleetjobs.errors import (
     UnknownAction,
     UnknownAgent,
 )
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Inventory, Request
+from fleetjobs.names import JobId
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database

@@ -7,8 +7,8 @@ import pytest
 from fleetjobs.control import nodes as module
 from fleetjobs.control.jobs import Control
 from fleetjobs.errors import Conflict, NoNodes, NotFound
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Stage, Verb
+from fleetjobs.names import NodeId
 from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.states import Reason, State
 from fleetjobs.store.database import Database

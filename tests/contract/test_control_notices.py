@@ -15,8 +15,8 @@ from fleetjobs.coordinator.notifier import FIRST, GIVE_UP, Alarm, Notifier
 from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.coordinator.scheduler import Scheduler
 from fleetjobs.errors import InvalidNotification, InvalidTime, NotFound
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import encode
+from fleetjobs.names import JobId
 from fleetjobs.notices import FORBIDDEN, Kind, Topic
 from fleetjobs.schedules.documents import Call, Misfire, Overlap, Schedule, Work
 from fleetjobs.schedules.rules import Rule

@@ -7,8 +7,9 @@ import pytest
 
 from fleetjobs.control.jobs import Control
 from fleetjobs.errors import Conflict, InvalidInput, InvalidPlan, MissingInput, NoNodes
-from fleetjobs.jobs import JobId, Kind
+from fleetjobs.jobs import Kind
 from fleetjobs.messages import After, encode
+from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Group, Need, OnFailure, Pace
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.states import Completion, Reason, StartIf, State, WaitReason

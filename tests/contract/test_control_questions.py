@@ -7,8 +7,8 @@ import pytest
 from fleetjobs.control.jobs import Control
 from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.errors import NotFound
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Answer, Asked, LogPart
+from fleetjobs.names import NodeId
 from fleetjobs.store.database import Database
 from fleetjobs.store.questions import mark_asked, questions_to_send, save_answers
 from tests.desk import MINUTE, Desk

@@ -8,8 +8,9 @@ import pytest
 from fleetjobs.control.jobs import Control
 from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.errors import Conflict, InvalidRollout
-from fleetjobs.jobs import Job, JobId
+from fleetjobs.jobs import Job
 from fleetjobs.messages import Stage, Verb
+from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Need, OnFailure, Rollout
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.rollouts import Phase

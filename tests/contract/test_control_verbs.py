@@ -6,8 +6,9 @@ import pytest
 
 from fleetjobs.control.jobs import Control
 from fleetjobs.errors import Conflict, NotFound
-from fleetjobs.jobs import JobId, NodeId, Pending
+from fleetjobs.jobs import Pending
 from fleetjobs.messages import Stage, Verb
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.database import Database
 from tests.desk import MINUTE, WHO, Desk

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fleetjobs.control.jobs import Control
 from fleetjobs.declarations import Undo
 from fleetjobs.errors import Conflict
-from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import Group, Leg, Need, OnFailure, Pace, Plan
 from fleetjobs.plans.shapes import Shape, arrange, leg_id
 from fleetjobs.plans.undoing import undoing_id

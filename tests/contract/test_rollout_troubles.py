@@ -9,8 +9,8 @@ from fleetjobs.access import Role
 from fleetjobs.contract import Next
 from fleetjobs.control.followers import Followers
 from fleetjobs.control.jobs import Control
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Reply, encode
+from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Leg, OnFailure, Rollout
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.states import Completion, Reason, Rollback, State, WaitReason

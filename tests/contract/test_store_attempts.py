@@ -9,8 +9,8 @@ import pytest
 from fleetjobs.control.jobs import Control
 from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.errors import Conflict
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Inventory, Output, Stage, encode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.attempts import list_attempts
 from fleetjobs.store.database import Database

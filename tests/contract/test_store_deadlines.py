@@ -7,8 +7,8 @@ import pytest
 
 from fleetjobs.control.jobs import Control
 from fleetjobs.coordinator.reaper import Reaper
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Inventory, Stage, Verb
+from fleetjobs.names import JobId
 from fleetjobs.states import Reason, State
 from fleetjobs.store.database import Database
 from fleetjobs.store.handovers import Handover, runs_to_dispatch

@@ -6,8 +6,8 @@ import pytest
 
 from fleetjobs.control.jobs import Control
 from fleetjobs.errors import InvalidDocument, UnknownDependency
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import After
+from fleetjobs.names import JobId
 from fleetjobs.states import Reason, StartIf, State, WaitReason
 from fleetjobs.store.database import Database
 from fleetjobs.store.dependencies import judge, list_dependants, list_dependencies

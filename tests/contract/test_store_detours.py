@@ -12,8 +12,8 @@ from fleetjobs.control.jobs import Control
 from fleetjobs.control.retries import Manner
 from fleetjobs.declarations import Undo
 from fleetjobs.errors import Conflict, InvalidPlan
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Request, decode, encode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import Leg, OnFailure, RetryMode
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.plans.undoing import undoing_id

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from fleetjobs.control.jobs import Control
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Inventory
+from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Leg, Need, OnFailure
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.states import Reason, State, Status

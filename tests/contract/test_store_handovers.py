@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Stage
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import Reason, State
 from fleetjobs.store.database import Database
 from fleetjobs.store.deadlines import end_overdue, runs_overdue

@@ -4,8 +4,8 @@ import pytest
 
 from fleetjobs.contract import Progress
 from fleetjobs.control.jobs import Control
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Headway, RunHeadway
+from fleetjobs.names import JobId
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.states import State
 from fleetjobs.store.database import Database

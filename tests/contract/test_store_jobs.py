@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from fleetjobs.errors import InvalidDocument
-from fleetjobs.jobs import JobId, NodeId
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.accepting import insert_job
 from fleetjobs.store.database import Database

@@ -7,8 +7,8 @@ import pytest
 
 from fleetjobs.control.jobs import Control
 from fleetjobs.coordinator.dispatcher import Dispatcher
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.limits import Limit, Scope
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import COORDINATOR, SigningKey
 from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.bells import DISPATCH

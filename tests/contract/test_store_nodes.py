@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from fleetjobs.errors import Conflict
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Inventory
+from fleetjobs.names import NodeId
 from fleetjobs.nodes import Node
 from fleetjobs.signing import SigningKey
 from fleetjobs.store.database import Database

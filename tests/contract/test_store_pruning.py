@@ -6,8 +6,8 @@ import pytest
 
 from fleetjobs.control.jobs import Control
 from fleetjobs.coordinator.pruner import Pruner, Retention
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import After, Output
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import Need
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.states import StartIf, State

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from fleetjobs.jobs import Event, Job, JobId, NodeId, Run
+from fleetjobs.jobs import Event, Job, Run
 from fleetjobs.messages import Output, Reply, Stage
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import Completion, Reason, State
 from fleetjobs.store.database import Database
 from fleetjobs.store.deadlines import end_overdue

@@ -8,8 +8,9 @@ import pytest
 from fleetjobs.control.jobs import Control
 from fleetjobs.declarations import Undo
 from fleetjobs.errors import Conflict
-from fleetjobs.jobs import Job, JobId
+from fleetjobs.jobs import Job
 from fleetjobs.messages import Inventory, encode
+from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Group, Leg, Need, OnFailure
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.plans.undoing import undoing_id

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleetjobs.jobs import Event, Job, NodeId
+from fleetjobs.jobs import Event, Job
 from fleetjobs.messages import Stage
+from fleetjobs.names import NodeId
 from fleetjobs.states import MOVES, State, completion
 from fleetjobs.store.database import Database
 from fleetjobs.store.deadlines import end_overdue, runs_overdue

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from fleetjobs.coordinator.reaper import Reaper
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Beat
+from fleetjobs.names import NodeId
 from fleetjobs.nodes import TWIN_SHOWN, has_twin
 from fleetjobs.store.database import Database
 from fleetjobs.store.events import list_events

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Reply, decode
+from fleetjobs.names import JobId
 from fleetjobs.signing import peek
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.states import TERMINAL, StartIf, State

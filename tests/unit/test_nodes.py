@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fleetjobs.jobs import NodeId
+from fleetjobs.names import NodeId
 from fleetjobs.nodes import SILENT_AFTER, Node, is_alive
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetjobs.errors import InvalidTarget, NoNodes
-from fleetjobs.jobs import NodeId
+from fleetjobs.names import NodeId
 from fleetjobs.nodes import Node
 from fleetjobs.targets import Target, make_target, matches, pick
 

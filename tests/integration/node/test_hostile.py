@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Reply, Verb
+from fleetjobs.names import JobId
 from fleetjobs.node.process import tree
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.states import Reason, State

@@ -9,8 +9,8 @@ import pytest
 from starlette.testclient import TestClient
 from uuid_utils import uuid7
 
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Request, encode
+from fleetjobs.names import JobId
 from fleetjobs.signing import SigningKey, account_key_id, unseal
 from fleetjobs.states import State
 from fleetjobs.store.jobs import get_job

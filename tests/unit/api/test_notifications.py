@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.states import State
 from tests.api_house import House
 from tests.makers import new_id

@@ -13,8 +13,8 @@ from fleetjobs.broker.tasks import (
     read_task,
 )
 from fleetjobs.errors import InvalidDocument
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Asked, Order, Question, Verb
+from fleetjobs.names import NodeId
 from tests.makers import NOW, new_id
 
 JOB = new_id()

@@ -9,8 +9,9 @@ from fleetjobs.contract import Progress
 from fleetjobs.coordinator import collector as module
 from fleetjobs.coordinator.collector import BATCH, Collector
 from fleetjobs.errors import DatabaseAway
-from fleetjobs.jobs import Event, JobId, NodeId
+from fleetjobs.jobs import Event
 from fleetjobs.messages import Document, Headway, Refusal, RunHeadway, Stage, encode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import SigningKey
 from fleetjobs.states import State
 from fleetjobs.store.bells import CHANGES

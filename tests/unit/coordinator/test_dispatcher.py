@@ -7,8 +7,8 @@ import pytest
 from fleetjobs.broker.tasks import read_task
 from fleetjobs.coordinator.dispatcher import BATCH, SICK_PAUSE, Dispatcher
 from fleetjobs.errors import BrokerAway
-from fleetjobs.jobs import NodeId
 from fleetjobs.messages import Delivery, decode
+from fleetjobs.names import NodeId
 from fleetjobs.signing import COORDINATOR, SigningKey, digest, unseal
 from fleetjobs.states import State
 from fleetjobs.store.accepting import insert_job

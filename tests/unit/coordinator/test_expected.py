@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from fleetjobs.coordinator.collector import Collector
 from fleetjobs.coordinator.dispatcher import Dispatcher
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.messages import Stage, encode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import COORDINATOR, SigningKey
 from fleetjobs.states import State
 from fleetjobs.store.database import Database

@@ -14,7 +14,7 @@ from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.coordinator.lead import Lead
 from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.coordinator.scheduler import Scheduler
-from fleetjobs.jobs import NodeId
+from fleetjobs.names import NodeId
 from fleetjobs.programs.coordinator import LOOK_EVERY_S, REAP_EVERY_S, RENEW
 from fleetjobs.programs.settings import CoordinatorSettings
 from fleetjobs.schedules.documents import Call, Schedule, Work

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleetjobs.interfaces import read_interface
-from fleetjobs.jobs import JobId, NodeId
 from fleetjobs.layouts import Agent
 from fleetjobs.messages import LIMIT_BYTES as MESSAGE_BYTES
 from fleetjobs.messages import Reply, decode, encode
+from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.protocols.choice import protocol_of
 from fleetjobs.node.protocols.words import Asked
 from fleetjobs.node.replies import ended

@@ -8,8 +8,8 @@ import pytest
 
 from fleetjobs.broker.parcels import Parcel
 from fleetjobs.errors import BrokerAway
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Stage
+from fleetjobs.names import JobId
 from fleetjobs.node.sender import Sender
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.spool.spool import Spool

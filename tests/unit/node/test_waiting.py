@@ -4,7 +4,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.node.waiting import Waiting, WaitingRuns
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fleetjobs.errors import SpoolFull
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.spool.attempts import NOBODY, Holder, Program, RunDirectory, RunKey
 from fleetjobs.spool.durable import write_file
 from fleetjobs.spool.spool import Spool

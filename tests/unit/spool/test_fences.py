@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetjobs.errors import SpoolFull
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Verb
+from fleetjobs.names import JobId
 from fleetjobs.spool import fences as module
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.spool.fences import Fence, Fences, higher

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Stage, Verb
+from fleetjobs.names import JobId
 from fleetjobs.spool import seen as seen_module
 from fleetjobs.spool.attempts import Holder, RunDirectory, RunKey
 from fleetjobs.spool.fences import Fence

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fleetjobs.errors import SpoolFull
-from fleetjobs.jobs import JobId
+from fleetjobs.names import JobId
 from fleetjobs.spool import seen as module
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.spool.seen import KEEP, Seen

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fleetjobs.errors import BrokenRun, DuplicateRun, InvalidDocument, SpoolFull
-from fleetjobs.jobs import JobId
 from fleetjobs.messages import Stage
+from fleetjobs.names import JobId
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 from fleetjobs.spool.spool import Spool
 

@@ -1,4 +1,4 @@
-"""Jobs: their names and those of nodes."""
+"""Names: of jobs and nodes."""
 
 import string
 import uuid
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetjobs.errors import InvalidDocument
-from fleetjobs.jobs import NODE_ID, job_id, node_id
+from fleetjobs.names import NODE_ID, job_id, node_id
 from fleetjobs.targets import NAME
 
 IDENTITY = string.ascii_letters + string.digits + "._-"
