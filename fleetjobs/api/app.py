@@ -40,6 +40,7 @@ from fleetjobs.api.desk import Desk
 from fleetjobs.api.logins import Logins
 from fleetjobs.api.manners import Manners
 from fleetjobs.api.problems import ProblemDocument, answer_with_problems
+from fleetjobs.api.refusals import operation_of
 from fleetjobs.api.tokens import Tokens
 from fleetjobs.api.watch import Watch
 from fleetjobs.control.jobs import Control
@@ -119,7 +120,7 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: f"{route.tags[0]}_{route.name}",
+        generate_unique_id_function=operation_of,
     )
     app.state.desk = desk
     for router in ROUTERS:

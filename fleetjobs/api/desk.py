@@ -1,7 +1,7 @@
 """Desk: what the endpoints work with, handed to the app when it is made."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
 
@@ -48,8 +48,10 @@ def find_job(connection: Connection, job: JobId, *, org: str | None) -> Job:
 
 # What endpoints depend on is async all over: else each of it costs a hop into a thread and back.
 async def _desk(request: Request) -> Desk:
+    """As one request finds it: what is changed through it tells the audit from where."""
     desk: Desk = request.app.state.desk
-    return desk
+    address = request.client.host if request.client else ""
+    return replace(desk, control=replace(desk.control, address=address))
 
 
 AtDesk = Annotated[Desk, Depends(_desk)]

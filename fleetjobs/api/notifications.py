@@ -141,7 +141,8 @@ def index(
 @router.post("/notifications/{name}/retry", summary="Send a notification again")
 def retry(desk: AtDesk, caller: Operator, name: Named) -> NotificationDocument:
     """At once, whatever became of it; its id stays the same."""
-    return NotificationDocument.of(desk.control.notices.retry(name, org=caller.sees))
+    notice = desk.control.notices.retry(name, org=caller.sees, account=caller.name)
+    return NotificationDocument.of(notice)
 
 
 @router.post(

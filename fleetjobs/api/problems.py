@@ -139,13 +139,12 @@ def _of_fault(request: Request, fault: Exception) -> Response:
         headers["Retry-After"] = str(FULL_RETRY_AFTER_S)
     elif status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    elif status is HTTPStatus.FORBIDDEN:
-        note_refusal(request, fault)
+    note_refusal(request, status, fault.code, str(fault))
     field = getattr(fault, "field", None)
     return problem(status, str(fault), code=fault.code, field=field, headers=headers)
 
 
-def _of_validation(_: Request, error: Exception) -> Response:
+def _of_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  registered for nothing else
     first = error.errors()[0]
     field = str(first["loc"][1]) if len(first["loc"]) > 1 else None  # [0] is query, path or header
@@ -153,6 +152,7 @@ def _of_validation(_: Request, error: Exception) -> Response:
         detail = f"there is no parameter {field!r:.62} here"
     else:
         detail = f"{field}: {first['msg'].removeprefix('Value error, ')}"
+    note_refusal(request, 422, InvalidParameter.code, detail)
     return problem(422, detail, code=InvalidParameter.code, field=field)
 
 
@@ -165,6 +165,7 @@ def _of_framework(request: Request, error: Exception) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
     code = _CODES.get(error.status_code, phrase.lower().replace(" ", "_"))
     detail = f"there is no {request.url.path}" if error.status_code == 404 else str(error.detail)  # noqa: PLR2004
+    note_refusal(request, error.status_code, code, detail)
     return problem(error.status_code, detail, code=code, headers=error.headers)
 
 

@@ -1,6 +1,5 @@
 """Schedules: work that recurs by a rule; made, changed, set aside, asked for, looked at."""
 
-import dataclasses
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -290,7 +289,7 @@ def _schedules(desk: Desk, caller: Acting, name: str | None = None) -> Schedules
     """The schedules' desk; for one that is to be changed, if it is named."""
     if name is not None:
         own_schedule(desk, caller, name)
-    return dataclasses.replace(desk.control.schedules, address=caller.address)
+    return desk.control.schedules
 
 
 def _tagged(response: Response, entry: Entry) -> ScheduleDocument:

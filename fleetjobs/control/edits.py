@@ -21,6 +21,7 @@ from fleetjobs.plans.checks import check_data
 from fleetjobs.signing import account_key_id, peek
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.accepting import insert_runs
+from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
@@ -44,6 +45,7 @@ class Edits:
     database: Database
     clock: Callable[[], datetime]
     acceptance: Acceptance
+    address: str = ""  # from where it is asked, for the audit
 
     def request(self, job: JobId, *, org: str) -> Request:
         """The request as it stands, secrets included: what a change in part starts from.
@@ -89,8 +91,18 @@ class Edits:
             )
             change.make(request, kept_target=request.target == before.target)
             ring(connection, CHANGES, ",".join(sorted(settle(ledger))))
-            changed = get_job(connection, name, org=org)
-        return changed or before
+            changed = get_job(connection, name, org=org) or before
+            add_record(
+                connection,
+                at=now,
+                author=Author(account=account, address=self.address),
+                kind="job.edited",
+                subject=name,
+                org=org,
+                before=_told(before),
+                after=_told(changed),
+            )
+        return changed
 
     def _weigh(
         self,
@@ -117,6 +129,16 @@ class Edits:
         weighed = weigh(connection, sealed, request, org=org, now=now, check=check)
         job = bearings.adapt(weighed.job, len(weighed.nodes))
         return dataclasses.replace(weighed, job=job)
+
+
+def _told(job: Job) -> dict[str, Any]:
+    """The job as the audit tells of it; its inputs may be secret, and its events name them."""
+    return {
+        "version": job.version,
+        "state": job.state,
+        "not_before": job.not_before,
+        "start_before": job.start_before,
+    }
 
 
 def _check_rollout(before: Job, request: Request) -> None:

@@ -47,6 +47,7 @@ class Control:
     clock: Callable[[], datetime]
     limits: Limits = NO_MORE
     rights: Register | None = None  # None: whoever asks may
+    address: str = ""  # from where it is asked, for the audit
     _acceptance: Acceptance = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,12 +56,12 @@ class Control:
     @property
     def verbs(self) -> Verbs:
         """Where accepted jobs are cancelled, held, released, tried again, resolved."""
-        return Verbs(self.database, self.clock)
+        return Verbs(self.database, self.clock, self.address)
 
     @property
     def edits(self) -> Edits:
         """Where accepted jobs are changed."""
-        return Edits(self.database, self.clock, self._acceptance)
+        return Edits(self.database, self.clock, self._acceptance, self.address)
 
     @property
     def plans(self) -> Plans:
@@ -70,12 +71,12 @@ class Control:
     @property
     def notices(self) -> Notices:
         """Where is said who wishes to hear of what."""
-        return Notices(self.database, self.clock)
+        return Notices(self.database, self.clock, self.address)
 
     @property
     def schedules(self) -> Schedules:
         """Where schedules are made and changed."""
-        return Schedules(self.database, self.clock, self._acceptance)
+        return Schedules(self.database, self.clock, self._acceptance, self.address)
 
     @property
     def templates(self) -> Templates:
@@ -95,27 +96,27 @@ class Control:
     @property
     def nodes(self) -> Nodes:
         """Where nodes are let in and taken off."""
-        return Nodes(self.database, self.clock)
+        return Nodes(self.database, self.clock, self.address)
 
     @property
     def parallel(self) -> Parallel:
         """Where it is said how many runs of an action may be at work at once."""
-        return Parallel(self.database, self.clock)
+        return Parallel(self.database, self.clock, self.address)
 
     @property
     def pauses(self) -> Pauses:
         """Where the fleet, orgs and nodes are told to begin nothing."""
-        return Pauses(self.database, self.clock)
+        return Pauses(self.database, self.clock, self.address)
 
     @property
     def windows(self) -> Windows:
         """Where it is said when what may begin."""
-        return Windows(self.database, self.clock)
+        return Windows(self.database, self.clock, self.address)
 
     @property
     def relay(self) -> Relay:
         """Where the coordinators are told what to do."""
-        return Relay(self.database, self.clock)
+        return Relay(self.database, self.clock, self.address)
 
     def submit(
         self, sealed: str, request: Request, *, org: str, rerun_of: JobId | None = None

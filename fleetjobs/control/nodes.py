@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
 
 from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.nodes import is_alive
 from fleetjobs.signing import VerifyKey, account_key_id
+from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.departures import end_runs, forget_node, live_runs_of
@@ -23,6 +27,7 @@ class Nodes:
 
     database: Database
     clock: Callable[[], datetime]
+    address: str = ""  # from where it is asked, for the audit
 
     def enroll(self, node: NodeId, key: VerifyKey, *, org: str, account: str) -> bool:
         """Believe what that key signs to come from that node; False if it was so already.
@@ -35,6 +40,8 @@ class Nodes:
             if is_new:
                 actor = account_key_id(account)
                 add_event(connection, at=now, kind="node.enrolled", actor=actor, org=org, node=node)
+                told = {"verify_key": key.text}
+                self._note(connection, "node.enrolled", node, org, account, after=told)
         return is_new
 
     def remove(self, node: NodeId, *, org: str, account: str, force: bool = False) -> int:
@@ -50,18 +57,33 @@ class Nodes:
         if is_alive(found, self.clock()) and not force:
             raise Conflict(f"{node} lives; stop it first, or force it off")
         ended = 0
-        while (number := self._part(node, org, account_key_id(account))) is not None:
+        while (number := self._part(node, org, account, ended)) is not None:
             ended += number
         return ended
 
-    def _part(self, node: NodeId, org: str, actor: str) -> int | None:
+    def _part(self, node: NodeId, org: str, account: str, ended: int) -> int | None:
         """End some of its runs, how many; or let it go with the last of them: None."""
-        now = self.clock()
+        now, actor = self.clock(), account_key_id(account)
         with self.database.transaction() as connection:
             names = live_runs_of(connection, node, BATCH)
             if not names:
                 forget_node(connection, node, now, org=org, actor=actor)
+                told = {"given_up": ended}
+                self._note(connection, "node.removed", node, org, account, after=told)
                 return None
             moved: set[JobId] = end_runs(connection, names, now, actor=actor)
             ring(connection, CHANGES, ",".join(sorted(moved)))
         return len(names)
+
+    def _note(
+        self, connection: Connection, kind: str, node: NodeId, org: str, account: str, **told: Any
+    ) -> None:
+        add_record(
+            connection,
+            at=self.clock(),
+            author=Author(account=account, address=self.address),
+            kind=kind,
+            subject=node,
+            org=org,
+            **told,
+        )

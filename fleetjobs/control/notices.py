@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
+from fleetjobs.access import FLEET
 from fleetjobs.errors import InvalidNotification, NotFound
 from fleetjobs.names import JobId
 from fleetjobs.notices import Notice, Topic, check_sinks, read_topics
 from fleetjobs.signing import account_key_id
+from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.database import Database
 from fleetjobs.store.events import add_event
 from fleetjobs.store.jobs import get_job
@@ -32,6 +35,7 @@ class Notices:
 
     database: Database
     clock: Callable[[], datetime]
+    address: str = ""  # from where it is asked, for the audit
 
     def wish(
         self, *, org: str, account: str, job: str | None, sinks: Sequence[str], on: str
@@ -62,7 +66,7 @@ class Notices:
                 if found is not None and found.ended_at is not None:
                     raise InvalidNotification(f"{job} has ended; nothing more will be told of it")
             add_wish(connection, wish)
-            self._log(connection, wish, "notification.wished", account)
+            self._log(connection, "notification.wished", wish.id, org, account, after=_told(wish))
         return wish
 
     def wishes(self, *, org: str, job: str | None = None) -> list[Wish]:
@@ -73,20 +77,18 @@ class Notices:
     def drop(self, name: str, *, org: str, account: str) -> None:
         """Tell nothing more for that wish."""
         with self.database.transaction() as connection:
+            found = [wish for wish in list_wishes(connection, org=org) if wish.id == name]
             drop_wish(connection, name, org=org)
-            add_event(
-                connection,
-                at=self.clock(),
-                kind="notification.unwished",
-                actor=account_key_id(account),
-                org=org,
-                detail={"wish": name},
-            )
+            told = _told(found[0])
+            self._log(connection, "notification.unwished", name, org, account, before=told)
 
-    def retry(self, name: str, *, org: str | None) -> Notice:
+    def retry(self, name: str, *, org: str | None, account: str) -> Notice:
         """Send it once more, now."""
         with self.database.transaction() as connection:
-            return retry_notice(connection, name, self.clock(), org=org)
+            notice = retry_notice(connection, name, self.clock(), org=org)
+            told = {"to": notice.sink}
+            self._log(connection, "notification.retried", name, notice.org, account, after=told)
+        return notice
 
     def test(self, sink: str, *, org: str, account: str) -> Notice:
         """Send a notice that says nothing, to see whether it comes."""
@@ -97,14 +99,36 @@ class Notices:
         )
         with self.database.transaction() as connection:
             add_notices(connection, [notice])
+            told = {"to": sink}
+            self._log(connection, "notification.tested", notice.id, org, account, after=told)
         return notice
 
-    def _log(self, connection: Connection, wish: Wish, kind: str, account: str) -> None:
-        add_event(
+    def _log(
+        self,
+        connection: Connection,
+        kind: str,
+        name: str,
+        org: str | None,
+        account: str,
+        *,
+        before: dict[str, Any] | None = None,
+        after: dict[str, Any] | None = None,
+    ) -> None:
+        actor, now = account_key_id(account), self.clock()
+        detail = {"wish": name, **(after or {})}
+        add_event(connection, at=now, kind=kind, actor=actor, org=org, detail=detail)
+        add_record(
             connection,
-            at=self.clock(),
+            at=now,
+            author=Author(account=account, address=self.address),
             kind=kind,
-            actor=account_key_id(account),
-            org=wish.org,
-            detail={"wish": wish.id, "job": wish.job, "sinks": list(wish.sinks)},
+            subject=name,
+            org=org or FLEET,
+            before=before,
+            after=after,
         )
+
+
+def _told(wish: Wish) -> dict[str, Any]:
+    """The wish as log and audit tell of it."""
+    return {"job": wish.job or None, "sinks": list(wish.sinks), "on": list(wish.topics)}

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from fleetjobs.access import FLEET
 from fleetjobs.errors import NotFound
 from fleetjobs.limits import Limit, Scope, check_limit
 from fleetjobs.names import NodeId
@@ -34,6 +35,7 @@ class Parallel:
 
     database: Database
     clock: Callable[[], datetime]
+    address: str = ""  # from where it is asked, for the audit
 
     def list(self, *, org: str) -> "list[Shown]":
         """What concerns the org, by action: limits of the fleet, its own, and its nodes' own."""
@@ -61,20 +63,31 @@ class Parallel:
         check_limit(limit)
         with self.database.transaction() as connection:
             _check_name(connection, limit, org)
+            before = _most(connection, limit)
             set_limit(connection, limit, by=account, now=self.clock())
-            self._note(connection, "limit.set", limit, account)
+            self._note(connection, "limit.set", limit, org, account, before, limit.most)
         return limit
 
     def delete(self, limit: Limit, *, org: str, account: str) -> None:
         """Let as many be at work as come. Raises NotFound."""
         with self.database.transaction() as connection:
             _check_name(connection, limit, org)
+            before = _most(connection, limit)
             if not delete_limit(connection, limit):
                 of = f" {limit.name}" if limit.name else ""
                 raise NotFound(f"no limit of {limit.task} is set for {limit.scope}{of}")
-            self._note(connection, "limit.deleted", limit, account)
+            self._note(connection, "limit.deleted", limit, org, account, before, None)
 
-    def _note(self, connection: Connection, kind: str, limit: Limit, account: str) -> None:
+    def _note(
+        self,
+        connection: Connection,
+        kind: str,
+        limit: Limit,
+        org: str,
+        account: str,
+        before: int | None,
+        after: int | None,
+    ) -> None:
         detail = {"action": limit.task, "scope": limit.scope, "name": limit.name}
         add_event(
             connection,
@@ -86,12 +99,23 @@ class Parallel:
         add_record(
             connection,
             at=self.clock(),
-            author=Author(account=account),
+            author=Author(account=account, address=self.address),
             kind=kind,
             subject=limit.task,
-            org=None,
-            after=detail | {"max_parallel": limit.most},
+            org=FLEET if limit.name is None else org,
+            before=None if before is None else detail | {"max_parallel": before},
+            after=None if after is None else detail | {"max_parallel": after},
         )
+
+
+def _most(connection: Connection, limit: Limit) -> int | None:
+    """How many that limit lets be at work so far; None: it is not set."""
+    wanted = (limit.task, limit.scope, limit.name, limit.declared)
+    for kept in list_limits(connection):
+        found = kept.limit
+        if (found.task, found.scope, found.name, found.declared) == wanted:
+            return found.most
+    return None
 
 
 def _check_name(connection: Connection, limit: Limit, org: str) -> None:

@@ -12,6 +12,7 @@ from fleetjobs.names import NodeId
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import WaitReason
 from fleetjobs.store.access import has_org
+from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.counts import Unended, count_unended
 from fleetjobs.store.database import Database, ring
@@ -62,6 +63,7 @@ class Pauses:
 
     database: Database
     clock: Callable[[], datetime]
+    address: str = ""  # from where it is asked, for the audit
 
     def pause(self, place: Place, *, org: str, account: str, message: str = "") -> Pause:
         """Begin nothing there; what nodes have and have not begun is asked back. Twice is once.
@@ -69,7 +71,7 @@ class Pauses:
         Raises NotFound, InvalidDocument.
         """
         if place.switch == RELAY:
-            Relay(self.database, self.clock).pause(account, message)
+            Relay(self.database, self.clock, self.address).pause(account, message)
         else:
             self._switch_on(place, org, account, message)
         self._ask_back(place, account)
@@ -97,14 +99,15 @@ class Pauses:
     def resume(self, place: Place, *, org: str, account: str) -> Pause:
         """Begin again what has waited. Raises NotFound, InvalidDocument."""
         if place.switch == RELAY:
-            Relay(self.database, self.clock).resume(account)
+            Relay(self.database, self.clock, self.address).resume(account)
             return self.show(place, org=org)
         with self.database.transaction() as connection:
             _check(connection, place, org)
-            if switch_off(connection, place.switch):
-                self._note(connection, "pause.ended", place, org, account, "")
+            ended = switch_off(connection, place.switch)
             let_on(connection, WaitReason.PAUSE, self.clock())
             ring(connection, DISPATCH)
+            if ended:
+                self._note(connection, "pause.ended", place, org, account, "")
         return self.show(place, org=org)
 
     def show(self, place: Place, *, org: str) -> Pause:
@@ -138,6 +141,15 @@ class Pauses:
             org=org,
             node=None if place.node is None else NodeId(place.node),
             detail={"message": message},
+        )
+        add_record(
+            connection,
+            at=self.clock(),
+            author=Author(account=account, address=self.address),
+            kind=kind,
+            subject=place.node or org,
+            org=org,
+            after={"org": place.org, "node": place.node, "message": message},
         )
 
 

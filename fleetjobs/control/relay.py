@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
+from fleetjobs.access import FLEET
 from fleetjobs.names import JobId
 from fleetjobs.signing import account_key_id
+from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
@@ -47,6 +50,7 @@ class Relay:
 
     database: Database
     clock: Callable[[], datetime]
+    address: str = ""  # from where it is asked, for the audit
 
     def pause(self, account: str, message: str = "") -> None:
         """Hand nothing over any more; orders and questions still go out. Twice is once."""
@@ -100,13 +104,20 @@ class Relay:
             with self.database.transaction() as connection:
                 due = list_outbox(connection, now, org=org, cursor=None, limit=BATCH).items
                 ledger = Ledger(connection, [(item.job, item.node) for item in due], now)
-                names = [(item.job, item.node) for item in due]
+                names, before = [(item.job, item.node) for item in due], done
                 for run in filter(None, (ledger.run(*name) for name in names)):
                     actor = account_key_id(account)
                     done += call_off(ledger, run, actor=actor, is_alive=True, force=False)
                 moved: set[JobId] = settle(ledger)
                 if moved:
                     ring(connection, CHANGES, ",".join(sorted(moved)))
+                    self._audit(
+                        connection,
+                        "outbox.cleared",
+                        account,
+                        org,
+                        after={"cancelled": done - before},
+                    )
             if not due:
                 return done
 
@@ -117,4 +128,24 @@ class Relay:
             kind=kind,
             actor=account_key_id(account),
             detail={"message": message},
+        )
+        self._audit(connection, kind, account, None, after={"message": message})
+
+    def _audit(
+        self,
+        connection: Connection,
+        kind: str,
+        account: str,
+        org: str | None,
+        *,
+        after: dict[str, Any],
+    ) -> None:
+        add_record(
+            connection,
+            at=self.clock(),
+            author=Author(account=account, address=self.address),
+            kind=kind,
+            subject="coordinators",
+            org=org or FLEET,
+            after=after,
         )

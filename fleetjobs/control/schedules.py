@@ -131,7 +131,7 @@ class Schedules:
                 entry = self._save(connection, changed, "schedule.deleted", account, found)
             live = live_jobs(connection, entry.id) if cancel_running else []
         for job in live:
-            Verbs(self.database, self.clock).cancel(job, org=org, account=account)
+            Verbs(self.database, self.clock, self.address).cancel(job, org=org, account=account)
         return entry
 
     def run_now(self, name: str, *, org: str, account: str, seal: Seal) -> Job:
@@ -141,6 +141,8 @@ class Schedules:
             start = Start(priority=entry.document.priority)
             job = asker.ask(entry.document.work, JobId(str(uuid7())), start, of(entry))
             self._log(connection, entry, "schedule.run_now", account, job=job.id)
+            told = {"job": job.id}
+            self._note(connection, "schedule.run_now", account, entry.label, org, after=told)
         return job
 
     def reinitialize(self, *, org: str, account: str) -> int:
@@ -154,7 +156,10 @@ class Schedules:
                     done += 1
                 cursor = page.next
                 if cursor is None:
-                    return done
+                    break
+            told = {"schedules": done}
+            self._note(connection, "schedule.reinitialized", account, "schedules", org, after=told)
+        return done
 
     def preview(self, entry: Entry, count: int, after: datetime | None = None) -> list[datetime]:
         """Its next so many occurrences, whether enabled or not."""
@@ -242,15 +247,20 @@ class Schedules:
     def _audit(
         self, connection: Connection, kind: str, account: str, old: Entry | None, new: Entry
     ) -> None:
+        before = None if old is None else _told(old)
+        self._note(connection, kind, account, new.label, new.org, before=before, after=_told(new))
+
+    def _note(
+        self, connection: Connection, kind: str, account: str, subject: str, org: str, **told: Any
+    ) -> None:
         add_record(
             connection,
             at=self.clock(),
             author=Author(account=account, address=self.address),
             kind=kind,
-            subject=new.label,
-            org=new.org,
-            before=None if old is None else _told(old),
-            after=_told(new),
+            subject=subject,
+            org=org,
+            **told,
         )
 
     def _log(

@@ -17,6 +17,7 @@ from fleetjobs.names import JobId, NodeId
 from fleetjobs.nodes import SILENT_AFTER
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import Reason, State
+from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
@@ -37,6 +38,7 @@ class Verbs:
 
     database: Database
     clock: Callable[[], datetime]
+    address: str = ""  # from where it is asked, for the audit
 
     def cancel(
         self,
@@ -54,7 +56,7 @@ class Verbs:
         nodes to confirm it. With `rollback`, what a plan has done is undone then; Conflict if the
         job is no plan. To what has ended it does nothing.
         """
-        with self._case(job, org, account, nodes) as case:
+        with self._case("cancelled", job, org, account, nodes) as case:
             if nodes is None:
                 case.add_followers()
             if not rollback or _may_turn(plan_of(case.ledger, job), nodes):
@@ -66,7 +68,7 @@ class Verbs:
 
         Conflict if all of it has begun. What a node has is held when the node confirms it.
         """
-        with self._case(job, org, account, nodes) as case:
+        with self._case("held", job, org, account, nodes) as case:
             if not any(may_be_held(run) for run in case.runs):
                 raise Conflict(f"{job} has begun; only what has not can be held")
             for run in case.runs:
@@ -75,7 +77,7 @@ class Verbs:
 
     def release(self, job: JobId, *, org: str, account: str, nodes: Nodes = None) -> Job:
         """Let what is held go on, and rollouts that paused; nothing else is touched."""
-        with self._case(job, org, account, nodes) as case:
+        with self._case("released", job, org, account, nodes) as case:
             _roll_on(case)
             blocked = case.blocked
             for run in case.runs:
@@ -96,7 +98,7 @@ class Verbs:
         Conflict if the job has ended: then it takes a new job, `Control.rerun`. With a `manner`,
         legs that wait for a person, after what it says; InvalidPlan if that cannot be undone.
         """
-        with self._case(job, org, account, nodes) as case:
+        with self._case("retried", job, org, account, nodes) as case:
             _check_live(case)
             for run in case.runs:
                 case.note(run, retry(case.ledger, run, case.actor, manner))
@@ -109,7 +111,7 @@ class Verbs:
 
         Conflict if the job has ended.
         """
-        with self._case(job, org, account, nodes) as case:
+        with self._case("resumed", job, org, account, nodes) as case:
             _check_live(case)
             _roll_on(case)
             blocked = case.blocked
@@ -129,7 +131,7 @@ class Verbs:
         """
         if outcome not in {State.SUCCEEDED, State.FAILED}:
             raise Conflict(f"nothing can be resolved as {outcome}")
-        with self._case(job, org, account, nodes) as case:
+        with self._case("resolved", job, org, account, nodes) as case:
             lost = [run for run in case.runs if _is_stuck(run)]
             if not lost and all(run.state is not outcome for run in case.runs):
                 raise Conflict(f"no run of {job} waits for a person to decide")
@@ -143,7 +145,7 @@ class Verbs:
 
         Conflict if it is no plan, has ended, or neither waits for a person nor is one that would.
         """
-        with self._case(job, org, account, nodes) as case:
+        with self._case("rolled_back", job, org, account, nodes) as case:
             plan = plan_of(case.ledger, job)
             check_may_go_back(plan)
             if _may_turn(plan, nodes):
@@ -156,7 +158,7 @@ class Verbs:
 
         Conflict if it is no part of a plan, or if nothing of it is paused or was skipped.
         """
-        with self._case(job, org, account, nodes) as case:
+        with self._case("skipped", job, org, account, nodes) as case:
             if case.ledger.job_named(job).plan is None:
                 raise Conflict(f"{job} is no leg of a plan; only those can be skipped")
             stuck = [run for run in case.runs if _is_stuck(run)]
@@ -168,12 +170,13 @@ class Verbs:
         return case.answer[0]
 
     @contextmanager
-    def _case(self, job: JobId, org: str, account: str, nodes: Nodes) -> Iterator[Case]:
+    def _case(self, deed: str, job: JobId, org: str, account: str, nodes: Nodes) -> Iterator[Case]:
         """Lock the job and find the runs; at the end write what changed."""
         with self.database.transaction() as connection:
             ledger = Ledger.of_jobs(connection, [job], self.clock())
             _include_legs(ledger, job)
             case = Case(ledger, job, account_key_id(account), _chosen(ledger, job, org, nodes))
+            before = ledger.job_named(job).state
             yield case
             for name in sorted(case.changed):
                 entry = ledger.job_named(name)
@@ -181,6 +184,29 @@ class Verbs:
             if case.changed:
                 ring(connection, CHANGES, ",".join(sorted(settle(ledger))))
             case.answer.append(_read(connection, job, org))
+            if case.changed:
+                self._note(connection, deed, account, before, case.answer[0], nodes)
+
+    def _note(
+        self,
+        connection: Connection,
+        deed: str,
+        account: str,
+        before: State,
+        job: Job,
+        nodes: Nodes,
+    ) -> None:
+        told = {"state": job.state, "version": job.version}
+        add_record(
+            connection,
+            at=self.clock(),
+            author=Author(account=account, address=self.address),
+            kind=f"job.{deed}",
+            subject=job.id,
+            org=job.org,
+            before={"state": before},
+            after=told if nodes is None else told | {"nodes": sorted(nodes)},
+        )
 
 
 def _read(connection: Connection, job: JobId, org: str) -> Job:

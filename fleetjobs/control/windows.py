@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from fleetjobs.access import FLEET
 from fleetjobs.errors import Conflict, Outdated
 from fleetjobs.jobs import Job, Kind
 from fleetjobs.names import NodeId
 from fleetjobs.schedules.windows import Window, check_window
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import State, WaitReason
+from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.events import add_event
@@ -48,6 +50,7 @@ class Windows:
 
     database: Database
     clock: Callable[[], datetime]
+    address: str = ""  # from where it is asked, for the audit
 
     def all(self, *, org: str) -> list[Calendar]:
         """Those that hold for the org."""
@@ -77,7 +80,7 @@ class Windows:
         )
         with self.database.transaction() as connection:
             insert_window(connection, calendar)
-            self._tell(connection, "window.created", calendar, org, account)
+            self._tell(connection, "window.created", account, None, calendar)
         self._look_again(account)
         return calendar
 
@@ -96,7 +99,7 @@ class Windows:
                 found, window=window, version=found.version + 1, by=account, at=self.clock()
             )
             save_window(connection, calendar)
-            self._tell(connection, "window.changed", calendar, org, account)
+            self._tell(connection, "window.changed", account, found, calendar)
         self._look_again(account)
         return calendar
 
@@ -105,7 +108,7 @@ class Windows:
         with self.database.transaction() as connection:
             calendar = get_window(connection, name, org=org, lock=True)
             delete_window(connection, calendar)
-            self._tell(connection, "window.deleted", calendar, org, account)
+            self._tell(connection, "window.deleted", account, calendar, None)
         self._look_again(account)
         return calendar
 
@@ -121,13 +124,32 @@ class Windows:
                 ring(connection, CHANGES, ",".join(sorted(moved)))
 
     def _tell(
-        self, connection: Connection, kind: str, calendar: Calendar, org: str, account: str
+        self,
+        connection: Connection,
+        kind: str,
+        account: str,
+        before: Calendar | None,
+        after: Calendar | None,
     ) -> None:
         let_on(connection, WaitReason.WINDOW, self.clock())
         ring(connection, DISPATCH)
-        detail = {"window": calendar.window.name, "version": calendar.version}
-        actor = account_key_id(account)
-        add_event(connection, at=self.clock(), kind=kind, actor=actor, org=org, detail=detail)
+        calendar = after or before
+        if calendar is None:
+            return
+        name, org = calendar.window.name, calendar.org or FLEET
+        detail = {"window": name, "version": calendar.version}
+        actor, now = account_key_id(account), self.clock()
+        add_event(connection, at=now, kind=kind, actor=actor, org=org, detail=detail)
+        add_record(
+            connection,
+            at=now,
+            author=Author(account=account, address=self.address),
+            kind=kind,
+            subject=name,
+            org=org,
+            before=before and before.window,
+            after=after and after.window,
+        )
 
 
 def _displaced(connection: Connection, window: Window, org: str, now: datetime) -> list[Displaced]:

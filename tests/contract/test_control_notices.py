@@ -224,7 +224,7 @@ def test_what_was_given_up_can_be_sent_again(desk: Desk) -> None:
     given_up = desk.notifier.next_at() is None
 
     desk.box.port = port
-    desk.control.notices.retry(notice.id, org=ORG)
+    desk.control.notices.retry(notice.id, **WHO)
     desk.tell()
 
     assert given_up
