@@ -5,51 +5,28 @@ arrives. Unknown fields are refused, so that a later version cannot be half unde
 The JSON Schemas in `docs/schemas/` are made from these classes.
 """
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from fleetjobs.contract import Next, Progress
-from fleetjobs.errors import InvalidDocument, InvalidInput
-from fleetjobs.names import JOB_ID, NODE_ID
+from fleetjobs.documents import (
+    Account,
+    Document,
+    Id,
+    Identity,
+    Moment,
+    Name,
+    Priority,
+    Splay,
+    check_plain,
+    read,
+)
 from fleetjobs.rollouts import Rollout
 from fleetjobs.states import Reason, StartIf, State
 from fleetjobs.targets import Target
-from fleetjobs.values import read_json
-
-VERSION = 1
-LIMIT_BYTES = 8 * 1024 * 1024  #: a longer document is refused unread
-
-Id = Annotated[str, Meta(pattern=JOB_ID.pattern, description="UUIDv7 of the job, lower case")]
-Identity = Annotated[str, Meta(pattern=NODE_ID.pattern, description="a node's identity")]
-Name = Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,64}\Z", description="agent or action")]
-Account = Annotated[
-    str, Meta(pattern=r"\A[^\x00-\x1f\x7f]{1,128}\Z", description="an account, or an org")
-]
-Splay = Annotated[
-    float, Meta(ge=0, le=366 * 24 * 3600, description="seconds over which its nodes begin")
-]
-Priority = Annotated[
-    int, Meta(ge=-100, le=100, description="who waits for a slot: the higher goes first")
-]
-Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with zone")]
-
-
-class Document(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    tag_field="type",
-):
-    """What all documents share: a `type`, and a version of the protocol."""
-
-    version: int = VERSION
-    is_plain: ClassVar[bool] = False  # who signs it must mean what each reader on its way sees
 
 
 class After(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -184,7 +161,7 @@ class Reply(Document, frozen=True, kw_only=True, tag="reply"):
     reason: Reason | None = None
     statuscode: Annotated[int, Meta(ge=0, le=255)] = 0
     statusmsg: str = ""
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = field(default_factory=dict)
     exit_code: int | None = None  # negative: the signal that ended the program
     accepted_at: Moment | None = None
     started_at: Moment | None = None
@@ -276,7 +253,7 @@ class Answer(Document, frozen=True, kw_only=True, tag="answer"):
     node: Identity
     question: Id
     at: Moment
-    runs: list[RunReport] = []
+    runs: list[RunReport] = field(default_factory=list)
     log: LogPart | None = None
     error: str = ""  # why there is no answer
 
@@ -292,38 +269,13 @@ def encode(document: Document) -> bytes:
 
 def decode(kind: type[D], raw: bytes) -> D:
     """The bytes as a document of that kind. Raises InvalidDocument and says where it breaks."""
-    document: D = _decode(kind, raw)
+    document: D = read(kind, raw)
     if kind.is_plain:
-        _check_plain(raw)
+        check_plain(raw)
     return document
-
-
-def _check_plain(raw: bytes) -> None:
-    """Refuse what other readers would take otherwise than we do, such as a key that is there twice.
-
-    Only of requests: who signs one must mean what each reader on its way sees.
-    """
-    try:
-        read_json(raw.decode(), "the request")
-    except InvalidInput as error:
-        raise InvalidDocument(str(error)) from None
 
 
 def decode_from_node(raw: bytes) -> FromNode:
     """The bytes as whatever a node may send. Raises InvalidDocument."""
-    document: FromNode = _decode(FromNode, raw)
-    return document
-
-
-def _decode(kind: Any, raw: bytes) -> Any:
-    if len(raw) > LIMIT_BYTES:
-        raise InvalidDocument(
-            f"{len(raw)} bytes are too long; a document has at most {LIMIT_BYTES}"
-        )
-    try:
-        document = msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidDocument(f"not a document we know: {error}") from None
-    if document.version != VERSION:
-        raise InvalidDocument(f"version {document.version} is not understood; we speak {VERSION}")
+    document: FromNode = read(FromNode, raw)
     return document

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from pydantic import BaseModel, Field
 
 from fleetjobs.access import FLEET, Effect, Role, Verb
-from fleetjobs.messages import Moment
+from fleetjobs.documents import Moment
 from fleetjobs.store.access import AccountEntry, Org
 from fleetjobs.store.audit import Record
 from fleetjobs.store.grants import GrantEntry

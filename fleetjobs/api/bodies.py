@@ -10,8 +10,8 @@ from starlette.requests import Request
 
 from fleetjobs.access import FLEET
 from fleetjobs.api.faults import InvalidBody, TooLong, UnknownType
+from fleetjobs.documents import LIMIT_BYTES
 from fleetjobs.errors import Denied, InvalidDocument
-from fleetjobs.messages import LIMIT_BYTES
 
 JSON = "application/json"
 JOSE = "application/jose"  #: a signed document, JWS compact

@@ -16,8 +16,8 @@ from fleetjobs.api.node_documents import NodeAgent, NodeAgents, NodeDocument, Re
 from fleetjobs.api.parameters import SEQ_MAX, OnNode, Parameters
 from fleetjobs.api.problems import CHANGES, RESPONSES
 from fleetjobs.api.warnings import find_warnings
+from fleetjobs.documents import Identity
 from fleetjobs.errors import NoNodes, NotFound
-from fleetjobs.messages import Identity
 from fleetjobs.names import NodeId
 from fleetjobs.nodes import is_alive
 from fleetjobs.signing import VerifyKey

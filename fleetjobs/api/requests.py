@@ -12,8 +12,9 @@ from uuid_utils import uuid7
 
 from fleetjobs.api.bodies import decode_body, own
 from fleetjobs.api.faults import InvalidBody, InvalidParameter
+from fleetjobs.documents import Id, Moment, Name, Priority, Splay
 from fleetjobs.errors import Denied, Unauthentic
-from fleetjobs.messages import After, D, Id, Moment, Name, Priority, Request, Splay, decode, encode
+from fleetjobs.messages import After, D, Request, decode, encode
 from fleetjobs.names import JobId
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.rollouts import Rollout

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from fleetjobs.messages import Id
+from fleetjobs.documents import Id
 from fleetjobs.plans.documents import Key, RetryMode
 from fleetjobs.targets import Target
 

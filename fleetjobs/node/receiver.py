@@ -7,10 +7,11 @@ from datetime import datetime
 
 from fleetjobs.broker.tasks import task_id
 from fleetjobs.crashpoints import crash_point
+from fleetjobs.documents import Document
 from fleetjobs.errors import DuplicateRun, InvalidDocument, Refused
 from fleetjobs.interfaces import Action
 from fleetjobs.layouts import Agent
-from fleetjobs.messages import Document, Order, Question, Refusal, Reply, encode
+from fleetjobs.messages import Order, Question, Refusal, Reply, encode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.admission import Admission, Letter
 from fleetjobs.node.announcer import Announcer

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta, Struct
 
 from fleetjobs.declarations import Undo
-from fleetjobs.messages import Account, Document, Id, Moment, Name, Priority
+from fleetjobs.documents import Account, Document, Id, Moment, Name, Priority
 from fleetjobs.rollouts import Rollout, Seconds
 from fleetjobs.shares import Share
 from fleetjobs.states import StartIf

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from fleetjobs.messages import Moment, Name, Priority
+from fleetjobs.documents import Moment, Name, Priority
 from fleetjobs.plans.documents import Plan
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.targets import Target

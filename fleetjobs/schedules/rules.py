@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta, Struct
 
+from fleetjobs.documents import Moment
 from fleetjobs.errors import InvalidSchedule
-from fleetjobs.messages import Moment
 
 UTC_NAME = "UTC"
 SHORTEST_S = 1.0  #: between two occurrences

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from fleetjobs.messages import Id, Moment, Priority
+from fleetjobs.documents import Id, Moment, Priority
 from fleetjobs.schedules.documents import Label
 from fleetjobs.targets import Target
 

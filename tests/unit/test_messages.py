@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleetjobs.documents import LIMIT_BYTES, Document
 from fleetjobs.errors import InvalidDocument
 from fleetjobs.messages import (
-    LIMIT_BYTES,
     Beat,
     Delivery,
-    Document,
     Inventory,
     Output,
     Refusal,

@@ -19,13 +19,13 @@ from fleetjobs.broker.parcels import Parcel, Publisher
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.subscribers import open_subscriber
 from fleetjobs.broker.tasks import make_order_parcel, make_parcel, make_question_parcel
+from fleetjobs.documents import Document
 from fleetjobs.errors import BrokerAway
 from fleetjobs.messages import (
     Answer,
     Asked,
     Beat,
     Delivery,
-    Document,
     Order,
     Question,
     Reply,

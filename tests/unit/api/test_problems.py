@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 
 from fleetjobs.api.problems import STATUSES, status_of
 from fleetjobs.control.limits import Limits
+from fleetjobs.documents import LIMIT_BYTES
 from fleetjobs.errors import DatabaseAway, Fault, Refused
-from fleetjobs.messages import LIMIT_BYTES
 from fleetjobs.store.database import Database
 from tests.api_house import House
 from tests.unit.api.conftest import Submit

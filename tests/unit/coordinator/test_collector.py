@@ -8,9 +8,10 @@ import pytest
 from fleetjobs.contract import Progress
 from fleetjobs.coordinator import collector as module
 from fleetjobs.coordinator.collector import BATCH, Collector
+from fleetjobs.documents import Document
 from fleetjobs.errors import DatabaseAway
 from fleetjobs.jobs import Event
-from fleetjobs.messages import Document, Headway, Refusal, RunHeadway, Stage, encode
+from fleetjobs.messages import Headway, Refusal, RunHeadway, Stage, encode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import SigningKey
 from fleetjobs.states import State
