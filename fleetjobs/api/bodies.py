@@ -101,3 +101,8 @@ def _in_place(schema: Any, parts: Mapping[str, Any]) -> Any:
     if isinstance(placed.get("pattern"), str):
         placed["pattern"] = placed["pattern"].replace(r"\A", "^").replace(r"\Z", "$")
     return placed
+
+
+def json_body(kind: type[Struct], *, required: bool = True) -> dict[str, Any]:
+    """How the API's description tells of a body that `decode_body` reads as that kind."""
+    return {"requestBody": {"required": required, "content": {JSON: {"schema": schema_of(kind)}}}}

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from fleetjobs.api.desk import Desk
 from fleetjobs.api.job_documents import JobDocument
+from fleetjobs.control.submissions import Submission
 from fleetjobs.jobs import Job
 from fleetjobs.store.counts import count_pending
 from fleetjobs.store.dependencies import dependencies_of
@@ -50,6 +51,12 @@ def document_of(desk: Desk, job: Job) -> JobDocument:
     """The job with all of that."""
     with desk.database.reading() as connection:
         return describe_one(connection, job)
+
+
+def warned(desk: Desk, submission: Submission) -> JobDocument:
+    """The job that was handed in, with all of that and with what stands in its way."""
+    found = document_of(desk, submission.job)
+    return found.model_copy(update={"warnings": list(submission.warnings)})
 
 
 def tag(response: Response, job: Job) -> None:

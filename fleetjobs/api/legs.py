@@ -93,6 +93,7 @@ class PlanCheck(BaseModel):
     """What a plan would be."""
 
     legs: list[CheckedLeg]
+    warnings: list[str] = Field(description="what stands in its way")
 
 
 def checked(draft: Draft) -> list[CheckedLeg]:

@@ -9,11 +9,11 @@ from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Caller, Operator, clean_query
 from fleetjobs.api.bodies import JOSE, JSON, decode_body, media_type, own, read_body, schema_of
-from fleetjobs.api.describing import document_of
+from fleetjobs.api.describing import warned
 from fleetjobs.api.desk import AtDesk, Desk, find_job
 from fleetjobs.api.documents import Page
 from fleetjobs.api.job_documents import JobDocument
-from fleetjobs.api.legs import CheckedLeg, LegDocument, PlanCheck, checked
+from fleetjobs.api.legs import LegDocument, PlanCheck, checked
 from fleetjobs.api.parameters import InJob, OnTerms, Part, Terms
 from fleetjobs.api.problems import RESPONSES
 from fleetjobs.api.requests import name_of, take_sealed_plan
@@ -86,7 +86,7 @@ def _submit(
     submission = desk.control.plans.submit(
         sealed, request, org=caller.org, seal=lambda leg: desk.key.seal(encode(leg))
     )
-    return submission, document_of(desk, submission.job)
+    return submission, warned(desk, submission)
 
 
 def _request(desk: Desk, caller: Account, raw: bytes, terms: Terms) -> PlanRequest:
@@ -108,15 +108,15 @@ async def check(request: Request, desk: AtDesk, caller: Caller, terms: OnTerms) 
     raw = await read_body(request, kinds={JOSE, JSON})
     signed = media_type(request) == JOSE
 
-    def look() -> list[CheckedLeg]:
+    def look() -> PlanCheck:
         if signed:
             wanted, _ = take_sealed_plan(raw, account=caller)
         else:
             wanted = _request(desk, caller, raw, terms)
-        return checked(desk.control.plans.check(wanted, org=caller.org))
+        draft, warnings = desk.control.plans.check(wanted, org=caller.org)
+        return PlanCheck(legs=checked(draft), warnings=warnings)
 
-    legs = await run_in_threadpool(look)
-    return PlanCheck(legs=legs)
+    return await run_in_threadpool(look)
 
 
 @router.get("/jobs/{job}/legs", summary="Legs of a plan, or what follows a job")

@@ -1,5 +1,6 @@
 """Documents of schedules, as the API gives them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -7,6 +8,9 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, Field
 
 from fleetjobs.api.account_documents import shown_org
+from fleetjobs.control.forecasts import Clash
+from fleetjobs.control.outlooks import Outlook
+from fleetjobs.schedules.documents import Schedule
 from fleetjobs.schedules.due import Fate
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.states import Reason
@@ -66,17 +70,54 @@ class SharedSchedule(BaseModel):
         return cls(label=entry.label, does=does, next_at=entry.next_at, enabled=enabled)
 
 
+class ClashDocument(BaseModel):
+    """A time at which windows do not let everything begin."""
+
+    at: datetime
+    skipped: bool = Field(description="no job will come of it; false: runs wait, or expire")
+    text: str = Field(description="why, for people")
+
+
 class PreviewDocument(BaseModel):
     """Moments that are to come."""
 
     zone: str
     items: list[datetime] = Field(description="in the rule's zone")
+    clashes: list[ClashDocument] = Field(description="with windows, as these are now")
 
     @classmethod
-    def of(cls, rule: Rule, moments: list[datetime]) -> "PreviewDocument":
+    def of(
+        cls, rule: Rule, moments: Sequence[datetime], clashes: Sequence[Clash] = ()
+    ) -> "PreviewDocument":
         """The moments as the rule's author reads them."""
         zone = ZoneInfo(rule.zone)
-        return cls(zone=rule.zone, items=[moment.astimezone(zone) for moment in moments])
+        return cls(
+            zone=rule.zone,
+            items=[moment.astimezone(zone) for moment in moments],
+            clashes=[
+                ClashDocument(at=each.at.astimezone(zone), skipped=each.skipped, text=each.text)
+                for each in clashes
+            ],
+        )
+
+
+class ScheduleCheck(BaseModel):
+    """What a schedule would come to."""
+
+    schedule: dict[str, Any] = Field(description="as it was handed in, secrets masked")
+    rule: str = Field(description="for people")
+    nodes: list[str] = Field(description="where its job would run now, by name")
+    preview: PreviewDocument
+
+    @classmethod
+    def of(cls, schedule: Schedule, found: Outlook) -> "ScheduleCheck":
+        """What was found out, as a document."""
+        return cls(
+            schedule=found.shown,
+            rule=str(schedule.rule),
+            nodes=[str(node) for node in found.nodes],
+            preview=PreviewDocument.of(schedule.rule, found.moments, found.clashes),
+        )
 
 
 class OccurrenceDocument(BaseModel):

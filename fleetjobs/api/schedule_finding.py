@@ -1,5 +1,9 @@
 """Schedules by name: those one sees, those one may change, and those that the fleet shares."""
 
+from typing import Annotated
+
+from fastapi import Path
+
 from fleetjobs.access import FLEET
 from fleetjobs.api.access import Acting
 from fleetjobs.api.desk import Desk
@@ -9,6 +13,7 @@ from fleetjobs.errors import Denied, NotFound
 from fleetjobs.store.schedules import Entry, get_entry, list_entries
 from fleetjobs.store.settings import read_setting
 
+Named = Annotated[str, Path(max_length=128, description="a schedule's label, or its id")]
 MOST = 500  #: of the fleet's own that are shown
 
 

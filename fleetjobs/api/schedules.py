@@ -1,17 +1,16 @@
 """Schedules: work that recurs by a rule; made, changed, set aside, asked for, looked at."""
 
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from msgspec import Meta, Struct
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Acting, Admin, Caller, Editor, Operator, clean_query
-from fleetjobs.api.bodies import JSON, decode_body, own, read_body, schema_of
-from fleetjobs.api.describing import document_of
+from fleetjobs.api.bodies import JSON, decode_body, json_body, own, read_body
+from fleetjobs.api.describing import warned
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.documents import Page
 from fleetjobs.api.edits import read_version
@@ -19,26 +18,22 @@ from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.api.problems import CHANGES, RESPONSES
 from fleetjobs.api.schedule_documents import (
     OccurrenceDocument,
-    PreviewDocument,
     Reinitialized,
     ScheduleDocument,
     SharedSchedule,
 )
-from fleetjobs.api.schedule_finding import own_schedule, seen_schedule, shared_schedules
-from fleetjobs.api.schedule_queries import DeletionQuery, HistoryQuery, ListQuery, PreviewQuery
+from fleetjobs.api.schedule_finding import Named, own_schedule, seen_schedule, shared_schedules
+from fleetjobs.api.schedule_queries import DeletionQuery, HistoryQuery, ListQuery
 from fleetjobs.control.schedules import Schedules
 from fleetjobs.messages import Request as SignedRequest
 from fleetjobs.messages import encode
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.schedules.documents import Schedule
-from fleetjobs.schedules.recurrence import check_recurs, preview
-from fleetjobs.schedules.rules import Rule
 from fleetjobs.store.schedules import Entry, list_entries, list_occurrences
 
 router = APIRouter(
     tags=["schedules"], responses=RESPONSES | CHANGES, dependencies=[Depends(clean_query)]
 )
-Named = Annotated[str, Path(max_length=128, description="a schedule's label, or its id")]
 
 
 class Skip(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,15 +68,11 @@ def merge(old: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _body(kind: type[Struct], *, required: bool = True) -> dict[str, Any]:
-    return {"requestBody": {"required": required, "content": {JSON: {"schema": schema_of(kind)}}}}
-
-
 @router.post(
     "/schedules",
     summary="Make a schedule",
     status_code=HTTPStatus.CREATED,
-    openapi_extra=_body(Schedule),
+    openapi_extra=json_body(Schedule),
 )
 async def create(
     request: Request, response: Response, desk: AtDesk, caller: Editor
@@ -114,23 +105,6 @@ def shared(desk: AtDesk, caller: Admin) -> Page[SharedSchedule]:  # noqa: ARG001
     return Page(items=[SharedSchedule.of(entry) for entry in found], next=None)
 
 
-@router.post("/schedules/preview", summary="Count a rule out", openapi_extra=_body(Rule))
-async def foresee(
-    request: Request,
-    desk: AtDesk,
-    caller: Caller,  # noqa: ARG001  any account may
-    query: Annotated[PreviewQuery, Query()],
-) -> PreviewDocument:
-    """When a rule would come true that is in no schedule yet, counted from now."""
-    rule = decode_body(Rule, await read_body(request, kinds={JSON}))
-    return await run_in_threadpool(_foresee, rule, desk.clock(), query)
-
-
-def _foresee(rule: Rule, now: datetime, query: PreviewQuery) -> PreviewDocument:
-    check_recurs(rule, now)
-    return PreviewDocument.of(rule, preview(rule, now, query.after or now, query.count))
-
-
 @router.post("/schedules/reinitialize", summary="Count all rules anew from now on")
 def reinitialize(desk: AtDesk, caller: Editor) -> Reinitialized:
     """What has come and was not looked at yet is left out: for a clock that was set."""
@@ -144,7 +118,7 @@ def show(desk: AtDesk, caller: Caller, name: Named, response: Response) -> Sched
     return _tagged(response, seen_schedule(desk, caller, name))
 
 
-@router.put("/schedules/{name}", summary="Change a schedule", openapi_extra=_body(Schedule))
+@router.put("/schedules/{name}", summary="Change a schedule", openapi_extra=json_body(Schedule))
 async def change(
     request: Request,
     response: Response,
@@ -226,7 +200,7 @@ def disable(desk: AtDesk, caller: Editor, name: Named) -> ScheduleDocument:
 @router.post(
     "/schedules/{name}/skip-next",
     summary="Leave out the next occurrences",
-    openapi_extra=_body(Skip, required=False),
+    openapi_extra=json_body(Skip, required=False),
 )
 async def skip_next(
     request: Request, desk: AtDesk, caller: Editor, name: Named
@@ -255,21 +229,11 @@ def run_now(desk: AtDesk, caller: Operator, name: Named, response: Response) -> 
     def seal(request: SignedRequest | PlanRequest) -> str:
         return desk.key.seal(encode(request))
 
-    job = _schedules(desk, caller, name).run_now(
+    submission = _schedules(desk, caller, name).run_now(
         name, org=caller.org, account=caller.name, seal=seal
     )
-    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
-    return document_of(desk, job)
-
-
-@router.get("/schedules/{name}/preview", summary="When it comes next")
-def foresee_one(
-    desk: AtDesk, caller: Caller, name: Named, query: Annotated[PreviewQuery, Query()]
-) -> PreviewDocument:
-    """Its next occurrences, whether it is enabled or not."""
-    entry = seen_schedule(desk, caller, name)
-    moments = _schedules(desk, caller).preview(entry, query.count, query.after)
-    return PreviewDocument.of(entry.document.rule, moments)
+    response.headers["Location"] = f"/api/v1/jobs/{submission.job.id}"
+    return warned(desk, submission)
 
 
 @router.get("/schedules/{name}/occurrences", summary="What became of its occurrences")

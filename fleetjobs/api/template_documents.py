@@ -9,6 +9,7 @@ from fleetjobs.api.legs import CheckedLeg, checked
 from fleetjobs.control.acceptance import Weighed
 from fleetjobs.control.applying import Applied, Change
 from fleetjobs.control.drafts import Draft
+from fleetjobs.control.works import nodes_of
 from fleetjobs.inputs import Input, InputType
 from fleetjobs.jobs import Kind
 from fleetjobs.store.templates import Template, Version
@@ -119,14 +120,18 @@ class TemplateCheck(BaseModel):
     kind: Kind
     nodes: list[str] = Field(description="where it would run, by name")
     legs: list[CheckedLeg] = Field(description="of a plan")
+    warnings: list[str] = Field(description="what stands in its way")
 
     @classmethod
-    def of(cls, found: Draft | Weighed) -> "TemplateCheck":
+    def of(cls, found: Draft | Weighed, warnings: list[str]) -> "TemplateCheck":
         """What was drawn up, as a document."""
-        if isinstance(found, Weighed):
-            return cls(kind=Kind.ACTION, nodes=sorted(found.nodes), legs=[])
-        nodes = {node for part in found.parts for node in part.nodes}
-        return cls(kind=Kind.PLAN, nodes=sorted(nodes), legs=checked(found))
+        is_plan = isinstance(found, Draft)
+        return cls(
+            kind=Kind.PLAN if is_plan else Kind.ACTION,
+            nodes=[str(node) for node in nodes_of(found)],
+            legs=checked(found) if isinstance(found, Draft) else [],
+            warnings=warnings,
+        )
 
 
 class AppliedDocument(BaseModel):

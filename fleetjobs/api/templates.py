@@ -1,17 +1,16 @@
 """Templates: plans under a name; made, changed, tried out, run; many at once."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from msgspec import Struct
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.access import Role
 from fleetjobs.api.access import Acting, Caller, Editor, Operator, clean_query
-from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
-from fleetjobs.api.describing import document_of
+from fleetjobs.api.bodies import JSON, decode_body, json_body, read_body
+from fleetjobs.api.describing import warned
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.documents import Page
 from fleetjobs.api.edits import read_version
@@ -74,10 +73,6 @@ class VersionsQuery(Parameters):
     limit: int = Field(100, ge=1, le=500)
 
 
-def _body(kind: type[Struct], *, required: bool = True) -> dict[str, Any]:
-    return {"requestBody": {"required": required, "content": {JSON: {"schema": schema_of(kind)}}}}
-
-
 def author_of(caller: Acting) -> Author:
     """The account as one who writes templates."""
     return Author(
@@ -92,7 +87,7 @@ def author_of(caller: Acting) -> Author:
     "/templates",
     summary="Make a template",
     status_code=HTTPStatus.CREATED,
-    openapi_extra=_body(NewTemplate),
+    openapi_extra=json_body(NewTemplate),
 )
 async def create(
     request: Request, response: Response, desk: AtDesk, caller: Editor
@@ -122,7 +117,9 @@ def index(
     return Page(items=[TemplateDocument.of(item) for item in page.items], next=page.next)
 
 
-@router.post("/templates/apply", summary="Take many templates at once", openapi_extra=_body(Files))
+@router.post(
+    "/templates/apply", summary="Take many templates at once", openapi_extra=json_body(Files)
+)
 async def apply(request: Request, desk: AtDesk, caller: Editor) -> AppliedFiles:
     """All of them or none; the same again changes nothing. With `dry_run` nothing is kept."""
     raw = await read_body(request, kinds={JSON}, limit=_MANY_BYTES)
@@ -131,14 +128,14 @@ async def apply(request: Request, desk: AtDesk, caller: Editor) -> AppliedFiles:
     return AppliedFiles(dry_run=files.dry_run, items=[AppliedDocument.of(one) for one in found])
 
 
-@router.post("/templates/validate", summary="Try a text out", openapi_extra=_body(Trial))
+@router.post("/templates/validate", summary="Try a text out", openapi_extra=json_body(Trial))
 async def try_out(request: Request, desk: AtDesk, caller: Caller) -> TemplateCheck:
     """What it would come to if it were a template; nothing is kept, and nothing runs."""
     trial = decode_body(Trial, await read_body(request, kinds={JSON}))
-    found = await run_in_threadpool(
+    found, warnings = await run_in_threadpool(
         desk.control.templates.try_out, trial, org=caller.org, account=caller.name
     )
-    return TemplateCheck.of(found)
+    return TemplateCheck.of(found, warnings)
 
 
 @router.get("/templates/{name}", summary="One template")
@@ -154,7 +151,7 @@ def show(
     return _told(desk, response, template, query.version)
 
 
-@router.put("/templates/{name}", summary="Change a template", openapi_extra=_body(NewText))
+@router.put("/templates/{name}", summary="Change a template", openapi_extra=json_body(NewText))
 async def change(
     request: Request,
     response: Response,
@@ -197,22 +194,22 @@ def versions(
 @router.post(
     "/templates/{name}/validate",
     summary="Try a template out",
-    openapi_extra=_body(Run, required=False),
+    openapi_extra=json_body(Run, required=False),
 )
 async def validate(request: Request, desk: AtDesk, caller: Caller, name: Named) -> TemplateCheck:
     """What running it would come to, node by node; nothing is kept, and nothing runs."""
     call, _ = _call(name, await _read_run(request))
-    found = await run_in_threadpool(
+    found, warnings = await run_in_threadpool(
         desk.control.templates.check, call, org=caller.org, account=caller.name
     )
-    return TemplateCheck.of(found)
+    return TemplateCheck.of(found, warnings)
 
 
 @router.post(
     "/templates/{name}/run",
     summary="Run a template once",
     status_code=HTTPStatus.ACCEPTED,
-    openapi_extra=_body(Run, required=False),
+    openapi_extra=json_body(Run, required=False),
     responses={
         200: {"model": JobDocument, "description": "It existed, or ended while we waited."},
         202: {"description": "Accepted: it is in the database.", "headers": _LOCATION},
@@ -261,7 +258,7 @@ def _run(
         id=JobId(name_of(wish.id, terms.idempotency_key, caller)),
         seal=seal,
     )
-    return submission, document_of(desk, submission.job)
+    return submission, warned(desk, submission)
 
 
 def _template(desk: Desk, name: str, org: str) -> Template:

@@ -9,11 +9,12 @@ import rich_click as click
 
 from fleetjobs.cli.find_job import find_job
 from fleetjobs.cli.rolling import ROLLOUT, ROLLOUT_OPTIONS, take_rollout
-from fleetjobs.cli.screen import stderr
+from fleetjobs.cli.screen import line, stderr
 from fleetjobs.cli.words import Duration
 from fleetjobs.client.asking import utc_now
 from fleetjobs.client.conditions import Conditions, make_conditions
 from fleetjobs.client.fleet import Fleet
+from fleetjobs.client.replies import Document
 from fleetjobs.times import EXAMPLES, say_time
 
 TOLD = "success,failure,attention"  #: if nobody says otherwise
@@ -132,6 +133,14 @@ def show_times(conditions: Conditions) -> None:
             screen.write("Not after  any time: it waits for its nodes")
     if conditions.start_before is not None:
         screen.write(f"Not after  {say_time(conditions.start_before)}")
+    screen.flush()
+
+
+def warn(found: Document) -> None:
+    """Say what stands in the way of what was asked for, or would be."""
+    screen = stderr()
+    for warning in found.get("warnings", ()):
+        screen.write(f"{screen.paint('warning', 'yellow')}: {line(warning)}")
     screen.flush()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.conditions import warn
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import Exit
 from fleetjobs.cli.plan_views import needs_in_words
@@ -36,7 +37,8 @@ def try_out(asked: Fleet, plan: Plan, *, as_json: bool, only_problems: bool = Fa
         return Exit.ERROR
     if only_problems:
         return Exit.OK
-    found = check_plan(asked, plan)["legs"]
+    answer = check_plan(asked, plan)
+    found, warnings = answer["legs"], answer.get("warnings", [])
     legs = {leg.key: leg for leg in plan.legs}
     for each in found:
         if each["key"] in legs:
@@ -44,9 +46,12 @@ def try_out(asked: Fleet, plan: Plan, *, as_json: bool, only_problems: bool = Fa
             each["undo"] = undo_of(leg, interfaces)
             each["retry_mode"] = " ".join([leg.retry_mode, *leg.rollback_to])
     if as_json:
-        stdout().write(in_json({"name": plan.name, "legs": found, "problems": []}))
+        stdout().write(
+            in_json({"name": plan.name, "legs": found, "problems": [], "warnings": warnings})
+        )
     else:
         _show(plan, found)
+        warn(answer)
     return Exit.OK
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from fleetjobs.cli.conditions import show_times
+from fleetjobs.cli.conditions import show_times, warn
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.options import json_option, take_target, target_options
@@ -171,6 +171,7 @@ def run_(
         screen.write("\nInterrupted while asking; whether it was accepted is told by:")
         screen.write(f"   {program()} job show {name}")
         raise
+    warn(handle.document)
     if background or at is not None or delay is not None:
         stdout().write(in_json(handle.document) if as_json else handle.id)
         return Exit.OK

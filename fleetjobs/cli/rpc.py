@@ -13,6 +13,7 @@ from fleetjobs.cli.conditions import (
     is_later,
     take_conditions,
     take_notices,
+    warn,
 )
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
@@ -27,7 +28,6 @@ from fleetjobs.client.asking import submit as send
 from fleetjobs.client.conditions import AT_ONCE, Conditions
 from fleetjobs.client.fleet import Fleet, nearest
 from fleetjobs.client.jobs import Job
-from fleetjobs.client.replies import Document
 from fleetjobs.errors import InvalidInput, MissingInput, UnknownAction
 from fleetjobs.inputs import InputType
 from fleetjobs.interfaces import Action
@@ -96,7 +96,7 @@ def rpc(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
     later = is_later(given)
     notices, conditions = take_notices(given), take_conditions(given, asked)
     job = call(asked, declared, words, target, conditions, notices=notices, followed=not later)
-    _warn(job.document)
+    warn(job.document)
     if later:
         stdout().write(in_json(job.document) if manner.format == "json" else job.id)
         return Exit.OK
@@ -124,7 +124,7 @@ def submit(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int
         return _try_out(asked, declared, words, target, given)
     notices, conditions = take_notices(given), take_conditions(given, asked)
     job = call(asked, declared, words, target, conditions, notices=notices)
-    _warn(job.document)
+    warn(job.document)
     stdout().write(in_json(job.document) if given["as_json"] else job.id)
     return Exit.OK
 
@@ -145,19 +145,12 @@ def _try_out(
     if as_json:
         stdout().write(in_json(found))
         return Exit.OK
-    _warn(found)
+    warn(found)
     number = len(found["nodes"])
     stdout().write(
         f"It would run on {number} {'node' if number == 1 else 'nodes'}; nothing is kept."
     )
     return Exit.OK
-
-
-def _warn(found: Document) -> None:
-    screen = stderr()
-    for warning in found.get("warnings", ()):
-        screen.write(f"{screen.paint('warning', 'yellow')}: {line(warning)}")
-    screen.flush()
 
 
 def find_action(asked: Fleet, agent: str, name: str) -> Action:

@@ -64,8 +64,35 @@ def show_times(screen: Screen, preview: Document) -> None:
         screen.write("  It does not come again.")
         return
     screen.write(f"  Next times, {line(preview['zone'])}:")
+    clashes = {clash["at"]: clash for clash in preview.get("clashes", ())}
     for text in preview["items"]:
-        screen.write(f"    {datetime.fromisoformat(text):%a %Y-%m-%d %H:%M:%S %z}")
+        when = f"{datetime.fromisoformat(text):%a %Y-%m-%d %H:%M:%S %z}"
+        screen.write(f"    {when}{_say_clash(screen, clashes.get(text))}")
+    if len(preview["items"]) == sum(clash["skipped"] for clash in clashes.values()):
+        screen.write(screen.paint("  A blackout forbids all of these: no job will come.", "yellow"))
+
+
+def _say_clash(screen: Screen, clash: Document | None) -> str:
+    """What windows make of one time."""
+    if clash is None:
+        return ""
+    what = "skipped: " if clash["skipped"] else ""
+    return "  " + screen.paint(f"{what}{line(clash['text'])}", "yellow")
+
+
+def show_check(found: Document, *, as_json: bool) -> int:
+    """What a schedule would come to."""
+    screen = stdout()
+    if as_json:
+        screen.write(in_json(found))
+        return Exit.OK
+    count = len(found["nodes"])
+    screen.write(f"{screen.paint(line(found['schedule']['label']), 'bold')}  nothing is kept.")
+    screen.write(f"  does   {line(say_work(found))}")
+    screen.write(f"  rule   {line(found['rule'])}")
+    screen.write(f"  nodes  {count}, by now")
+    show_times(screen, found["preview"])
+    return Exit.OK
 
 
 def next_time(item: Document) -> str:

@@ -8,7 +8,7 @@ import msgspec
 import rich_click as click
 
 from fleetjobs.cli.columns import Column, draw
-from fleetjobs.cli.conditions import show_times
+from fleetjobs.cli.conditions import show_times, warn
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.options import json_option, take_target, target_options
@@ -88,6 +88,7 @@ def run_(
         version=template.version,
         priority=given["priority"],
     )
+    warn(job.document)
     if background or at is not None or delay is not None:
         stdout().write(in_json(job.document) if as_json else job.id)
         return Exit.OK
@@ -144,6 +145,7 @@ def _tell(found: Document, *, as_json: bool) -> int:
     if as_json:
         screen.write(in_json(found))
         return Exit.OK
+    warn(found)
     count = len(found["nodes"])
     screen.write(
         f"It could run on {count} {'node' if count == 1 else 'nodes'}; nothing was asked for."

@@ -47,6 +47,7 @@ class Draft:
     shape: Shape
     parts: Sequence[Part]  # the plan first; then each group before what is in it
     links: Sequence[Dependency]
+    firsts: Mapping[str, Weighed]  # the legs that need no other, by key
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,6 +87,11 @@ class Drawing:
             shape=shape,
             parts=gather(self._whole(), self._groups(shape), legs),
             links=[link for placed in shape.legs for link in self._links(placed)],
+            firsts={
+                placed.leg.key: self.weighed[placed.leg.key]
+                for placed in shape.legs
+                if not placed.needs
+            },
         )
 
     def _weigh(self, placed: Placed) -> None:

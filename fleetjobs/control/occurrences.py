@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from fleetjobs.control.acceptance import Acceptance, Survey
 from fleetjobs.control.blackouts import Blackouts
+from fleetjobs.control.forecasts import START_WITHIN_S
 from fleetjobs.control.keeping import keep_plain
 from fleetjobs.control.works import Asker, Mark, Seal, Start
 from fleetjobs.errors import Denied, Refused
@@ -37,7 +38,6 @@ from fleetjobs.store.schedules import (
     note_occurrences,
 )
 
-START_WITHIN_S = 3600.0  #: of each job, if the schedule says nothing
 AT_ONCE = 1000  #: moments of one schedule that are judged together; the rest follows
 logger = logging.getLogger(__name__)
 

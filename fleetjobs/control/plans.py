@@ -1,5 +1,6 @@
 """Plans at the desk: accepted whole, with all their legs, or refused whole with the leg named."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from sqlalchemy import Connection
 
 from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.drafts import Draft, Drawing, Seal
+from fleetjobs.control.foresight import foresee
 from fleetjobs.control.limits import Limits
 from fleetjobs.control.submissions import Submission, find_earlier
 from fleetjobs.crashpoints import crash_point
@@ -55,7 +57,9 @@ class Plans:
             draft = self._draw(connection, sealed, request, org, seal)
             nodes = {node for part in draft.parts for node in part.nodes}
             self.limits.check(connection, org, sorted(nodes))
-        return self._keep(draft, request, org)
+            warnings = foresee(connection, draft, self.clock())
+        kept = self._keep(draft, request, org)
+        return dataclasses.replace(kept, warnings=warnings) if kept.created else kept
 
     def _keep(
         self, draft: Draft, request: PlanRequest, org: str, *, rerun_of: JobId | None = None
@@ -100,14 +104,17 @@ class Plans:
             draft = self._draw(connection, seal(request), request, plan.org, seal, done)
         return self._keep(draft, request, plan.org, rerun_of=plan.id)
 
-    def check(self, request: PlanRequest, *, org: str) -> Draft:
-        """What the plan would be; nothing is kept. Raises as `submit` does.
+    def check(self, request: PlanRequest, *, org: str) -> tuple[Draft, list[str]]:
+        """What the plan would be, and what stands in its way; nothing is kept.
+
+        Raises as `submit` does.
 
         Whoever may look may try it out, though they may not run it.
         """
         anybody = Acceptance()
         with self.database.reading() as connection:
-            return self._draw(connection, "", request, org, lambda _: "", acceptance=anybody)
+            draft = self._draw(connection, "", request, org, lambda _: "", acceptance=anybody)
+            return draft, foresee(connection, draft, self.clock())
 
     def _draw(
         self,

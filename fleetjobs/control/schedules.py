@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -15,14 +14,14 @@ from uuid_utils.compat import uuid7
 from fleetjobs.access import Verb
 from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.occurrences import next_of
+from fleetjobs.control.submissions import Submission
 from fleetjobs.control.verbs import Verbs
 from fleetjobs.control.works import Asker, Mark, Seal, Start
 from fleetjobs.errors import InvalidSchedule, Outdated
-from fleetjobs.jobs import Job
 from fleetjobs.names import JobId
 from fleetjobs.notices import check_sinks
 from fleetjobs.schedules.documents import Overlap, Schedule, Work
-from fleetjobs.schedules.recurrence import check_recurs, occurrences
+from fleetjobs.schedules.recurrence import check_recurs
 from fleetjobs.signing import account_key_id
 from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import SCHEDULES
@@ -38,7 +37,6 @@ from fleetjobs.store.schedules import (
 )
 
 _NOT_OF_PLANS = frozenset({Overlap.QUEUE_ALL, Overlap.CANCEL_PREVIOUS})
-PREVIEW_MOST = 1000  #: moments that are counted out at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class Schedules:
         now = self.clock()
         anchor = max(now, schedule.active_from or now)
         with self.database.transaction() as connection:
-            shown = self._check(connection, schedule, org, account, anchor)
+            shown = self.vet(connection, schedule, org, account, anchor)
             entry = Entry(
                 id=str(uuid7()),
                 org=org,
@@ -91,7 +89,7 @@ class Schedules:
             now = self.clock()
             same = schedule.rule == entry.document.rule
             anchor = entry.anchor if same else max(now, schedule.active_from or now)
-            shown = self._check(connection, schedule, org, account, anchor)
+            shown = self.vet(connection, schedule, org, account, anchor)
             changed = dataclasses.replace(
                 entry,
                 label=schedule.label,
@@ -134,16 +132,19 @@ class Schedules:
             Verbs(self.database, self.clock, self.address).cancel(job, org=org, account=account)
         return entry
 
-    def run_now(self, name: str, *, org: str, account: str, seal: Seal) -> Job:
+    def run_now(self, name: str, *, org: str, account: str, seal: Seal) -> Submission:
         """Ask for its job once more, at once. Raises as `Control.submit` does."""
         with self._entry(name, org) as (connection, entry):
-            asker = self._asker(connection, seal, org, account)
+            warnings: list[str] = []
+            asker = dataclasses.replace(
+                self._asker(connection, seal, org, account), warnings=warnings
+            )
             start = Start(priority=entry.document.priority)
             job = asker.ask(entry.document.work, JobId(str(uuid7())), start, of(entry))
             self._log(connection, entry, "schedule.run_now", account, job=job.id)
             told = {"job": job.id}
             self._note(connection, "schedule.run_now", account, entry.label, org, after=told)
-        return job
+        return Submission(job, created=True, warnings=warnings)
 
     def reinitialize(self, *, org: str, account: str) -> int:
         """Have all the org's schedules look for their next occurrence from now on; how many."""
@@ -161,19 +162,10 @@ class Schedules:
             self._note(connection, "schedule.reinitialized", account, "schedules", org, after=told)
         return done
 
-    def preview(self, entry: Entry, count: int, after: datetime | None = None) -> list[datetime]:
-        """Its next so many occurrences, whether enabled or not."""
-        moments = occurrences(
-            entry.document.rule, entry.anchor, max(after or self.clock(), entry.seen_at)
-        )
-        till = entry.document.active_till
-        found = list(islice(moments, min(count, PREVIEW_MOST)))
-        return [moment for moment in found if till is None or moment <= till]
-
-    def _check(
+    def vet(
         self, connection: Connection, schedule: Schedule, org: str, account: str, anchor: datetime
     ) -> dict[str, Any]:
-        """The schedule as it may be shown, if it could ask for its job today."""
+        """It as it may be shown, if it could ask for its job today. Raises as `create` does."""
         check_recurs(schedule.rule, anchor)
         check_sinks(schedule.notify)
         if schedule.active_till is not None and schedule.active_till <= anchor:

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 from fleetjobs.access import FLEET
 from fleetjobs.control.acceptance import Acceptance, Weighed
 from fleetjobs.control.drafts import Draft
+from fleetjobs.control.foresight import foresee
 from fleetjobs.control.limits import Limits
 from fleetjobs.control.resolving import Resolved, fill, resolve
 from fleetjobs.control.submissions import Submission
@@ -118,16 +119,25 @@ class Templates:
                 return Submission(earlier, created=False)
             if job_meaning(connection, id) is not None:
                 raise Conflict(f"the id {id} was used before, for something else")
-            asker = self._asker(connection, org, account, seal)
-            return Submission(asker.ask(work, id, start, lambda job: job), created=True)
+            warnings: list[str] = []
+            asker = dataclasses.replace(
+                self._asker(connection, org, account, seal), warnings=warnings
+            )
+            job = asker.ask(work, id, start, lambda job: job)
+            return Submission(job, created=True, warnings=warnings)
 
-    def check(self, call: TemplateCall, *, org: str, account: str) -> Draft | Weighed:
-        """What running it would come to; nothing is kept. Raises as `run` does."""
+    def check(
+        self, call: TemplateCall, *, org: str, account: str
+    ) -> tuple[Draft | Weighed, list[str]]:
+        """What running it would come to, and what stands in its way; nothing is kept.
+
+        Raises as `run` does.
+        """
         with self.database.reading() as connection:
             resolved = resolve(connection, Work(template=call), org=org)
             return self._draw(connection, resolved, org, account)
 
-    def try_out(self, trial: Trial, *, org: str, account: str) -> Draft | Weighed:
+    def try_out(self, trial: Trial, *, org: str, account: str) -> tuple[Draft | Weighed, list[str]]:
         """The same for a text that is no template yet."""
         written = read_template(trial.text, "template", None)
         filled = fill(written, trial.params, trial.target)
@@ -137,9 +147,10 @@ class Templates:
 
     def _draw(
         self, connection: Connection, resolved: Resolved, org: str, account: str
-    ) -> Draft | Weighed:
+    ) -> tuple[Draft | Weighed, list[str]]:
         asker = self._asker(connection, org, account, lambda _: "")
-        return asker.draw(resolved, JobId(str(uuid7())))
+        found = asker.draw(resolved, JobId(str(uuid7())))
+        return found, foresee(connection, found, asker.now)
 
     def _asker(self, connection: Connection, org: str, account: str, seal: Seal) -> Asker:
         return Asker(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from fleetjobs.control.acceptance import Acceptance, Survey, Weighed
 from fleetjobs.control.drafts import Draft, Drawing
+from fleetjobs.control.foresight import foresee
 from fleetjobs.control.keeping import keep_job, plain_of
 from fleetjobs.control.limits import Limits
 from fleetjobs.control.resolving import Resolved, resolve
@@ -62,6 +63,7 @@ class Asker:
     now: datetime
     survey: Survey | None = None  # what others found out in this transaction, and this one will
     limits: Limits | None = None  # None: there is none
+    warnings: list[str] | None = None  # what stands in the way of what is asked; None: no matter
     later: list[Plain] | None = None  # plain jobs that its owner keeps, all at once
 
     def ask(self, work: Work, id: JobId, start: Start, mark: Mark) -> Job:  # noqa: A002  the job's, as in every document
@@ -73,12 +75,14 @@ class Asker:
             plan = draft.parts[0]
             plan = dataclasses.replace(plan, job=resolved.mark(mark(plan.job)))
             self._check_room({node for part in draft.parts for node in part.nodes})
+            self._foresee(draft)
             insert_plan(self.connection, [plan, *draft.parts[1:]], draft.links)
             ring(self.connection, DISPATCH)
             ring(self.connection, CHANGES, request.id)
             return plan.job
         weighed = self._weigh(request, self.seal(request), resolved)
         self._check_room(set(weighed.nodes))
+        self._foresee(weighed)
         job = resolved.mark(mark(weighed.job))
         weighed = dataclasses.replace(weighed, job=job)
         plain = None if self.later is None else plain_of(request, weighed, self.now)
@@ -216,9 +220,20 @@ class Asker:
         resolved.check_hidden((leg, weighed.job.data) for leg, _ in resolved.hidden)
         return weighed
 
+    def _foresee(self, found: Draft | Weighed) -> None:
+        if self.warnings is not None:
+            self.warnings.extend(foresee(self.connection, found, self.now))
+
     def _check_room(self, nodes: set[NodeId]) -> None:
         if self.limits is not None:
             self.limits.check(self.connection, self.org, sorted(nodes))
+
+
+def nodes_of(found: Draft | Weighed) -> list[NodeId]:
+    """Where it would run, by name."""
+    if isinstance(found, Weighed):
+        return sorted(found.nodes)
+    return sorted({node for part in found.parts for node in part.nodes})
 
 
 def _named(request: Request | PlanRequest | None, work: Work) -> tuple[str, str, Target]:

@@ -9,6 +9,7 @@ from sqlalchemy import delete
 
 from fleetjobs.access import Role
 from fleetjobs.control.jobs import Control
+from fleetjobs.control.outlooks import Outlooks
 from fleetjobs.coordinator.lead import Lead
 from fleetjobs.coordinator.scheduler import Scheduler
 from fleetjobs.errors import Conflict, InvalidSchedule, NotFound, Outdated, UnknownAction
@@ -146,8 +147,22 @@ def test_a_clock_that_is_set_back_fires_nothing_again(desk: Desk) -> None:
 
 
 def test_an_occurrence_in_a_blackout_is_skipped_and_not_missed(desk: Desk) -> None:
-    """Of all its nodes: where one is free, it becomes a job."""
+    """Of all its nodes: where one is free, it becomes a job. Of a plan, where its first leg is."""
     entry = desk.create()
+    two = [
+        Leg(
+            key=f"on{node}",
+            agent="demo",
+            action="echo",
+            data={"text": "hi"},
+            target=Target(identities=(node,)),
+            needs=needs,
+        )
+        for node, needs in (("web1", ()), ("web2", (Need(leg="onweb1"),)))
+    ]
+    plan = desk.create(label="plan", work=Work(plan=Plan(legs=tuple(two))))
+    backwards = Plan(legs=(two[0], msgspec.structs.replace(two[1], needs=())))
+    loose = desk.create(label="loose", work=Work(plan=backwards))
     both = Target(identities=("web1", "web2"))
     call = Call(agent="demo", action="echo", data={"text": "hi"}, target=both)
     some = desk.create(label="some", work=Work(call=call))
@@ -165,7 +180,8 @@ def test_an_occurrence_in_a_blackout_is_skipped_and_not_missed(desk: Desk) -> No
     desk.control.windows.create(part, **WHO)
     desk.pass_time(MINUTE)
     assert desk.fates(entry)[-1] == (Fate.SKIPPED, Reason.WINDOW)
-    assert desk.fates(some)[-1] == (Fate.RAN, None)
+    assert desk.fates(plan)[-1] == (Fate.SKIPPED, Reason.WINDOW)
+    assert desk.fates(some)[-1] == desk.fates(loose)[-1] == (Fate.RAN, None)
 
 
 def test_a_clock_that_is_set_back_is_told_of_once(database: Database) -> None:
@@ -373,7 +389,7 @@ def test_its_job_can_be_asked_for_at_once(desk: Desk) -> None:
     entry = desk.create(rule=Rule(cron="0 4 * * *"))
     before = desk.entry(entry).next_at
 
-    job = desk.control.schedules.run_now("echo", seal=lambda r: KEY.seal(encode(r)), **WHO)
+    job = desk.control.schedules.run_now("echo", seal=lambda r: KEY.seal(encode(r)), **WHO).job
 
     assert (job.schedule, job.state) == (entry.id, State.WAITING)
     assert desk.entry(entry).next_at == before
@@ -446,7 +462,7 @@ def test_a_change_of_what_was_not_seen_is_refused(desk: Desk) -> None:
 def test_the_preview_is_what_comes(desk: Desk) -> None:
     rule = Rule(cron="*/7 * * * *", zone="Europe/Prague")
     entry = desk.create(rule=rule)
-    foreseen = desk.control.schedules.preview(entry, 5)
+    foreseen = Outlooks(desk.control.schedules).preview(entry, 5)
 
     for _ in range(40):
         desk.pass_time(MINUTE)

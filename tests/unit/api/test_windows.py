@@ -62,6 +62,50 @@ def test_what_stands_in_the_way_is_told_before_and_with_the_acceptance(
     assert len(ann.get("/api/v1/jobs").json()["items"]) == 3
 
 
+def test_what_stands_in_the_way_of_plans_and_templates_is_told(ann: TestClient) -> None:
+    """Of their first legs: what has begun goes on."""
+    begin = datetime.now(UTC) + 2 * HOUR
+    ann.post(ROOT, json=wish(begin - HOUR, 3 * HOUR, target={"identities": ["web1"]}))
+    first = {"key": "a", "agent": "rpcutil", "action": "ping", "target": {"identities": ["web1"]}}
+    second = first | {"key": "b", "target": {"identities": ["web2"]}}
+    body = {"plan": {"legs": [first, second]}, "not_before": begin.isoformat()}
+    text = "name: two\nlegs:\n  - a: rpcutil.ping\n  - b: rpcutil.ping\n"
+    ann.post("/api/v1/templates", json={"text": text})
+    run = {"not_before": begin.isoformat(), "target": {"identities": ["web1"]}}
+
+    plan = ann.post("/api/v1/plans", json=body).json()["warnings"]
+    template = ann.post("/api/v1/templates/two/run", json=run).json()["warnings"]
+
+    assert plan == ann.post("/api/v1/plans/check", json=body).json()["warnings"]
+    assert (plan[0][:27], len(plan)) == ("leg a: web1: window freeze;", 1)
+    assert (template[0][:20], len(template)) == ("web1: window freeze;", 1)
+
+
+@pytest.mark.parametrize(("node", "skipped"), [("web1", True), ("web2", False)])
+def test_a_schedules_times_that_clash_are_told_before_it_is_made(
+    ann: TestClient,
+    node: str,
+    skipped: bool,  # noqa: FBT001  a case
+) -> None:
+    """A blackout has them skipped; outside of what is allowed they wait."""
+    begin = datetime.now(UTC) + HOUR
+    kind = "blackout" if skipped else "allowed"
+    moment = begin if skipped else begin + 2 * HOUR
+    ann.post(ROOT, json=wish(moment, HOUR, kind=kind, target={"identities": [node]}))
+    target = {"identities": [node]}
+    call = {"agent": "rpcutil", "action": "ping", "target": target}
+    schedule = {"label": "s", "work": {"call": call}, "rule": {"at": [begin.isoformat()]}}
+
+    checked = ann.post("/api/v1/schedules/check", json=schedule).json()
+    assert ann.get("/api/v1/schedules/s").status_code == 404
+    ann.post("/api/v1/schedules", json=schedule)
+
+    (clash,) = checked["preview"]["clashes"]
+    assert (checked["nodes"], clash["skipped"]) == ([node], skipped)
+    assert (clash["text"] == "window freeze") is skipped
+    assert ann.get("/api/v1/schedules/s/preview").json()["clashes"] == [clash]
+
+
 @pytest.mark.parametrize(
     ("resolve", "how"), [("next", "next"), ("previous,cancel", "cancel"), ("cancel", "cancel")]
 )
