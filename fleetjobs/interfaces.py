@@ -12,6 +12,7 @@ from fleetjobs.declarations import (
     ActionTraits,
     AggregateDeclaration,
     InterfaceDocument,
+    OutputDeclaration,
     Undo,
     read_declaration,
 )
@@ -247,16 +248,7 @@ def _read_action(interface: InterfaceDocument, declared: ActionDeclaration) -> A
             name: read_input(place, name, item, is_ours=ours)
             for name, item in declared.input.items()
         },
-        outputs={
-            name: Output(
-                name=name,
-                description=item.description,
-                display_as=item.display_as or name,
-                type=InputType(item.type.lower()) if item.type else None,
-                default=item.default,
-            )
-            for name, item in declared.output.items()
-        },
+        outputs={name: _read_output(name, item) for name, item in declared.output.items()},
         display=Display(declared.display),
         aggregates=tuple(_read_aggregate(place, declared, item) for item in declared.aggregate),
         inline=traits.inline,
@@ -273,6 +265,16 @@ def _read_action(interface: InterfaceDocument, declared: ActionDeclaration) -> A
         window_only=False if traits.inline and not traits.window_only else traits.window_only,
         undo=traits.undo if isinstance(traits.undo, Undo) else None,
         reversible=traits.undo is not None or traits.inline,
+    )
+
+
+def _read_output(name: str, declared: OutputDeclaration) -> Output:
+    return Output(
+        name=name,
+        description=declared.description,
+        display_as=declared.display_as or name,
+        type=InputType(declared.type.lower()) if declared.type else None,
+        default=declared.default,
     )
 
 

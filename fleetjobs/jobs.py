@@ -43,15 +43,15 @@ class Job:
     sealed: str  # the request as the caller signed it
     state: State
     wait_reason: WaitReason | None
-    reason: Reason | None
     tally: Tally  # of its runs
-    completion: Completion | None  # None while live
-    attention: bool
     created_at: datetime
     not_before: datetime | None
     start_before: datetime | None  # None: whenever the node comes back
-    started_at: datetime | None  # when the first of its runs started
-    ended_at: datetime | None
+    started_at: datetime | None = None  # when the first of its runs started
+    ended_at: datetime | None = None
+    reason: Reason | None = None
+    completion: Completion | None = None  # None while live
+    attention: bool = False
     version: int = 1  # grows with each change a caller makes
     rerun_of: JobId | None = None
     max_attempts: int = 1  # of each run; the first counts

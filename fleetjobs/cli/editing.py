@@ -19,6 +19,7 @@ from fleetjobs.cli.words import Duration
 from fleetjobs.client.asking import utc_now
 from fleetjobs.client.conditions import NEVER, Conditions, read_moment
 from fleetjobs.client.editing import edit as change
+from fleetjobs.targets import make_target
 from fleetjobs.times import EXAMPLES
 
 
@@ -75,29 +76,18 @@ def edit(
     """  # noqa: D301  \b is click's
     asked = fleet()
     found = find_job(asked, job)
-    now = utc_now()
-    if given["at"] and given["delay"] is not None:
-        raise click.UsageError("--at and --delay exclude each other")
     if not words and all(value in (None, ()) for value in given.values()):
         raise click.UsageError("nothing is to be changed; name an input, or give an option")
-    at = given["delay"] if given["delay"] is not None else given["at"]
-    at = None if at is None else read_moment(at, now)
-    end = given["start_before"]
-    end = end if end in (None, NEVER) else read_moment(end, now)
+    at, end = _times(given)
     show_times(Conditions(not_before=at, start_before=end if isinstance(end, datetime) else None))
-    data = {}
-    if words:
-        data = find_action(asked, found["agent"], found["action"]).parse_some(words)
-    from fleetjobs.targets import make_target
-
-    target = make_target(identities=given["nodes"]) if given["nodes"] else None
+    action = find_action(asked, found["agent"], found["action"]) if words else None
     changed = change(
         asked,
         found,
-        data=data,
+        data=action.parse_some(words) if action else {},
         at=at,
         start_before=end,
-        target=target,
+        target=make_target(identities=given["nodes"]) if given["nodes"] else None,
         priority=given["priority"],
         splay=given["splay"],
     )
@@ -107,3 +97,16 @@ def edit(
     else:
         tell(asked, "edit", changed)
     return Exit.OK
+
+
+def _times(given: dict[str, Any]) -> tuple[datetime | None, datetime | str | None]:
+    """From when on, and until when; NEVER: it is never too late."""
+    now = utc_now()
+    if given["at"] and given["delay"] is not None:
+        raise click.UsageError("--at and --delay exclude each other")
+    at = given["at"] if given["delay"] is None else given["delay"]
+    end = given["start_before"]
+    return (
+        None if at is None else read_moment(at, now),
+        end if end in (None, NEVER) else read_moment(end, now),
+    )

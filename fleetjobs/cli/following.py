@@ -115,29 +115,37 @@ def follow(
     finally:
         bar.close()
         replies.close()
+    outcome = _outcome(replies, came, manner, action, monotonic() - began)
     if manner.sort:
-        came.sort(key=lambda reply: reply.sender)
-    shown = [reply for reply in came if manner.shows(reply, action)]
-    outcome = Outcome(
-        job=replies.job.document,
-        replies=came,
-        shown=shown,
-        silent=replies.silent,
-        summaries=summarize(action, [reply.data for reply in came if reply.is_ok])
-        if action
-        else (),
-        seconds=monotonic() - began,
-    )
-    if manner.sort:
-        for reply in shown:
-            text = printer.reply(reply, outcome.seconds)
-            if text is not None:
-                screen.write(text)
+        _print_sorted(screen, printer, outcome)
     printer.end(screen, outcome)
     screen.flush()
     if manner.format != "json":
         conclude(outcome, manner, printer)
     return of_replies(good=outcome.good, bad=outcome.bad, silent=len(outcome.silent), named=named)
+
+
+def _outcome(
+    replies: Replies, came: list[Reply], manner: Manner, action: Action | None, seconds: float
+) -> Outcome:
+    if manner.sort:
+        came.sort(key=lambda reply: reply.sender)
+    good = [reply.data for reply in came if reply.is_ok]
+    return Outcome(
+        job=replies.job.document,
+        replies=came,
+        shown=[reply for reply in came if manner.shows(reply, action)],
+        silent=replies.silent,
+        summaries=summarize(action, good) if action else (),
+        seconds=seconds,
+    )
+
+
+def _print_sorted(screen: Screen, printer: Printer, outcome: Outcome) -> None:
+    for reply in outcome.shown:
+        text = printer.reply(reply, outcome.seconds)
+        if text is not None:
+            screen.write(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,12 +60,8 @@ def make_conditions(
     """
     if rollout is not None:
         check_rollout(rollout)
-    spread = splay if isinstance(splay, timedelta) else timedelta(seconds=splay)
-    if at is not None and delay is not None:
-        raise InvalidTime("a time and a delay exclude each other")
-    if delay is not None:
-        at = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
-    not_before = None if at is None else read_moment(at, now)
+    spread = _span(splay)
+    not_before = _begin(at, delay, now)
     keep = start_before == NEVER
     end = None if keep or start_before is None else read_moment(start_before, now)
     if end is None and not keep and not_before is not None and rollout is None:
@@ -83,6 +79,18 @@ def make_conditions(
         priority=priority,
         splay_s=spread.total_seconds(),
     )
+
+
+def _begin(at: Moment | None, delay: float | timedelta | None, now: datetime) -> datetime | None:
+    if at is not None and delay is not None:
+        raise InvalidTime("a time and a delay exclude each other")
+    if delay is not None:
+        at = _span(delay)
+    return None if at is None else read_moment(at, now)
+
+
+def _span(seconds: float | timedelta) -> timedelta:
+    return seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
 
 
 def read_moment(moment: Moment, now: datetime) -> datetime:

@@ -69,15 +69,7 @@ class Edits:
         now = self.clock()
         name = JobId(request.id)
         with self.database.reading() as connection:
-            before = get_job(connection, name, org=org)
-            if before is None:
-                raise NotFound(f"there is no job {name}")
-            if before.kind is not Kind.ACTION:
-                raise Conflict(f"{name} is a {before.kind}; its legs can be changed")
-            if (request.agent, request.action) != (before.agent, before.action):
-                raise Conflict("another action is another job")
-            _check_rollout(before, request)
-            _check_undo(before, request)
+            before = _editable(connection, request, org)
             bearings = Bearings.of(connection, before)
             weighed = self._weigh(connection, sealed, request, bearings, org=org, now=now)
         with self.database.transaction() as connection:
@@ -139,6 +131,21 @@ def _told(job: Job) -> dict[str, Any]:
         "not_before": job.not_before,
         "start_before": job.start_before,
     }
+
+
+def _editable(connection: Connection, request: Request, org: str) -> Job:
+    """The job of that id, if it can become what is asked. Raises NotFound, Conflict."""
+    name = JobId(request.id)
+    job = get_job(connection, name, org=org)
+    if job is None:
+        raise NotFound(f"there is no job {name}")
+    if job.kind is not Kind.ACTION:
+        raise Conflict(f"{name} is a {job.kind}; its legs can be changed")
+    if (request.agent, request.action) != (job.agent, job.action):
+        raise Conflict("another action is another job")
+    _check_rollout(job, request)
+    _check_undo(job, request)
+    return job
 
 
 def _check_rollout(before: Job, request: Request) -> None:

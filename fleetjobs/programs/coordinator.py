@@ -39,7 +39,7 @@ from fleetjobs.coordinator.warden import Warden
 from fleetjobs.errors import Fault, Unavailable
 from fleetjobs.messages import encode
 from fleetjobs.programs.arguments import Parser
-from fleetjobs.programs.listening import Listening, wait_s
+from fleetjobs.programs.listening import Listening, Work, wait_s
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.loops import Loops
 from fleetjobs.programs.notifying import ways
@@ -79,15 +79,7 @@ def coordinate(settings: CoordinatorSettings) -> None:
         follow = follow_nothing if seal is None else Followers(seal, Acceptance(register)).follow
         expected = dispatcher.expected
         collector = Collector(database, subscriber, now, random.random, expected, follow)
-        lead = Lead(
-            database,
-            now,
-            holder=f"{socket.gethostname()}:{os.getpid()}",
-            ttl=timedelta(seconds=settings.lease_s * (1 - RENEW)) * max(1.0, pace()),
-            is_gone=_is_gone,
-        )
-        reaper = Reaper(database, now, lambda: collector.hears_since, random.random)
-        pruner = Pruner(database, now, _retention(settings))
+        lead = _lead(settings, database)
         alarm = Alarm(database, now, settings.admins)
         loops = Loops(alarm.tell if settings.admins else None)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -98,24 +90,64 @@ def coordinate(settings: CoordinatorSettings) -> None:
         dispatching = stack.enter_context(closing(_Dispatching(database, dispatcher, lead)))
         loops.start("dispatcher", dispatching.step)
         loops.start("collector", collector.step)
-        if seal is not None:
-            scheduler = Scheduler(database, now, seal)
-            scheduling = Listening(database, SCHEDULES, scheduler, lead, every_s=RESCHEDULE_S)
-            loops.start("scheduler", stack.enter_context(closing(scheduling)).step)
-        notifier = Notifier(database, now, ways(settings))
-        notifying = Listening(database, NOTICES, notifier, lead, every_s=NOTIFY_EVERY_S)
-        loops.start("notifier", stack.enter_context(closing(notifying)).step)
-        loops.start("notifications", _if_leading(lead, notifier.tidy), every=PRUNE_EVERY_S)
-        loops.start("reaper", _if_leading(lead, reaper.step), every=REAP_EVERY_S)
-        loops.start("pruner", _if_leading(lead, _Pruning(pruner).step), every=PRUNE_EVERY_S)
+        _start_leading(settings, collector, seal, _Office(database, lead, loops, stack))
         loops.wait()
         with suppress(Unavailable), database.transaction() as connection:
-            ring(connection, DISPATCH)  # who waits for a bell hears that it is time to end
-            ring(connection, SCHEDULES)
-            ring(connection, NOTICES)
+            for topic in (DISPATCH, SCHEDULES, NOTICES):
+                ring(connection, topic)  # who waits for a bell hears that it is time to end
         loops.stop()
         with suppress(Unavailable):  # then the lease runs out by itself
             lead.end()
+
+
+def _lead(settings: CoordinatorSettings, database: Database) -> Lead:
+    return Lead(
+        database,
+        now,
+        holder=f"{socket.gethostname()}:{os.getpid()}",
+        ttl=timedelta(seconds=settings.lease_s * (1 - RENEW)) * max(1.0, pace()),
+        is_gone=_is_gone,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Office:
+    """Starts loops of work that only the leader does."""
+
+    database: Database
+    lead: Lead
+    loops: Loops
+    stack: ExitStack  # closes what listens
+
+    def start(self, name: str, step: Callable[[], object], every_s: float) -> None:
+        """Repeat the step; nothing is done by those who stand by."""
+
+        def leading() -> None:
+            if self.lead.is_ours:
+                step()
+
+        self.loops.start(name, leading, every=every_s)
+
+    def listen(self, name: str, topic: str, work: Work, every_s: float) -> None:
+        """Do the work when that bell rings, when it is due, and so often."""
+        listening = Listening(self.database, topic, work, self.lead, every_s=every_s)
+        self.loops.start(name, self.stack.enter_context(closing(listening)).step)
+
+
+def _start_leading(
+    settings: CoordinatorSettings, collector: Collector, seal: Seal | None, office: _Office
+) -> None:
+    database = office.database
+    notifier = Notifier(database, now, ways(settings))
+    reaper = Reaper(database, now, lambda: collector.hears_since, random.random)
+    pruning = _Pruning(Pruner(database, now, _retention(settings)))
+    if seal is not None:
+        scheduler = Scheduler(database, now, seal)
+        office.listen("scheduler", SCHEDULES, scheduler, RESCHEDULE_S)
+    office.listen("notifier", NOTICES, notifier, NOTIFY_EVERY_S)
+    office.start("notifications", notifier.tidy, PRUNE_EVERY_S)
+    office.start("reaper", reaper.step, REAP_EVERY_S)
+    office.start("pruner", pruning.step, PRUNE_EVERY_S)
 
 
 def _sealing(path: Path) -> Seal:
@@ -138,16 +170,6 @@ def _is_gone(holder: str) -> bool:
     """Whether that coordinator was of this machine and is no more."""
     host, _, pid = holder.rpartition(":")
     return host == socket.gethostname() and not Path("/proc", pid).exists()
-
-
-def _if_leading(lead: Lead, step: Callable[[], object]) -> Callable[[], None]:
-    """The step, for whoever leads; nothing for those who stand by."""
-
-    def leading() -> None:
-        if lead.is_ours:
-            step()
-
-    return leading
 
 
 @dataclass(frozen=True, slots=True)

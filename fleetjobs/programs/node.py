@@ -45,6 +45,7 @@ from fleetjobs.node.receiver import Receiver
 from fleetjobs.node.reports import Reports
 from fleetjobs.node.sender import Sender
 from fleetjobs.node.watched import Watched, policy_in, trusted_keys
+from fleetjobs.node.workplace import Workplace
 from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.foreground import run_request, show_jobs, show_key
 from fleetjobs.programs.logs import set_up_logs
@@ -101,93 +102,127 @@ class Node:
 def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: RunnerHost) -> Node:
     """Put the parts together. Raises InvalidSetting."""
     identity = node_id(settings.identity)
-    signer = SigningKey.load(node_key_id(identity), settings.key)
     workplace = workplace_of(settings)
-    registry = Registry(
-        workplace.agents, workplace.libdirs, clock=now, asks=True, installed=Installed()
-    )
-    announcer, beat_now = Announcer(), Event()
-    orders = Orders(node=identity, spool=spool, signer=signer, clock=now)
-    gone = Seen(settings.state / "gone", now, is_durable=True)
-    launcher = Launcher(
+    signer = SigningKey.load(node_key_id(identity), settings.key)
+    ground = _Ground(
+        settings=settings,
+        workplace=workplace,
+        identity=identity,
+        signer=signer,
+        sender=sender,
         spool=spool,
-        host=host,
-        orders=orders,
-        reports=Reports(
-            node=identity,
-            spool=spool,
-            signer=signer,
-            clock=now,
-            send=sender.send,
-            on_outbox=sender.wake,
+        registry=Registry(
+            workplace.agents, workplace.libdirs, clock=now, asks=True, installed=Installed()
         ),
-        slots=settings.slots,
-        limits=registry.limit,
-        clock=now,
-        on_started=announcer.started,
-        on_finished=lambda reply, told: announcer.ended(reply, started=not told),
+        orders=Orders(node=identity, spool=spool, signer=signer, clock=now),
+        announcer=Announcer(),
+        gone=Seen(settings.state / "gone", now, is_durable=True),
     )
-    beater = Beater(
-        node=identity,
-        software=version("fleetjobs"),
-        signer=signer,
-        registry=registry,
-        fact_directories=settings.facts,
-        classes_file=settings.classes,
-        node_file=workplace.node_file,
-        load=lambda: Load(running=launcher.running, waiting=launcher.waiting, slots=settings.slots),
-        send=sender.send,
-        clock=now,
-    )
-    receiver = Receiver(
-        node=identity,
-        admission=_admission(settings, signer, identity, registry, beater),
-        signer=signer,
-        spool=spool,
-        orders=orders,
-        questions=Questions(node=identity, spool=spool, clock=now),
-        seen=Seen(settings.state / "seen", now),
-        gone=gone,
-        inline=InlineActor(identity, workplace.node_file, now),
-        send=sender.send,
-        wake_launcher=launcher.wake,
-        reconsider=launcher.reconsider,
-        announcer=announcer,
-        clock=now,
-    )
+    launcher = _launcher(ground, host)
+    beater = _beater(ground, launcher)
+    beat_now = Event()
     return Node(
-        receiver=receiver,
-        announcer=announcer,
+        receiver=_receiver(ground, launcher, beater),
+        announcer=ground.announcer,
         sender=sender,
         launcher=launcher,
         beater=beater,
         pruner=Pruner(
             spool=spool,
-            gone=gone,
+            gone=ground.gone,
             clock=now,
             keep=timedelta(days=settings.keep_days),
             keep_bytes=settings.keep_bytes,
         ),
-        activator=Activator(registry=registry, plugin_d=workplace.plugin_d, on_change=beat_now.set),
+        activator=Activator(
+            registry=ground.registry, plugin_d=workplace.plugin_d, on_change=beat_now.set
+        ),
         beat_now=beat_now,
     )
 
 
-def _admission(
-    settings: NodeSettings,
-    signer: SigningKey,
-    identity: NodeId,
-    registry: Registry,
-    beater: Beater,
-) -> Admission:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What several parts of a node stand on."""
+
+    settings: NodeSettings
+    workplace: Workplace
+    identity: NodeId
+    signer: SigningKey
+    sender: Sender
+    spool: Spool
+    registry: Registry
+    orders: Orders
+    announcer: Announcer
+    gone: Seen
+
+
+def _launcher(ground: _Ground, host: RunnerHost) -> Launcher:
+    announcer = ground.announcer
+    return Launcher(
+        spool=ground.spool,
+        host=host,
+        orders=ground.orders,
+        reports=Reports(
+            node=ground.identity,
+            spool=ground.spool,
+            signer=ground.signer,
+            clock=now,
+            send=ground.sender.send,
+            on_outbox=ground.sender.wake,
+        ),
+        slots=ground.settings.slots,
+        limits=ground.registry.limit,
+        clock=now,
+        on_started=announcer.started,
+        on_finished=lambda reply, told: announcer.ended(reply, started=not told),
+    )
+
+
+def _beater(ground: _Ground, launcher: Launcher) -> Beater:
+    slots = ground.settings.slots
+    return Beater(
+        node=ground.identity,
+        software=version("fleetjobs"),
+        signer=ground.signer,
+        registry=ground.registry,
+        fact_directories=ground.settings.facts,
+        classes_file=ground.settings.classes,
+        node_file=ground.workplace.node_file,
+        load=lambda: Load(running=launcher.running, waiting=launcher.waiting, slots=slots),
+        send=ground.sender.send,
+        clock=now,
+    )
+
+
+def _receiver(ground: _Ground, launcher: Launcher, beater: Beater) -> Receiver:
+    return Receiver(
+        node=ground.identity,
+        admission=_admission(ground, beater),
+        signer=ground.signer,
+        spool=ground.spool,
+        orders=ground.orders,
+        questions=Questions(node=ground.identity, spool=ground.spool, clock=now),
+        seen=Seen(ground.settings.state / "seen", now),
+        gone=ground.gone,
+        inline=InlineActor(ground.identity, ground.workplace.node_file, now),
+        send=ground.sender.send,
+        wake_launcher=launcher.wake,
+        reconsider=launcher.reconsider,
+        announcer=ground.announcer,
+        clock=now,
+    )
+
+
+def _admission(ground: _Ground, beater: Beater) -> Admission:
     return Admission(
-        node=identity,
-        keys=Watched(settings.trust, trusted_keys).value,
-        policy=Watched(settings.policy, policy_in).value,
-        registry=registry,
+        node=ground.identity,
+        keys=Watched(ground.settings.trust, trusted_keys).value,
+        policy=Watched(ground.settings.policy, policy_in).value,
+        registry=ground.registry,
         facts=beater.facts,
         classes=beater.classes,
-        own_key=signer.verify_key.text,
+        own_key=ground.signer.verify_key.text,
     )
 
 

@@ -149,37 +149,32 @@ class Ledger:
 
         A paused run needs a person, unless a person holds it. Raises InvalidTransition.
         """
-        job = self._jobs[run.job]
         steps = tuple(path)
-        for new in steps:
-            check_move(run.state, new)
-            ends = new is steps[-1]
-            self.note(
-                run,
-                f"run.{new}",
-                actor=actor,
-                old=run.state,
-                new=new,
-                reason=reason if ends else None,
-                detail=detail if ends else None,
-            )
-            if new is State.RUNNING:
-                job.began_at = min(filter(None, (job.began_at, began_at)), default=self.now)
-            job.tally[run.state] -= 1
-            job.tally[new] += 1
-            run.state = new
-        if steps:
-            job.last = reason
-            if actor.startswith(ACCOUNT):
-                job.actor = actor
-            if run.state is not State.WAITING:
-                wait = None
-            elif wait is None:
-                wait = WaitReason.OUTBOX
-            job.waits = wait or job.waits
-            run.change(state=run.state, wait_reason=wait, reason=reason)
-            self.need(run, run.state is State.PAUSED and reason is not Reason.HOLD)
-            self._stir(run)
+        if not steps:
+            return
+        for new in steps[:-1]:
+            self._pass(run, new, began_at, actor=actor)
+        self._pass(run, steps[-1], began_at, actor=actor, reason=reason, detail=detail)
+        job = self._jobs[run.job]
+        job.last = reason
+        if actor.startswith(ACCOUNT):
+            job.actor = actor
+        wait = (wait or WaitReason.OUTBOX) if run.state is State.WAITING else None
+        job.waits = wait or job.waits
+        run.change(state=run.state, wait_reason=wait, reason=reason)
+        self.need(run, run.state is State.PAUSED and reason is not Reason.HOLD)
+        self._stir(run)
+
+    def _pass(self, run: RunEntry, new: State, began_at: datetime | None, **event: Any) -> None:
+        """Take the run one state further."""
+        check_move(run.state, new)
+        self.note(run, f"run.{new}", old=run.state, new=new, **event)
+        job = self._jobs[run.job]
+        if new is State.RUNNING:
+            job.began_at = min(filter(None, (job.began_at, began_at)), default=self.now)
+        job.tally[run.state] -= 1
+        job.tally[new] += 1
+        run.state = new
 
     def _stir(self, run: RunEntry) -> None:
         self._touched.add((run.job, run.node))
