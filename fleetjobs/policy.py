@@ -92,6 +92,7 @@ class Policy:
     """The rules of one node, in order."""
 
     rules: tuple[Rule, ...]
+    fault: str = ""  # why there are none: the file is not to be trusted
 
     def check(
         self,
@@ -105,8 +106,10 @@ class Policy:
     ) -> None:
         """Let what is allowed pass; `signer` is the id of the key that signed the request.
 
-        Raises Denied naming the rule, or saying that none allows it.
+        Raises Denied naming the rule, or saying that none allows it, or why there are none.
         """
+        if self.fault:
+            raise Denied(f"the node denies everything: its policy cannot be used: {self.fault}")
         for rule in self.rules:
             if not rule.fits(caller=caller, signer=signer, agent=agent, action=action):
                 continue
@@ -121,7 +124,13 @@ class Policy:
         )
 
 
-DENY_ALL = Policy(())  #: where no policy can be read
+DENY_ALL = Policy(())
+FAULT_MOST = 300  #: characters of what is wrong with a policy that callers are told
+
+
+def deny_all(fault: str) -> Policy:
+    """The policy of a node whose file cannot be used; whoever asks is told of the fault."""
+    return Policy((), fault[:FAULT_MOST] or "it cannot be read")
 
 
 def read_policy(text: str) -> Policy:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from fleetjobs.errors import Fault, InvalidSetting
-from fleetjobs.policy import DENY_ALL, Policy, read_policy
+from fleetjobs.policy import Policy, deny_all, read_policy
 from fleetjobs.signing import VerifyKey
 
 logger = logging.getLogger(__name__)
@@ -14,25 +14,32 @@ T = TypeVar("T")
 
 
 class Watched(Generic[T]):
-    """A value made from a path; made anew when its modification time, size or inode changes."""
+    """A value made from a path; made anew when the file, its rights or its place change."""
 
     def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
         self._path = path
         self._read = read
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
         self._value: T | None = None
 
     def value(self) -> T:
         """The value as of now. Raises what `read` raises; costs one stat when nothing changed."""
-        try:
-            status = self._path.stat()
-            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-        except OSError:
-            seen = (0, 0, 0)
+        seen = self._stamp()
         if self._value is None or seen != self._seen:
             self._value = self._read(self._path)
             self._seen = seen
         return self._value
+
+    def _stamp(self) -> tuple[int, ...]:
+        """What differs when it was changed, or who may read it; empty if it is not there.
+
+        Of the file's times ctime is the one that cannot be set back.
+        """
+        try:
+            status = self._path.stat()
+        except OSError:
+            return ()
+        return (status.st_ctime_ns, status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def trusted_keys(directory: Path) -> Mapping[str, VerifyKey]:
@@ -50,9 +57,9 @@ def trusted_keys(directory: Path) -> Mapping[str, VerifyKey]:
 
 
 def policy_in(path: Path) -> Policy:
-    """The policy in a file; if anything is wrong with it, everything is denied and logged why."""
+    """The policy in a file; if anything is wrong with it, everything is denied, saying why."""
     try:
         return read_policy(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, Fault) as error:
         logger.error("everything is denied: policy %s: %s", path, error)
-        return DENY_ALL
+        return deny_all(error.strerror or "" if isinstance(error, OSError) else str(error))

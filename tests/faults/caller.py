@@ -67,6 +67,10 @@ class Caller:
         data = {"file": str(self.fleet.marks)}
         return self._keep(replace(request, data=data, after=after), after=dict(others))
 
+    def request(self, *nodes: str) -> Request:
+        """For marks on these nodes; nothing is asked."""
+        return replace(self._request(nodes), data={"file": str(self.fleet.marks)})
+
     def ask_inline(self, *nodes: str) -> Call:
         """Ask once for a ping, which the worker answers by itself."""
         request = self._request(nodes or self.fleet.nodes)

@@ -1,17 +1,26 @@
 """The broker is in an attacker's hands: nothing begins unasked, and no lie becomes a result."""
 
+import dataclasses
+import json
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from uuid_utils import uuid7
 
+from fleetjobs.client.profile import read_profile
+from fleetjobs.client.transport import Transport
 from fleetjobs.errors import Fault
 from fleetjobs.messages import Reply, Stage, encode
+from fleetjobs.programs.premises import ORG
 from fleetjobs.signing import COORDINATOR, SERVER, SigningKey, account_key_id, digest, node_key_id
 from fleetjobs.states import Reason, State
-from tests.faults.caller import Caller
+from tests.faults.caller import Call, Caller
 from tests.faults.checker import violations
 from tests.faults.fleet import Fleet
 from tests.faults.forger import Forger, Letter, alter, unsigned
@@ -148,21 +157,96 @@ def test_what_is_stale_or_denied_by_the_node_itself_does_not_begin(
     assert violations(caller) == []
 
 
+@pytest.fixture
+def policy(fleet: Fleet) -> Iterator[Path]:
+    """The nodes' policy, which is as it was afterwards."""
+    path = fleet.premises.root / "policy.toml"
+    before = path.read_text()
+    yield path
+    path.write_text(before)
+
+
 @pytest.mark.spec("F19", "I5")
-def test_rights_that_are_revoked_after_acceptance_are_gone(fleet: Fleet, caller: Caller) -> None:
+@pytest.mark.parametrize("how", ["narrowed", "broken"])
+def test_a_policy_that_changes_after_acceptance_counts(
+    fleet: Fleet, caller: Caller, policy: Path, how: str
+) -> None:
     """The node asks its own policy when the request arrives, not when it was made."""
-    policy = fleet.premises.root / "policy.toml"
     before = policy.read_text()
     fleet.worker(NODE).kill()
     call = caller.submit(NODE)
 
-    policy.write_text(before.replace('agents = ["*"]', 'agents = ["rpcutil"]'))
+    narrow = before.replace('agents = ["*"]', 'agents = ["rpcutil"]')
+    policy.write_text(narrow if how == "narrowed" else narrow + "[[rules")
     fleet.worker(NODE).start()
     caller.wait(call)
     policy.write_text(before)
 
-    assert [run["reason"] for run in caller.runs(call)] == [Reason.DENIED]
+    (run,) = caller.runs(call)
+    assert run["reason"] == Reason.DENIED
+    assert ("denies everything" in run["statusmsg"]) == (how == "broken")
     assert violations(caller) == []
+
+
+@pytest.mark.spec("F19", "I5")
+def test_what_an_account_asked_for_does_not_begin_without_its_right_or_by_its_old_key(
+    fleet: Fleet, caller: Caller, policy: Path
+) -> None:
+    """The coordinator asks when it hands over; given back, the right counts again."""
+    policy.write_text(policy.read_text().replace('callers = ["admin"]', 'callers = ["*"]'))
+    anew = SigningKey.generate("account:anew").verify_key
+    barred, outdated = People(fleet, f"bob-{uuid7()}"), People(fleet, f"carol-{uuid7()}")
+    fleet.coordinator.kill()
+    calls = {who: who.submit(caller) for who in (barred, outdated)}
+
+    barred.change(disabled=True)
+    outdated.change(verify_key=anew.text)
+    fleet.coordinator.start()
+    for call in calls.values():
+        wait_for(lambda call=call: caller.states(call) == {State.PAUSED}, within=30.0, every=0.1)
+
+    assert {run["reason"] for call in calls.values() for run in caller.runs(call)} == {"denied"}
+    assert [caller.begun(call) for call in calls.values()] == [0, 0]
+    barred.change(disabled=False)
+    fleet.client().act(calls[barred].job, "resume", {})
+    caller.cancel(calls[outdated])
+    caller.wait(*calls.values())
+    assert caller.states(calls[barred]) == {State.SUCCEEDED}
+    assert [caller.begun(call) for call in calls.values()] == [1, 0]
+    assert violations(caller) == []
+
+
+class People:
+    """An operator with a key and a token."""
+
+    def __init__(self, fleet: Fleet, name: str) -> None:
+        self.name, self._fleet = name, fleet
+        self._key = SigningKey.generate(account_key_id(name))
+        (fleet.premises.root / "trust" / f"{self._key.id}.pub").write_text(
+            self._key.verify_key.text
+        )
+        key = self._key.verify_key.text
+        self._tell("POST", "accounts", body={"name": name, "role": "operator", "verify_key": key})
+        self._token = self._tell("POST", "tokens", body={"name": "test", "account": name})["token"]
+
+    def change(self, **changes: Any) -> None:
+        """Have an admin change the account."""
+        self._tell("PATCH", "accounts", self.name, body=changes)
+
+    def submit(self, caller: Caller) -> Call:
+        """Ask for marks."""
+        request = replace(caller.request(NODE), caller=self.name)
+        sealed = self._key.seal(encode(request))
+        profile = dataclasses.replace(read_profile(self._fleet.premises.client), token=self._token)
+        transport = Transport(profile)
+        transport.post("jobs", body=sealed.encode(), content_type="application/jose")
+        call = Call(request.id, (NODE,), sealed, accepted=True)
+        caller.calls[call.job] = call
+        return call
+
+    def _tell(self, method: str, *path: str, body: dict[str, Any]) -> Any:
+        acting = read_profile(self._fleet.premises.client).acting_in(ORG)
+        return Transport(acting).send(method, *path, body=json.dumps(body).encode())
 
 
 @pytest.mark.spec("F10", "I3")

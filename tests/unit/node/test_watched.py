@@ -1,12 +1,14 @@
 """What an administrator writes takes effect at once, and errors deny."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fleetjobs.errors import Denied
 from fleetjobs.node.watched import Watched, policy_in, trusted_keys
+from fleetjobs.policy import Policy
 from fleetjobs.signing import SigningKey
 
 
@@ -24,6 +26,7 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
 
 
 def test_an_unchanged_file_is_read_once(tmp_path: Path) -> None:
+    """Another one's rights may be what changed: it may no longer be readable at all."""
     path = tmp_path / "file"
     path.write_text("", encoding="utf-8")
     reads: list[Path] = []
@@ -31,8 +34,11 @@ def test_an_unchanged_file_is_read_once(tmp_path: Path) -> None:
 
     watched.value()
     watched.value()
-
     assert reads == [path]
+
+    path.chmod(0o600)
+    watched.value()
+    assert reads == [path, path]
 
 
 def test_keys_are_named_by_their_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -47,23 +53,68 @@ def test_keys_are_named_by_their_files(tmp_path: Path, caplog: pytest.LogCapture
     assert "account:bob.pub" in caplog.text
 
 
-@pytest.mark.parametrize("content", [None, b"[[rule", b"\xff", b"[[rule]]\nallow = 'maybe'"])
-def test_a_policy_that_cannot_be_read_denies_everything(
-    tmp_path: Path, content: bytes | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = tmp_path / "policy.toml"
-    if content is not None:
-        path.write_bytes(content)
+RULE = 'effect = "{}"\ncallers = ["*"]\nagents = ["*"]\nactions = ["*"]\n'
+ALLOW, DENY = (f"[[rules]]\n{RULE.format(effect)}" for effect in ("allow", "deny"))
 
-    policy = policy_in(path)
+
+def a_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (Path.unlink, "No such file"),
+    "a directory": (a_directory, "Is a directory"),
+    "no TOML": (lambda path: path.write_text("rules = ["), "Invalid|Unclosed|Expected|array"),
+    "no text": (lambda path: path.write_bytes(b"\xff"), "utf-8"),
+    "a wrong word": (lambda path: path.write_text(ALLOW.replace("allow", "maybe")), "effect"),
+    "a contradiction": (lambda path: path.write_text(ALLOW + DENY), "rules 1 and 2 contradict"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_policy_that_cannot_be_used_denies_everything_and_says_so(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the moment on at which it breaks, to the caller and in the log; mended, it counts."""
+    path = tmp_path / "policy.toml"
+    path.write_text(ALLOW)
+    policy = Watched(path, policy_in)
+    ask(policy.value())
+    damage, complaint = BROKEN[how]
+
+    damage(path)
+
+    with pytest.raises(Denied, match=rf"denies everything: its policy cannot .*{complaint}"):
+        ask(policy.value())
+    assert "everything is denied" in caplog.text
+    if path.is_dir():
+        path.rmdir()
+    (tmp_path / "new").write_text(ALLOW)
+    (tmp_path / "new").rename(path)
+    ask(policy.value())
+
+
+def test_a_change_is_seen_though_the_files_times_were_set_back(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(ALLOW)
+    policy = Watched(path, policy_in)
+    ask(policy.value())
+    before = path.stat()
+
+    path.write_text(ALLOW.replace("allow", "deny "))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     with pytest.raises(Denied):
-        policy.check(
-            caller="ada",
-            signer="account:ada",
-            agent="rpcutil",
-            action="ping",
-            facts={},
-            classes=frozenset(),
-        )
-    assert "everything is denied" in caplog.text
+        ask(policy.value())
+
+
+def ask(policy: Policy) -> None:
+    policy.check(
+        caller="ada",
+        signer="account:ada",
+        agent="rpcutil",
+        action="ping",
+        facts={},
+        classes=frozenset(),
+    )
