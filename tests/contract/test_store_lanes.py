@@ -5,18 +5,37 @@ from datetime import timedelta
 
 import pytest
 
+from fleetjobs.access import Role
 from fleetjobs.control.jobs import Control
+from fleetjobs.control.templates import Author
+from fleetjobs.control.works import AT_ONCE
 from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.limits import Limit, Scope
+from fleetjobs.messages import Request, encode
 from fleetjobs.names import JobId, NodeId
+from fleetjobs.plans.documents import PlanRequest
+from fleetjobs.plans.shapes import leg_id
+from fleetjobs.schedules.documents import Call, Schedule, TemplateCall, Work
+from fleetjobs.schedules.rules import Rule
 from fleetjobs.signing import COORDINATOR, SigningKey
 from fleetjobs.states import Reason, State, WaitReason
+from fleetjobs.store.access import Account, create_account
 from fleetjobs.store.bells import DISPATCH
 from fleetjobs.store.database import Database
 from fleetjobs.store.limits import delete_limit, list_limits, set_limit
 from fleetjobs.targets import Target
-from tests.desk import MINUTE, Desk
-from tests.makers import NOW, ORG, Clock, add_org, demo_interface, enroll, make_beat, make_reply
+from tests.desk import KEY, MINUTE, WHO, Desk
+from tests.makers import (
+    NOW,
+    ORG,
+    Clock,
+    add_org,
+    demo_interface,
+    enroll,
+    make_beat,
+    make_reply,
+    new_id,
+)
 from tests.unit.coordinator.fakes import FakePublisher
 
 NODES = ("web1", "web2", "web3", "web4", "web5", "web6")
@@ -92,6 +111,54 @@ def test_the_second_of_what_is_not_parallelizable_waits_for_the_first(
 
     assert desk.job(second).state is State.QUEUED
     assert desk.run(second, "web2").blocked_by is None
+
+
+TWICE = """\
+name: twice
+legs:
+  - first: {action: demo.echo, data: {text: a}, target: {identities: web1}}
+  - second: {action: demo.echo, data: {text: b}, target: {identities: web2}, needs: []}
+"""
+
+
+@pytest.mark.spec("T15", "S2-12")
+def test_a_limit_holds_whatever_asks(desk: Desk, dispatcher: Dispatcher) -> None:
+    """By itself, as legs of a template, as a schedule's job, and again: one after another."""
+    limit(desk, 1)
+    control = desk.control
+    with control.database.transaction() as connection:
+        bob = Account(name="bob", org=ORG, role=Role.OPERATOR, verify_key=None)
+        create_account(connection, bob, now=NOW)
+    control.templates.create(TWICE, Author(org=ORG, account="bob"), label=None, is_fleet=False)
+    call = Call(
+        agent="demo", action="echo", data={"text": "c"}, target=Target(identities=("web3",))
+    )
+    schedule = Schedule(label="c", work=Work(call=call), rule=Rule(every_s=3600))
+    control.schedules.create(schedule, **WHO)
+
+    def seal(request: Request | PlanRequest) -> str:
+        return KEY.seal(encode(request))
+
+    plain = desk.submit("web4")
+    template = TemplateCall(name="twice")
+    plan = control.templates.run(template, AT_ONCE, **WHO, id=new_id(), seal=seal).job
+    found = [
+        plain,
+        *(leg_id(plan.id, key) for key in ("first", "second")),
+        control.schedules.run_now("c", **WHO, seal=seal).id,
+        control.rerun(plain, **WHO, id=new_id(), seal=seal).job.id,
+    ]
+    desk.ours |= set(found)
+
+    order = []
+    while len(order) < len(found):
+        drain(dispatcher)
+        (run,) = [run for job in found for run in desk.runs(job) if run.state is State.QUEUED]
+        desk.say(make_reply(run.job, run.node))
+        order.append(run.job)
+
+    assert sorted(order) == sorted(found)
+    assert desk.job(plan.id).state is State.SUCCEEDED
 
 
 def test_no_more_than_may_are_handed_over(desk: Desk, dispatcher: Dispatcher) -> None:
@@ -229,8 +296,6 @@ def test_orgs_take_turns_however_many_one_asks_for(
     ours = in_turn(desk, 5)
     drain(dispatcher)
     clock.forward(MINUTE)
-    from fleetjobs.messages import encode
-    from tests.desk import KEY
     from tests.makers import make_request
 
     request = make_request(org="other", caller="zoe", target=Target(identities=("db1",)))

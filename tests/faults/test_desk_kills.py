@@ -1,13 +1,19 @@
 """Server and coordinator are killed: what was accepted happens, once, and is known."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
+from fleetjobs.client.profile import read_profile
+from fleetjobs.client.transport import Transport
 from fleetjobs.crashpoints import CrashPoint
 from fleetjobs.states import State
 from tests.faults.caller import Caller
 from tests.faults.checker import violations
 from tests.faults.fleet import Fleet
-from tests.faults.oracle import END, read_marks
+from tests.faults.oracle import END, START, read_marks
+from tests.faults.shares import ONE_STACK
 from tests.processes import wait_for
 
 
@@ -29,6 +35,45 @@ def test_a_coordinator_killed_at_any_step_loses_and_repeats_nothing(
 
     assert [caller.states(call) for call in calls] == [{State.SUCCEEDED}] * 5
     assert violations(caller) == []
+
+
+@ONE_STACK
+@pytest.mark.spec("F6", "F21", "I10")
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("dispatcher_after_lining_up", marks=pytest.mark.long),
+        "dispatcher_after_giving_slots",
+        pytest.param("dispatcher_after_publish", marks=pytest.mark.long),
+        pytest.param("collector_before_commit", marks=pytest.mark.long),
+    ],
+)
+def test_a_coordinator_killed_around_slots_gives_one_at_a_time_and_loses_none(
+    fleet: Fleet, caller: Caller, point: CrashPoint
+) -> None:
+    """Two jobs on two nodes, one run of the action at once in all of the fleet."""
+    with limited_to_one(fleet):
+        fleet.coordinator.restart(point)
+
+        calls = [caller.submit(seconds=0.2) for _ in range(2)]
+        fleet.coordinator.blow()
+        fleet.coordinator.bury()
+        fleet.coordinator.start()
+        caller.wait(*calls)
+
+        words = [mark.word for mark in read_marks(fleet.marks)]
+        assert words == [START, END] * 4
+    assert violations(caller) == []
+
+
+@contextmanager
+def limited_to_one(fleet: Fleet) -> Iterator[None]:
+    """No two runs of what leaves marks at once; without that again afterwards."""
+    profile = read_profile(fleet.premises.client)
+    place = ("limits", "demo.mark")
+    Transport(profile).send("PUT", *place, body=b'{"max_parallel": 1}')
+    yield
+    Transport(profile).send("DELETE", *place, body=b"")
 
 
 @pytest.mark.spec("G1", "F6", "I1", "I3")

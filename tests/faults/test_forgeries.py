@@ -25,6 +25,7 @@ from tests.faults.checker import violations
 from tests.faults.fleet import Fleet
 from tests.faults.forger import Forger, Letter, alter, unsigned
 from tests.faults.oracle import read_marks
+from tests.faults.shares import ONE_STACK
 from tests.processes import wait_for
 
 NODE, OTHER = "node1", "node2"
@@ -166,6 +167,7 @@ def policy(fleet: Fleet) -> Iterator[Path]:
     path.write_text(before)
 
 
+@ONE_STACK
 @pytest.mark.spec("F19", "I5")
 @pytest.mark.parametrize("how", ["narrowed", "broken"])
 def test_a_policy_that_changes_after_acceptance_counts(
@@ -188,6 +190,7 @@ def test_a_policy_that_changes_after_acceptance_counts(
     assert violations(caller) == []
 
 
+@ONE_STACK
 @pytest.mark.spec("F19", "I5")
 def test_what_an_account_asked_for_does_not_begin_without_its_right_or_by_its_old_key(
     fleet: Fleet, caller: Caller, policy: Path
