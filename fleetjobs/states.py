@@ -215,6 +215,7 @@ class Terms:
     blocked: int = 0  # so many wait for something that has to end first
     called_off: bool = False  # a person cancelled the whole of it
     begun: bool = False  # one of them started
+    acts: bool = False  # they are runs of one action, not legs
     reverts: bool = False  # what was done is to be undone, once nothing of it is at work
     undoing: State | None = None  # how that stands
 
@@ -269,7 +270,8 @@ def _good_end(tally: Tally, terms: Terms, bad: int) -> State:
         return State.SUCCEEDED
     if bad > terms.forgiven:
         return State.FAILED
-    return State.SUCCEEDED if terms.begun or bad else State.SKIPPED
+    came_to_something = bad or (terms.begun and not terms.acts)
+    return State.SUCCEEDED if came_to_something else State.SKIPPED
 
 
 def completion(tally: Tally) -> Completion:

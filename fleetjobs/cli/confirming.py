@@ -20,7 +20,7 @@ DONE = {
     "resolve": "is resolved",
     "resume": "goes on",
     "rollback": "goes back",
-    "skip": "is left out",
+    "skip": "is left out; what needs it starts only if it asks for completed or always",
     "edit": "is changed",
 }
 UNDER_WAY = {

@@ -92,6 +92,9 @@ def rollback(job: str, **given: Any) -> int:
 def skip(job: str, *, leg: str | None, nodes: tuple[str, ...], **given: Any) -> int:
     """Leave a leg out that waits for a person; its plan goes on.
 
+    What needs it is skipped, too, unless it asks for completed or always: to have the rest go on
+    as if the leg had been done, `fj job resolve --as succeeded`.
+
     JOB is the leg, or its plan and the LEG's key.
 
     [bold]Examples[/]

@@ -216,6 +216,7 @@ class JobEntry:
             blocked=self.blocked,
             called_off=self.called_off,
             begun=bool(self.started_at or self.began_at),
+            acts=self.kind is Kind.ACTION,
             reverts=self.reverts and self.kind is Kind.PLAN,
             undoing=self.undoing,
         )

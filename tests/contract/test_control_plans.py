@@ -416,6 +416,27 @@ def test_a_stuck_leg_can_be_skipped_and_what_needs_it_is_judged_by_that(desk: Pl
     assert desk.handed() == []
 
 
+def test_a_leg_that_was_left_out_everywhere_is_skipped_and_nothing_else(desk: PlanDesk) -> None:
+    """Though it had begun: so what waits for all of it is judged as what waits for a node of it."""
+    plan = desk.plan(
+        make_leg("first", "web1"),
+        make_leg("a", "web1", needs=after("first")),
+        make_leg("b", "web1", needs=after("a")),
+        make_leg("c", "web1", needs=after("a", pace=Pace.BARRIER)),
+        make_leg("d", "web1", needs=after("a", when="always")),
+        on_failure=OnFailure.PAUSE,
+    )
+    desk.hand_over()
+    desk.succeed(plan, "first", "web1")
+    desk.hand_over()
+    desk.lose(plan, "a", "web1")
+
+    desk.control.verbs.skip(leg_id(plan, "a"), org=ORG, account="bob")
+
+    assert desk.states(plan, "a", "b", "c") == [State.SKIPPED] * 3
+    assert desk.handed() == [("d", "web1")]
+
+
 @pytest.mark.spec("S4-13")
 @pytest.mark.parametrize(
     ("outcome", "state"), [(State.SUCCEEDED, State.WAITING), (State.FAILED, State.SKIPPED)]
