@@ -117,7 +117,9 @@ def check(file: str, *, offline: bool, as_json: bool, **given: Any) -> int:
 
         stdout().write(in_json(msgspec.to_builtins(found)))
     else:
-        stdout().write(f"{clean(written.name)}: {len(found.legs)} legs fit together.")
+        count = len(found.legs)
+        said = f"{count} legs fit together" if count > 1 else "its one leg is written well"
+        stdout().write(f"{clean(written.name)}: {said}.")
     return Exit.OK
 
 

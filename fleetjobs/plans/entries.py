@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from fleetjobs.errors import InvalidPlan
+from fleetjobs.plans.complaints import complaint
 from fleetjobs.plans.documents import Group, Leg, Need, Pace, Part
 from fleetjobs.plans.markup import Path
 from fleetjobs.states import StartIf
@@ -60,6 +61,7 @@ class Entries:
                 self.groups.append(self._convert(fields, Group, key, place))
                 self.read(words["legs"], (*place, "legs"), key, depth + 1)
             else:
+                self._check_words(fields, Leg, key, place)
                 self.legs.append(self._convert(self._action(fields, place), Leg, key, place))
             before = key
 
@@ -118,6 +120,9 @@ class Entries:
         how: Json = {"pace": words.get("pace") or Pace.NODE}
         if "start_if" in words:
             how["when"] = words["start_if"] or StartIf.ALWAYS
+        self._need(
+            {"leg": "any"}, how, key, place
+        )  # a word that means nothing is wrong wherever it stands
         written = words.get("needs", [] if before is None else [before])
         if written is None:
             written = []
@@ -149,19 +154,21 @@ class Entries:
 
     def _convert(self, words: Json, kind: type[P], key: str, place: Path) -> P:
         """The words as a part of a plan. Raises InvalidPlan naming line and leg."""
+        self._check_words(words, kind, key, place)
+        try:
+            return msgspec.convert(_plain(words), kind)
+        except msgspec.ValidationError as error:
+            steps, text = complaint(error)
+            name = f"{'.'.join(steps)} " if steps else ""
+            raise InvalidPlan(f"{self.at((*place, *steps))}: {key}: {name}{text}") from None
+
+    def _check_words(self, words: Json, kind: type[Part], key: str, place: Path) -> None:
         known = [part.encode_name for part in msgspec.structs.fields(kind)]
         for name in words:
             if name not in known:
                 close = get_close_matches(name, [*known, *_OWN], n=1)
                 hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
                 raise InvalidPlan(f"{self.at((*place, name))}: {key} has no {name[:70]!r}{hint}")
-        try:
-            return msgspec.convert(_plain(words), kind)
-        except msgspec.ValidationError as error:
-            text, _, where = str(error).partition(" - at `$")
-            steps = tuple(step for step in where.rstrip("`").split(".") if step)
-            name = f"{'.'.join(steps)}: " if steps else ""
-            raise InvalidPlan(f"{self.at((*place, *steps))}: {key}: {name}{text}") from None
 
 
 def _plain(words: Mapping[str, Any]) -> Json:

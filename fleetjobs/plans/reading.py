@@ -12,6 +12,7 @@ import msgspec
 
 from fleetjobs.errors import InvalidInput, InvalidPlan, InvalidTarget
 from fleetjobs.inputs import Input, InputType
+from fleetjobs.plans.complaints import complaint
 from fleetjobs.plans.documents import Plan
 from fleetjobs.plans.entries import Entries, plain_target
 from fleetjobs.plans.markup import Marked, Path, read_markup
@@ -207,8 +208,8 @@ class _Writing:
         try:
             return msgspec.convert({**fields, "legs": nobody}, Plan)
         except msgspec.ValidationError as error:
-            text, _, where = str(error).partition(" - at `$.")
-            name = f"{where.rstrip('`')}: " if where else ""
+            steps, text = complaint(error)
+            name = f"{'.'.join(steps)} " if steps else ""
             raise InvalidPlan(f"{self.marked.at(*path)}: {name}{text}") from None
 
     def _check_target(self, target: Target | None, path: Path, what: str = "") -> None:
