@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from fleetjobs.messages import Reply
-from fleetjobs.states import State
+from fleetjobs.states import Reason, State
 from fleetjobs.store.attempts import (
     ATTEMPTS_MOST,
     DELAY_MOST,
@@ -47,7 +47,8 @@ def next_try(ledger: Ledger, run: RunEntry, reply: Reply, chance: Chance) -> Try
     if run.step is not None:
         return _after_step(ledger, run, reply, end, chance)
     worth = end is State.FAILED and is_worth_retrying(reply.reason, reply.statuscode)
-    if not (begun and worth and may_retry(job, run)):
+    cut_short = reply.reason is Reason.INTERRUPTED  # its runner may have died before it could begin
+    if not ((begun or cut_short) and worth and may_retry(job, run)):
         return None
     step = next_step(ledger.connection, job, run, answer=reply.data)
     retry = Try(wait=retry_wait(job, run.tries, chance), costs=True)

@@ -78,6 +78,20 @@ def test_a_run_whose_attempts_are_used_up_has_failed(desk: Desk) -> None:
     assert desk.job(job).reason is Reason.ATTEMPTS_EXHAUSTED
 
 
+@pytest.mark.spec("S1-16", "I3")
+@pytest.mark.parametrize(("reason", "attempt"), [(Reason.INTERRUPTED, 2), (Reason.INVALID, 1)])
+def test_what_was_cut_short_before_it_began_is_tried_again(
+    desk: Desk, reason: Reason, attempt: int
+) -> None:
+    """Its runner was killed: that is no refusal, which would be one the next time, too."""
+    job = desk.submit("web1", retries=1)
+    desk.hand_over()
+
+    desk.fail(job, started_at=None, reason=reason)
+
+    assert desk.run(job).attempt == attempt
+
+
 @pytest.mark.spec("T6")
 def test_between_two_attempts_a_run_waits_and_holds_nothing(desk: Desk) -> None:
     job = desk.submit("web1", retries=1)
