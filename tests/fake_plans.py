@@ -65,6 +65,7 @@ class PlanServer:
         self.runs: dict[str, list[Json]] = {}
         self.refusal: Problem | None = None
         self.end = "succeeded"
+        self.told: Json = {}  # of the plan, beside all else
 
     @property
     def fleet(self) -> Fleet:
@@ -96,6 +97,7 @@ class PlanServer:
             "start_before": None,
             "started_at": "2026-11-21T12:00:00Z",
             "ended_at": None if state == "running" else "2026-11-21T12:01:30Z",
+            **self.told,
         }
 
     def post(self, *path: str, body: bytes, content_type: str) -> Any:

@@ -20,6 +20,7 @@ WHAT = {
     "rollout": "its batch waits for you",
     "rollback_stuck": "it could not be undone",
 }
+TOLD = {"attempts_exhausted", "rollback_stuck"}  #: of these its action tells more
 
 
 @click.group(epilog=EPILOG)
@@ -53,11 +54,13 @@ def list_(*, as_json: bool) -> int:
 
 def _table(screen: Screen, items: list[Document]) -> None:
     now = clock_now()
+    of_plans = [Column("leg")] if any(item.get("leg") for item in items) else []
     columns = [
         Column("job", "bold"),
         Column("node"),
         Column("state", style_of),
         Column("action", wraps=True),
+        *of_plans,
         Column("why", wraps=True),
         Column("began"),
         Column("given up"),
@@ -68,13 +71,23 @@ def _table(screen: Screen, items: list[Document]) -> None:
             item["node"],
             item["state"],
             f"{item['agent']}.{item['action']}",
-            WHAT.get(item["reason"], item["reason"]),
+            *(item.get("leg") for _ in of_plans),
+            _why(item),
             ago(item["started_at"], now),
             local(item["give_up_at"]) or "never",
         ]
         for item in items
     ]
     draw(screen, columns, rows)
+
+
+def _why(item: Document) -> str:
+    """`it failed too often (2 tries): no such volume`."""
+    why = str(WHAT.get(item["reason"], item["reason"]))
+    if item["reason"] not in TOLD or not item.get("statusmsg"):
+        return why
+    tries = item.get("tries", 1)
+    return f"{why} ({tries} tr{'y' if tries == 1 else 'ies'}): {item['statusmsg']}"
 
 
 def _say_what_to_do(screen: Screen) -> None:

@@ -75,6 +75,8 @@ def tell(asked: Fleet, verb: str, job: Document) -> None:
 def _outcome(verb: str, job: Document) -> str:
     """What became of the job: not always what was asked for."""
     state = State(job["state"])
+    if verb == "cancel" and state is State.REVERTING:
+        return "is called off, and what it has done is being undone"
     if verb == "cancel" and state is not State.CANCELLED:
         if state.is_terminal:
             return f"had ended before: {state}"

@@ -14,6 +14,7 @@ from fleetjobs.client.replies import Document, read_reply
 from fleetjobs.errors import Fault
 from fleetjobs.states import State
 
+NAMED = 5  #: jobs that are named; the others are counted
 LOG_BYTES = 2000  #: the end of each stream that is shown with a run
 
 
@@ -32,6 +33,8 @@ def header(screen: Screen, job: Document) -> None:
         ("follows", line(job["origin"]) if job.get("origin") else ""),
         ("then", _followers(job)),
         ("nodes", "" if job.get("parts") else f"{job['nodes']}: {tally}"),
+        ("after", _after(job)),
+        ("undone", _undone(job)),
         ("batch", _rollout(job.get("rollout"))),
         ("target", line(as_options(job["target"])) or "every node"),
         ("caller", f"{line(job['caller'])} of {line(job['org'])}"),
@@ -71,6 +74,28 @@ def _followers(job: Document) -> str:
     if not count:
         return ""
     return f"{count} job{'s' if count > 1 else ''} more, see `{program()} job legs {job['id']}`"
+
+
+def _after(job: Document) -> str:
+    """What it still waits for: `JOB@NODE (succeeded)`."""
+    if State(job["state"]).is_terminal or job.get("parent"):
+        return ""
+    named = [
+        f"{line(one['job'])}{'@' + line(one['node']) if one['node'] else ''} ({line(one['when'])})"
+        for one in job.get("after") or ()
+        if not one["met"]
+    ]
+    return ", ".join(named[:NAMED]) + (f" and {len(named) - NAMED} more" if named[NAMED:] else "")
+
+
+def _undone(job: Document) -> str:
+    """What became of a plan's way back."""
+    if job.get("rollback_percent") is not None and not State(job["state"]).is_terminal:
+        return f"{job['rollback_percent']} %"
+    if not job.get("rollback"):
+        return ""
+    left = ", ".join(line(key) for key in job.get("not_reversible") or ())
+    return line(job["rollback"]) + (f": nothing takes back {left}" if left else "")
 
 
 def _rollout(course: Document | None) -> str:

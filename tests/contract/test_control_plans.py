@@ -386,6 +386,33 @@ def test_a_leg_that_is_to_pause_waits_for_a_person_instead_of_failing(desk: Plan
     assert (found.state, found.attention) == (State.PAUSED, True)
 
 
+@pytest.mark.spec("S4-07")
+def test_only_the_leg_that_failed_is_repeated_at_once_and_then_later(desk: PlanDesk) -> None:
+    plan = desk.plan(
+        make_leg("a", *ALL), make_leg("b", "web1", "web2", needs=after("a"), retries=3)
+    )
+    desk.hand_over()
+    desk.succeed(plan, "a", *ALL)
+    job = leg_id(plan, "b")
+    assert desk.handed() == [("b", "web1"), ("b", "web2")]
+    desk.succeed(plan, "b", "web2")
+    waits = []
+
+    for attempt in (1, 2, 3):
+        desk.lose(plan, "b", "web1", attempt=attempt)
+        due = desk.run(job, "web1").next_attempt_at
+        assert due is not None
+        waits.append((due - desk.clock()).total_seconds())
+        desk.later(due - desk.clock())
+        assert desk.handed() == [("b", "web1")]
+    desk.succeed(plan, "b", "web1", attempt=4)
+
+    assert waits == [0, 30, 60]
+    assert [run.attempt for run in desk.runs(job)] == [4, 1]
+    assert {run.attempt for run in desk.runs(leg_id(plan, "a"))} == {1}
+    assert desk.job(plan).state is State.SUCCEEDED
+
+
 @pytest.mark.spec("S4-13", "S4-07")
 def test_a_stuck_leg_is_tried_again_where_it_failed_alone(desk: PlanDesk) -> None:
     plan = stuck(desk)
@@ -478,7 +505,6 @@ def test_a_job_that_is_no_leg_cannot_be_skipped(desk: PlanDesk) -> None:
         desk.control.verbs.skip(desk.submit("web1"), org=ORG, account="bob")
 
 
-@pytest.mark.spec("S4-02")
 def test_the_same_plan_again_is_the_same_plan(desk: PlanDesk) -> None:
     request = make_plan_request(make_leg("a", "web1"))
     desk.hand_in_plan(request)

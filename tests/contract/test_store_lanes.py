@@ -238,10 +238,11 @@ def test_what_is_held_or_called_off_leaves_the_line(desk: Desk, dispatcher: Disp
     assert desk.job(held).wait_reason is WaitReason.CONCURRENCY
 
 
+@pytest.mark.spec("T14")
 def test_a_lost_run_keeps_its_slot_until_it_is_resolved(
     desk: Desk, dispatcher: Dispatcher, clock: Clock
 ) -> None:
-    """It may be at work; whoever knows better calls it off."""
+    """It may be at work, and who waits says for whom; whoever knows better calls it off."""
     from fleetjobs.store.losses import lose_runs
 
     limit(desk, 1)
@@ -251,10 +252,11 @@ def test_a_lost_run_keeps_its_slot_until_it_is_resolved(
     clock.forward(10 * MINUTE)
     with desk.control.database.transaction() as connection:
         lose_runs(connection, [(first, NodeId("web1"))], clock(), chance=lambda: 0.5)
-    assert desk.job(first).state is State.PAUSED
+    assert (desk.job(first).state, desk.job(first).attention) == (State.PAUSED, True)
 
     drain(dispatcher)
     assert desk.job(second).wait_reason is WaitReason.CONCURRENCY
+    assert desk.run(second, "web2").blocked_by == first
 
     desk.control.verbs.cancel(first, org=ORG, account="bob", force=True)
     drain(dispatcher)

@@ -105,7 +105,7 @@ def chain_of_four(desk: BackDesk, **changes: Any) -> JobId:
     return plan
 
 
-@pytest.mark.spec("S4-09")
+@pytest.mark.spec("S4-09", "S4-15")
 def test_a_plan_that_fails_undoes_what_was_done_the_last_first(desk: BackDesk) -> None:
     plan = chain_of_four(desk)
 

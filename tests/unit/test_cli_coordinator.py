@@ -47,6 +47,24 @@ def test_attention_says_what_is_wrong_and_what_can_be_done(fj: Fj, server: FakeS
     assert "the node fell silent at work" in out
     assert "given up" in out
     assert "fj job resolve JOB --as succeeded|failed" in out
+    assert "LEG" not in out.splitlines()[0]
+
+
+@pytest.mark.spec("S4-13")
+def test_attention_tells_which_leg_failed_how_often_and_what_it_said(
+    fj: Fj, server: FakeServer
+) -> None:
+    server.attention.append(
+        {"job": "j1", "node": "web1", "state": "paused", "reason": "attempts_exhausted"}
+        | {"agent": "vm", "action": "start", "leg": "start", "tries": 2, "statusmsg": "no image"}
+        | {"started_at": None, "give_up_at": None}
+    )
+
+    _, out, _ = fj("attention", "list")
+
+    title, row, *_ = out.splitlines()
+    assert title.split()[:5] == ["JOB", "NODE", "STATE", "ACTION", "LEG"]
+    assert "vm.start  start  it failed too often (2 tries): no image" in row
 
 
 @pytest.mark.parametrize(

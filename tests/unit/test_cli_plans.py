@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -268,6 +269,35 @@ def test_the_shape_of_a_plan_can_be_seen(fj: Fj, server: PlanServer) -> None:
     assert "parts" in out
     assert "check/start_1" in out
     assert len(json.loads(fj("job", "graph", PLAN, "--json")[1])["legs"]) == 6
+
+
+def awaited(job: str, *, met: bool = False) -> dict[str, Any]:
+    return {"job": job, "node": None, "when": "succeeded", "met": met}
+
+
+@pytest.mark.parametrize(
+    ("end", "told", "said"),
+    [
+        (
+            "failed",
+            {"rollback": "not_reversible", "not_reversible": ["b"]},
+            "undone  not_reversible: nothing takes back b",
+        ),
+        ("reverting", {"rollback_percent": 50.0}, "undone  50.0 %"),
+        (
+            "waiting",
+            {"after": [awaited("j1"), awaited("j2", met=True)]},
+            " after  j1 (succeeded)\n",
+        ),
+        ("failed", {"after": [awaited("j1")]}, "plan.build\n  parts"),
+    ],
+)
+def test_it_is_shown_what_a_plan_waits_for_and_what_is_undone(
+    fj: Fj, server: PlanServer, end: str, told: dict[str, Any], said: str
+) -> None:
+    server.end, server.told = end, told
+
+    assert said in fj("job", "show", PLAN)[1]
 
 
 def test_the_schema_of_plans_is_printed(fj: Fj) -> None:

@@ -44,7 +44,8 @@ def legs_of(client: TestClient, plan: dict[str, Any], **query: Any) -> list[dict
     return found
 
 
-def test_a_plan_is_a_job_and_so_are_its_legs(ann: TestClient) -> None:
+@pytest.mark.spec("S4-05")
+def test_a_plan_is_a_job_and_so_are_its_legs(house: House, ann: TestClient) -> None:
     answer = ann.post("/api/v1/plans", json={"plan": {"name": "two", "legs": CHAIN}})
 
     plan = answer.json()
@@ -63,6 +64,10 @@ def test_a_plan_is_a_job_and_so_are_its_legs(ann: TestClient) -> None:
     ]
     found = ann.get(f"/api/v1/jobs/{second['id']}").json()
     assert (found["plan"], found["parent"], found["leg"]) == (plan["id"], plan["id"], "second")
+    house.reply(first["id"], "web1")
+    begun = ann.get(f"/api/v1/jobs/{plan['id']}").json()
+    assert (begun["percent_complete"], begun["elaborated"]) == (50.0, True)
+    assert begun["children"] == [first["id"], second["id"]]
 
 
 def test_lists_show_plans_and_not_their_legs_unless_asked(ann: TestClient) -> None:
@@ -248,7 +253,7 @@ def word(client: TestClient, job: str) -> str:
     return found
 
 
-@pytest.mark.spec("S4-08")
+@pytest.mark.spec("S4-08", "S4-13")
 def test_a_stuck_leg_is_tried_again_after_what_a_person_says(house: House, ann: TestClient) -> None:
     """What cannot be undone is refused, and the leg waits on."""
     plan = hand_in(
@@ -258,8 +263,13 @@ def test_a_stuck_leg_is_tried_again_after_what_a_person_says(house: House, ann: 
     )
     a, b = legs_of(ann, plan)
     house.reply(a["id"], "web1")
-    house.reply(b["id"], "web1", state=State.FAILED)
+    house.reply(b["id"], "web1", state=State.FAILED, statuscode=1, statusmsg="it broke")
     where = f"/api/v1/jobs/{b['id']}/retry"
+    [item] = ann.get("/api/v1/attention").json()["items"]
+    assert [item[name] for name in ("job", "plan", "leg", "reason", "statusmsg", "tries")] == [
+        *(b["id"], plan["id"], "b", "attempts_exhausted", "it broke", 1)
+    ]
+    assert item["verbs"] == ["retry", "resume", "resolve", "skip", "rollback", "cancel"]
 
     odd = ann.post(where, json={"mode": "rollback_to"})
     unknown = ann.post(where, json={"mode": "rollback_to", "rollback_to": ["x"]})
@@ -270,6 +280,8 @@ def test_a_stuck_leg_is_tried_again_after_what_a_person_says(house: House, ann: 
     assert again.status_code == 200
     run = ann.get(f"/api/v1/jobs/{b['id']}/runs/web1").json()
     assert (run["attempt"], run["step"], run["state"]) == (2, "redo:a", "waiting")
+    noted = ann.get(f"/api/v1/jobs/{b['id']}/events").json()["items"][-1]
+    assert (noted["kind"], noted["actor"]) == ("job.waiting", "account:ann")
     ended = ann.post(f"/api/v1/jobs/{a['id']}/retry", json={"mode": "as_is"})
     assert (ended.status_code, ended.json()["field"]) == (422, "mode")
 
@@ -296,7 +308,7 @@ def test_a_plan_without_a_name_is_called_by_its_legs(
     assert hand_in(ann, *legs)["action"] == title
 
 
-@pytest.mark.spec("T13")
+@pytest.mark.spec("S4-02", "T13")
 def test_who_follows_where_a_job_is_told_of_posts_once(ann: TestClient) -> None:
     """202 with a Location is no redirect: a client that follows those repeats no POST."""
     posted: list[str] = []
