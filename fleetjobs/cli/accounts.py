@@ -6,9 +6,10 @@ from typing import Any
 import rich_click as click
 
 from fleetjobs.access import Role
-from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.columns import Column
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.listing import show_list
 from fleetjobs.cli.options import json_option
 from fleetjobs.cli.screen import line, stderr, stdout
 from fleetjobs.cli.session import fleet
@@ -57,13 +58,13 @@ def create(name: str, *, role: str, verify_key: str | None, as_json: bool) -> in
 def list_(*, org: str | None, as_json: bool) -> int:
     """List the accounts that you may see."""
     items = list(fleet().pages("accounts", query=[("org", org)]))
-    if as_json:
-        stdout().write(in_json({"items": items}))
-        return Exit.OK
     columns = [Column("account", "bold"), Column("org"), Column("role"), Column("is")]
-    rows = [[item["name"], item["org"] or "(fleet)", item["role"], _is(item)] for item in items]
-    draw(stdout(), columns, rows)
-    return Exit.OK
+    return show_list(
+        {"items": items},
+        columns,
+        lambda item: [item["name"], item["org"] or "(fleet)", item["role"], _is(item)],
+        as_json=as_json,
+    )
 
 
 @account.command(epilog=EPILOG)

@@ -2,11 +2,10 @@
 
 import rich_click as click
 
-from fleetjobs.cli.columns import Column, draw
-from fleetjobs.cli.documents import in_json
-from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.columns import Column
+from fleetjobs.cli.exits import EPILOG
+from fleetjobs.cli.listing import show_list
 from fleetjobs.cli.options import json_option
-from fleetjobs.cli.screen import stderr, stdout
 from fleetjobs.cli.session import fleet
 
 
@@ -19,7 +18,7 @@ def action() -> None:
 @json_option
 def list_(*, as_json: bool) -> int:
     """List every action of every agent that nodes have."""
-    asked, screen = fleet(), stdout()
+    asked = fleet()
     found = [
         {
             "action": f"{agent['name']}.{declared['action']}",
@@ -30,16 +29,16 @@ def list_(*, as_json: bool) -> int:
         for agent in asked.agents()
         for declared in asked.agent(agent["name"])["interface"]["actions"]
     ]
-    if as_json:
-        screen.write(in_json({"items": found}))
-    elif found:
-        columns = [
-            Column("action", "bold"),
-            Column("version"),
-            Column("nodes", right=True),
-            Column("description", wraps=True),
-        ]
-        draw(screen, columns, [list(row.values()) for row in found])
-    else:
-        stderr().write("No node has told of any agent yet.")
-    return Exit.OK
+    columns = [
+        Column("action", "bold"),
+        Column("version"),
+        Column("nodes", right=True),
+        Column("description", wraps=True),
+    ]
+    return show_list(
+        {"items": found},
+        columns,
+        lambda item: list(item.values()),
+        as_json=as_json,
+        if_none="No node has told of any agent yet.",
+    )

@@ -5,9 +5,10 @@ from typing import Any
 
 import rich_click as click
 
-from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.columns import Column
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.listing import show_list
 from fleetjobs.cli.options import json_option
 from fleetjobs.cli.screen import line, stderr, stdout
 from fleetjobs.cli.session import fleet
@@ -42,22 +43,18 @@ def list_(*, kinds: tuple[str, ...], limit: int, as_json: bool, **given: Any) ->
     query = [("kind", kind) for kind in kinds]
     query += [(name, given[name]) for name in ("actor", "subject", "org", "since", "until")]
     items = list(fleet().pages("audit", query=query, most=limit))
-    if as_json:
-        stdout().write(in_json({"items": items}))
-        return Exit.OK
     columns = [
         *(Column("when"), Column("who", "bold"), Column("from"), Column("kind")),
         *(Column("of"), Column("about"), Column("what", wraps=True)),
     ]
-    rows = [
-        [
-            *(local(item["at"]), item["actor"] or "(server)", item["address"], item["kind"]),
-            *(item["org"], item["subject"], _change(item)),
-        ]
-        for item in items
+    return show_list({"items": items}, columns, _row, as_json=as_json)
+
+
+def _row(item: Document) -> list[object]:
+    return [
+        *(local(item["at"]), item["actor"] or "(server)", item["address"], item["kind"]),
+        *(item["org"], item["subject"], _change(item)),
     ]
-    draw(stdout(), columns, rows)
-    return Exit.OK
 
 
 @audit.command(epilog=EPILOG)

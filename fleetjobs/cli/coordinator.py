@@ -4,12 +4,13 @@ from typing import Any
 
 import rich_click as click
 
-from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.columns import Column
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.listing import show_list
 from fleetjobs.cli.options import json_option
 from fleetjobs.cli.programs import ProgramGroup, passed_on
-from fleetjobs.cli.screen import line, stderr, stdout
+from fleetjobs.cli.screen import line, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import local
 from fleetjobs.client.replies import Document
@@ -92,16 +93,13 @@ def outbox() -> None:
 @json_option
 def list_(*, as_json: bool) -> int:
     """List the runs that wait to be handed over."""
-    runs = list(fleet().outbox())
-    screen = stdout()
-    if as_json:
-        screen.write(in_json({"items": runs}))
-    elif runs:
-        columns = [Column("job", "bold"), Column("node"), Column("due")]
-        draw(screen, columns, [[run["job"], run["node"], local(run["due_at"])] for run in runs])
-    else:
-        stderr().write("Nothing waits to be handed over.")
-    return Exit.OK
+    return show_list(
+        {"items": list(fleet().outbox())},
+        [Column("job", "bold"), Column("node"), Column("due")],
+        lambda run: [run["job"], run["node"], local(run["due_at"])],
+        as_json=as_json,
+        if_none="Nothing waits to be handed over.",
+    )
 
 
 @outbox.command(epilog=EPILOG)

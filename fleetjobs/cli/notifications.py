@@ -2,12 +2,13 @@
 
 import rich_click as click
 
-from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.columns import Column
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.find_job import find_job
+from fleetjobs.cli.listing import show_list
 from fleetjobs.cli.options import json_option
-from fleetjobs.cli.screen import stderr, stdout
+from fleetjobs.cli.screen import stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import local
 
@@ -47,26 +48,21 @@ def list_(*, state: str | None, limit: int, as_json: bool) -> int:
     """List what was told, or is still to be, the newest first."""
     query = [("limit", limit), ("state", state)]
     found = fleet().transport.get("notifications", query=query)
-    screen = stdout()
-    if as_json:
-        screen.write(in_json(found))
-    elif not found["items"]:
-        stderr().write(f"Nothing was told; `{program()} notification --help` says how.")
-    else:
-        columns = [
-            *(Column("id", "bold"), Column("at"), Column("topic"), Column("to", wraps=True)),
-            *(Column("job"), Column("state"), Column("tries", right=True)),
-            Column("wrong", wraps=True),
-        ]
-        rows = [
-            [
-                *(item["id"], local(item["created_at"]), item["topic"], item["to"]),
-                *(item["job"], item["state"], item["tries"], item["error"]),
-            ]
-            for item in found["items"]
-        ]
-        draw(screen, columns, rows)
-    return Exit.OK
+    columns = [
+        *(Column("id", "bold"), Column("at"), Column("topic"), Column("to", wraps=True)),
+        *(Column("job"), Column("state"), Column("tries", right=True)),
+        Column("wrong", wraps=True),
+    ]
+    return show_list(
+        found,
+        columns,
+        lambda item: [
+            *(item["id"], local(item["created_at"]), item["topic"], item["to"]),
+            *(item["job"], item["state"], item["tries"], item["error"]),
+        ],
+        as_json=as_json,
+        if_none=f"Nothing was told; `{program()} notification --help` says how.",
+    )
 
 
 @notification.command(epilog=EPILOG)
@@ -110,25 +106,20 @@ def wish(job: str | None, *, to: tuple[str, ...], on: str, as_json: bool) -> int
 def wishes(*, as_json: bool) -> int:
     """List who wishes to hear of what."""
     found = fleet().transport.get("notifications", "wishes")
-    screen = stdout()
-    if as_json:
-        screen.write(in_json(found))
-    elif not found["items"]:
-        stderr().write(f"Nobody wishes to hear of anything; see `{program()} notification wish`.")
-    else:
-        columns = [
-            *(Column("id", "bold"), Column("job"), Column("on"), Column("to", wraps=True)),
-            Column("by"),
-        ]
-        rows = [
-            [
-                *(item["id"], item["job"] or "all", ",".join(item["on"]), ", ".join(item["to"])),
-                item["by"],
-            ]
-            for item in found["items"]
-        ]
-        draw(screen, columns, rows)
-    return Exit.OK
+    columns = [
+        *(Column("id", "bold"), Column("job"), Column("on"), Column("to", wraps=True)),
+        Column("by"),
+    ]
+    return show_list(
+        found,
+        columns,
+        lambda item: [
+            *(item["id"], item["job"] or "all", ",".join(item["on"]), ", ".join(item["to"])),
+            item["by"],
+        ],
+        as_json=as_json,
+        if_none=f"Nobody wishes to hear of anything; see `{program()} notification wish`.",
+    )
 
 
 @notification.command(epilog=EPILOG)

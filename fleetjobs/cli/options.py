@@ -1,13 +1,12 @@
 """Options that several commands share: which nodes, how to show, how long to wait."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import rich_click as click
 
 from fleetjobs.cli.complete import agent_names, class_names, fact_names, node_names
-from fleetjobs.cli.screen import stdin_text
+from fleetjobs.cli.screen import read_text
 from fleetjobs.cli.session import fleet
 from fleetjobs.targets import Target, make_target
 
@@ -157,12 +156,7 @@ def _named(file: str | None) -> tuple[str, ...]:
         return ()
     from fleetjobs.nodelists import read_identities
 
-    try:
-        text = stdin_text() if file == "-" else Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise click.ClickException(f"--nodes {file}: cannot be read: {reason}") from None
-    return read_identities(text)
+    return read_identities(read_text(file, f"--nodes {file}"))
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -2,9 +2,10 @@
 
 import rich_click as click
 
-from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.columns import Column
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.listing import show_list
 from fleetjobs.cli.options import json_option
 from fleetjobs.cli.screen import line, stdout
 from fleetjobs.cli.session import fleet, program
@@ -32,13 +33,12 @@ def create(name: str, *, as_json: bool) -> int:
 @json_option
 def list_(*, as_json: bool) -> int:
     """List the orgs that you see."""
-    found = fleet().transport.get("orgs")
-    if as_json:
-        stdout().write(in_json(found))
-        return Exit.OK
-    rows = [[one["name"], "disabled" if one["disabled"] else "enabled"] for one in found["items"]]
-    draw(stdout(), [Column("org", "bold"), Column("is")], rows)
-    return Exit.OK
+    return show_list(
+        fleet().transport.get("orgs"),
+        [Column("org", "bold"), Column("is")],
+        lambda one: [one["name"], "disabled" if one["disabled"] else "enabled"],
+        as_json=as_json,
+    )
 
 
 @org.command(epilog=EPILOG)
@@ -87,16 +87,12 @@ def setting() -> None:
 @json_option
 def list_settings(*, as_json: bool) -> int:
     """List what can be set, and how it stands."""
-    found = fleet().transport.get("settings")
-    if as_json:
-        stdout().write(in_json(found))
-        return Exit.OK
-    rows = [
-        [one["name"], "on" if one["value"] else "off", one["description"]] for one in found["items"]
-    ]
-    columns = [Column("setting", "bold"), Column("is"), Column("which means", wraps=True)]
-    draw(stdout(), columns, rows)
-    return Exit.OK
+    return show_list(
+        fleet().transport.get("settings"),
+        [Column("setting", "bold"), Column("is"), Column("which means", wraps=True)],
+        lambda one: [one["name"], "on" if one["value"] else "off", one["description"]],
+        as_json=as_json,
+    )
 
 
 @setting.command("set", epilog=EPILOG)

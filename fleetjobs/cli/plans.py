@@ -12,7 +12,7 @@ from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.options import json_option, take_target, target_options
 from fleetjobs.cli.plan_trial import try_out
-from fleetjobs.cli.screen import clean, stderr, stdin_text, stdout
+from fleetjobs.cli.screen import clean, read_text, stderr, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import Duration
 from fleetjobs.client.asking import utc_now
@@ -210,21 +210,13 @@ def fill_file(file: str, words: Sequence[str]) -> tuple[WrittenPlan, Plan]:
 
     Raises InvalidPlan, MissingInput, InvalidInput.
     """
-    written = read_plan(_text(file), "standard input" if file == "-" else Path(file).name)
+    written = read_plan(read_text(file), "standard input" if file == "-" else Path(file).name)
     try:
         return written, written.fill(parse_parameters(written.parameters, words))
     except (MissingInput, InvalidInput) as error:
         usage = " ".join(_usage(taken) for taken in written.parameters.values())
         error.add_note(f"its parameters: {usage}" if usage else "it has no parameters")
         raise
-
-
-def _text(file: str) -> str:
-    try:
-        return stdin_text() if file == "-" else Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise click.ClickException(f"{file}: cannot be read: {reason}") from None
 
 
 def _usage(taken: Input) -> str:

@@ -7,7 +7,10 @@ import sys
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TextIO
+
+import rich_click as click
 
 STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 WIDE = 100  #: columns, where nobody knows how many there are
@@ -93,6 +96,13 @@ def shorten(text: str, width: int) -> str:
     return kept + "…" if width > 0 else ""
 
 
-def stdin_text() -> str:
-    """All of standard input."""
-    return sys.stdin.read()
+def read_text(file: str, named: str = "") -> str:
+    """What is in the file, or with `-` comes by standard input. Raises ClickException.
+
+    `named` is how a person named it, with its option.
+    """
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise click.ClickException(f"{named or file}: cannot be read: {reason}") from None

@@ -11,9 +11,9 @@ from fleetjobs.cli.complete import template_labels
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.options import json_option
-from fleetjobs.cli.screen import Screen, line, stdout
+from fleetjobs.cli.screen import Screen, line, read_text, stdout
 from fleetjobs.cli.session import fleet
-from fleetjobs.cli.templates import FILE, FLEET, all_templates, read_text, show_diff
+from fleetjobs.cli.templates import FILE, FLEET, all_templates, show_diff
 from fleetjobs.client.replies import Document
 from fleetjobs.client.templates import apply_files
 from fleetjobs.templates.documents import Duplicates, File, Ids, Level

@@ -13,9 +13,9 @@ from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.options import json_option, take_target, target_options
 from fleetjobs.cli.plan_views import needs_in_words
-from fleetjobs.cli.screen import stdout
+from fleetjobs.cli.screen import read_text, stdout
 from fleetjobs.cli.session import fleet
-from fleetjobs.cli.templates import LABEL, read_text
+from fleetjobs.cli.templates import LABEL
 from fleetjobs.cli.words import Duration
 from fleetjobs.client.asking import utc_now
 from fleetjobs.client.conditions import make_conditions

@@ -11,8 +11,9 @@ from fleetjobs.cli.complete import template_labels
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.lazy import LazyGroup
+from fleetjobs.cli.listing import show_list
 from fleetjobs.cli.options import json_option
-from fleetjobs.cli.screen import clean, line, stderr, stdin_text, stdout
+from fleetjobs.cli.screen import clean, line, read_text, stderr, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import local
 from fleetjobs.client.fleet import Fleet
@@ -81,13 +82,6 @@ def list_(*, ended: bool, as_json: bool) -> int:
     """List the templates of your org, and those of the fleet."""
     query = [("ended", "true")] if ended else []
     items = sorted(fleet().pages("templates", query=query), key=lambda item: str(item["label"]))
-    screen = stdout()
-    if as_json:
-        screen.write(in_json({"items": items}))
-        return Exit.OK
-    if not items:
-        stderr().write(f"There are no templates; `{program()} template create FILE` makes one.")
-        return Exit.OK
     columns = [
         Column("label", "bold"),
         Column("version", right=True),
@@ -95,12 +89,13 @@ def list_(*, ended: bool, as_json: bool) -> int:
         Column("about", wraps=True),
         Column("changed"),
     ]
-    rows = [
-        [item["label"], item["version"], _whose(item), item["description"], _changed(item)]
-        for item in items
-    ]
-    draw(screen, columns, rows)
-    return Exit.OK
+    return show_list(
+        {"items": items},
+        columns,
+        lambda one: [one["label"], one["version"], _whose(one), one["description"], _changed(one)],
+        as_json=as_json,
+        if_none=f"There are no templates; `{program()} template create FILE` makes one.",
+    )
 
 
 def _whose(item: Document) -> str:
@@ -200,16 +195,15 @@ def delete(label: str, *, as_json: bool) -> int:
 def versions(label: str, *, as_json: bool) -> int:
     """List the versions of a template."""
     items = Template.find(fleet(), label).versions()
-    if as_json:
-        stdout().write(in_json({"items": items}))
-        return Exit.OK
     columns = [Column("version", right=True), Column("made"), Column("by"), Column("lines")]
-    rows = [
-        [item["number"], local(item["created_at"]), item["author"], item["text"].count("\n")]
-        for item in items
-    ]
-    draw(stdout(), columns, rows)
-    return Exit.OK
+    return show_list(
+        {"items": items},
+        columns,
+        lambda one: [
+            *(one["number"], local(one["created_at"]), one["author"], one["text"].count("\n"))
+        ],
+        as_json=as_json,
+    )
 
 
 @template.command(epilog=EPILOG)
@@ -240,15 +234,6 @@ def show_diff(lines: Any) -> None:
     for text in lines:
         style = styles.get(text[:1])
         screen.write(screen.paint(clean(text), style) if style else clean(text))
-
-
-def read_text(file: str) -> str:
-    """What is in the file, or comes by standard input. Raises ClickException."""
-    try:
-        return stdin_text() if file == "-" else Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise click.ClickException(f"{file}: cannot be read: {reason}") from None
 
 
 def all_templates(asked: Fleet) -> list[Document]:

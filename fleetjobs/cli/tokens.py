@@ -4,13 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import rich_click as click
 
-from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.columns import Column
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.listing import show_list
 from fleetjobs.cli.options import json_option
 from fleetjobs.cli.screen import line, stderr, stdout
 from fleetjobs.cli.session import fleet
 from fleetjobs.cli.words import local
+from fleetjobs.client.replies import Document
 
 
 @click.group(cls=click.RichGroup, epilog=EPILOG)
@@ -46,22 +48,16 @@ def list_(*, account: str | None, everything: bool, as_json: bool) -> int:
         for item in fleet().pages("tokens", query=[("account", account)])
         if everything or _counts(item["revoked_at"], item["expires_at"], now)
     ]
-    if as_json:
-        stdout().write(in_json({"items": items}))
-        return Exit.OK
     columns = [
         *(Column("token", "bold"), Column("account"), Column("name")),
         *(Column("made"), Column("until"), Column("revoked")),
     ]
-    rows = [
-        [
-            *(item["id"], item["account"], item["name"]),
-            *(item[at] and local(item[at]) for at in ("created_at", "expires_at", "revoked_at")),
-        ]
-        for item in items
-    ]
-    draw(stdout(), columns, rows)
-    return Exit.OK
+    return show_list({"items": items}, columns, _row, as_json=as_json)
+
+
+def _row(item: Document) -> list[object]:
+    times = (item[at] and local(item[at]) for at in ("created_at", "expires_at", "revoked_at"))
+    return [item["id"], item["account"], item["name"], *times]
 
 
 @token.command(epilog=EPILOG)

@@ -12,8 +12,9 @@ import rich_click as click
 from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.listing import show_list
 from fleetjobs.cli.options import json_option, take_target, target_options
-from fleetjobs.cli.screen import line, stderr, stdout
+from fleetjobs.cli.screen import line, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import Duration, local
 from fleetjobs.client.replies import Document
@@ -150,21 +151,13 @@ def _send(
 @json_option
 def list_(*, as_json: bool) -> int:
     """List the windows, and how each stands now."""
-    found = fleet().transport.get("windows")
-    screen = stdout()
-    if as_json:
-        screen.write(in_json(found))
-        return Exit.OK
-    if not found["items"]:
-        stderr().write(f"There are no windows; `{program()} window create --help` makes one.")
-        return Exit.OK
-    columns = [Column("name", "bold"), Column("kind"), Column("of"), Column("now", wraps=True)]
-    rows = [
-        [item["name"], item["kind"], item["org"] or "the fleet", _now(item)]
-        for item in found["items"]
-    ]
-    draw(screen, columns, rows)
-    return Exit.OK
+    return show_list(
+        fleet().transport.get("windows"),
+        [Column("name", "bold"), Column("kind"), Column("of"), Column("now", wraps=True)],
+        lambda item: [item["name"], item["kind"], item["org"] or "the fleet", _now(item)],
+        as_json=as_json,
+        if_none=f"There are no windows; `{program()} window create --help` makes one.",
+    )
 
 
 @window.command(epilog=EPILOG)
