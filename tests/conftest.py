@@ -17,9 +17,11 @@ import pytest
 
 from tests.guest import GuestFiles, GuestMissing, have_guest
 from tests.keeper import next_number, shared
+from tests.lending import Lender
 from tests.processes import ServerMissing
 from tests.servers import ask_rabbit
 from tests.tables import have_template, sqlite_url
+from tests.thrift import be_thrifty
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     In each: a client of a server in the process itself logs nothing where a command may print.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    be_thrifty()
     if not hasattr(config, "workerinput"):
         directory = tempfile.mkdtemp(prefix="fleetjobs-tests-")
         config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
@@ -94,11 +97,19 @@ def redis_url(shared_place: tuple[Path, int]) -> str:
     return f"{server['url'].removesuffix('/0')}/{next_number(shared_place[0])}"
 
 
-@pytest.fixture
-def postgres_url(shared_place: tuple[Path, int]) -> Iterator[str]:
-    """A database of its own on a real PostgreSQL, with all tables and nothing in them."""
+@pytest.fixture(scope="session")
+def lender(shared_place: tuple[Path, int]) -> Iterator[Lender]:
+    """Who lends the databases of a real PostgreSQL."""
     server = _server("postgres", shared_place)["url"]
-    with _postgres_copy(server, shared_place[0], have_template(server, shared_place[0])) as url:
+    lender = Lender(server, shared_place[0], have_template(server, shared_place[0]))
+    yield lender
+    lender.close()
+
+
+@pytest.fixture
+def postgres_url(lender: Lender) -> Iterator[str]:
+    """A database of its own on a real PostgreSQL, with all tables and nothing in them."""
+    with lender.lend() as url:
         yield url
 
 
@@ -106,17 +117,11 @@ def postgres_url(shared_place: tuple[Path, int]) -> Iterator[str]:
 def empty_postgres_url(shared_place: tuple[Path, int]) -> Iterator[str]:
     """One without tables."""
     server = _server("postgres", shared_place)["url"]
-    with _postgres_copy(server, shared_place[0], "template1") as url:
-        yield url
-
-
-@contextlib.contextmanager
-def _postgres_copy(server: str, shared: Path, template: str) -> Iterator[str]:
-    name = f"test{next_number(shared)}"
+    name = f"test{next_number(shared_place[0])}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type]  # our own names
+        connection.execute(f"CREATE DATABASE {name}".encode())
         yield server.removesuffix("/postgres") + f"/{name}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]  # as above
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture(params=["rabbit", "redis"])

@@ -1,8 +1,10 @@
 """The database: transactions, migrations, times; the same on SQLite and PostgreSQL."""
 
 import contextlib
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -12,7 +14,7 @@ from sqlalchemy import func, insert, select, update
 
 from fleetjobs.access import FLEET
 from fleetjobs.errors import DatabaseAway, InvalidSetting
-from fleetjobs.store.database import Database
+from fleetjobs.store.database import Database, _prepare
 from fleetjobs.store.schema.accounts import orgs
 from fleetjobs.store.schema.nodes import nodes
 from fleetjobs.store.schema.records import events
@@ -117,3 +119,14 @@ def test_a_number_of_an_event_is_never_used_again(database: Database) -> None:
     with database.transaction() as connection:
         connection.execute(insert(events), row)
         assert connection.execute(select(events.c.seq)).scalar_one() > last
+
+
+def test_what_sqlite_committed_is_on_disk(tmp_path: Path) -> None:
+    """The tests do without; a program prepares each connection so."""
+    Database.open(f"sqlite:///{tmp_path / 'db'}").close()
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "db")) as connection:
+        _prepare(connection, None)
+
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.conftest import refuse_or_skip
+from tests.lending import Lender
 from tests.servers import Postgres, Rabbit, Redis
 
 
@@ -23,6 +24,52 @@ def test_each_test_has_its_own_database(postgres_url: str) -> None:
         connection.execute("CREATE TABLE things (name text)")
 
         assert connection.execute("SELECT count(*) FROM things").fetchone() == (0,)
+
+
+def test_a_database_that_was_lent_is_lent_again_as_new(lender: Lender) -> None:
+    with lender.lend() as url:
+        before = _dump(url)
+    with lender.lend() as first, psycopg.connect(first) as connection:
+        connection.execute("DELETE FROM epochs")
+        connection.execute("UPDATE orgs SET name = 'other'")
+        connection.execute("INSERT INTO orgs (name, created_at) VALUES ('acme', now())")
+        connection.commit()
+        lazy = psycopg.connect(first)  # whoever forgets to leave is shown out
+        lazy.execute("LOCK TABLE orgs")
+    lazy.close()
+
+    with lender.lend() as second:
+        assert _dump(second) == before
+        assert second != first
+        with pytest.raises(psycopg.OperationalError, match="does not exist"):
+            psycopg.connect(first)
+
+
+@pytest.mark.parametrize("change", ["CREATE TABLE more (name text)", "DROP INDEX {index}"])
+def test_a_database_whose_tables_were_changed_is_not_lent_again(
+    lender: Lender, change: str
+) -> None:
+    with lender.lend() as url, psycopg.connect(url, autocommit=True) as connection:
+        query = "SELECT indexname FROM pg_indexes WHERE indexname LIKE 'ix%' LIMIT 1"
+        [index] = connection.execute(query).fetchone() or [None]
+        connection.execute(change.format(index=index).encode())
+        oid = connection.execute(_OID).fetchone()
+
+    with lender.lend() as url, psycopg.connect(url) as connection:
+        assert connection.execute(_OID).fetchone() != oid
+
+
+_OID = "SELECT oid FROM pg_database WHERE datname = current_database()"
+
+
+def _dump(url: str) -> list[object]:
+    """Every row of every table, and where the sequences stand."""
+    every = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+    counters = "SELECT sequencename, last_value FROM pg_sequences ORDER BY 1"
+    with psycopg.connect(url) as connection:
+        tables = sorted(name for (name,) in connection.execute(every))
+        rows = [connection.execute(f"TABLE {name}".encode()).fetchall() for name in tables]
+        return [tables, rows, connection.execute(counters).fetchall()]
 
 
 def test_a_killed_redis_comes_back_with_what_it_was_told(tmp_path: Path) -> None:
