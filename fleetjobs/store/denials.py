@@ -65,18 +65,22 @@ class Start:
 def starts_ahead(
     connection: Connection, now: datetime, *, after: RunName | None, limit: int
 ) -> list[Start]:
-    """Runs that nodes have, or may have, and have not begun; by name, those behind one if given."""
+    """Runs that nodes have, or may have, and have not begun; those behind one, if given.
+
+    By node, as the index of live runs has them: by job all that ever ended would be read too.
+    """
     handed = or_(runs.c.queued_at.is_not(None), runs.c.dispatch_at <= now + SKEW)
     waiting = and_(runs.c.state.in_([State.SCHEDULED, State.WAITING]), handed)
     query = (
         select(runs.c.job, runs.c.node, *(jobs.c[name] for name in _OF_JOB))
         .join(jobs, jobs.c.id == runs.c.job)
         .where(text(f"runs.{IS_LIVE}"), or_(runs.c.state == State.QUEUED, waiting))
-        .order_by(runs.c.job, runs.c.node)
+        .order_by(runs.c.node, runs.c.job)
         .limit(limit)
     )
     if after is not None:
-        query = query.where(tuple_(runs.c.job, runs.c.node) > tuple_(*map(literal, after)))
+        job, node = after
+        query = query.where(tuple_(runs.c.node, runs.c.job) > tuple_(literal(node), literal(job)))
     return [
         Start(
             job=row.job,

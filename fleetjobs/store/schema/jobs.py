@@ -101,6 +101,8 @@ for _place in (
     (jobs.c.created_at, jobs.c.id),
 ):
     Index(None, *_place, **where(TOP))
+HAS_NOT_ENDED = text("ended_at IS NULL")  #: likewise
+Index("ix_jobs_live", jobs.c.org, **where(HAS_NOT_ENDED))
 Index(None, jobs.c.parent, jobs.c.position, **where(jobs.c.parent.is_not(None)))
 Index(None, jobs.c.plan, jobs.c.position, **where(jobs.c.plan.is_not(None)))
 FOLLOWS = text("origin IS NOT NULL")
