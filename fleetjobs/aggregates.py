@@ -1,8 +1,8 @@
 """Aggregates: one line over the replies of many nodes."""
 
 import json
+import math
 import re
-import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def _average(values: Sequence[Any], options: Mapping[str, Any]) -> Result:
     numbers = _numbers(values)
     if not numbers:
         return None, ()
-    mean = statistics.fmean(numbers)
+    mean = math.fsum(numbers) / len(numbers)
     return mean, (_formatted(options, mean, default=f"{mean:.3f}"),)
 
 

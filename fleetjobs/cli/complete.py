@@ -3,25 +3,30 @@
 from collections.abc import Callable, Iterable
 from functools import wraps
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import rich_click as click
-from click.shell_completion import CompletionItem
 
 from fleetjobs.cli.session import fleet_of
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.errors import Fault
 
+if TYPE_CHECKING:  # commands name it; only a shell that completes needs it
+    from click.shell_completion import CompletionItem
+
 MOST = 200  #: more names help nobody choose
 
 Names = Callable[[Fleet, click.Context], Iterable[tuple[str, str]]]  # name and what it is
-Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+Complete = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
 
 
 def _completes(names: Names) -> Complete:
     """The names that begin as the word does; none if nobody can say."""
 
     @wraps(names)
-    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
         try:
             found = [
                 CompletionItem(name, help=help_.split("\n")[0])

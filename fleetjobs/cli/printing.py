@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fleetjobs.aggregates import AggregateResult
-from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.screen import Screen, clean, line
 from fleetjobs.client.replies import Document, Reply
@@ -179,6 +178,8 @@ class Grid:
 
     def end(self, screen: Screen, outcome: Outcome) -> None:
         """The table."""
+        from fleetjobs.cli.columns import Column, draw
+
         outputs = self.action.outputs if self.action else {}
         found = {name for reply in outcome.shown for name in reply.data}
         names = [name for name in outputs if name in found] + sorted(found - set(outputs))
