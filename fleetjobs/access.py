@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import Any
+
+import msgspec
 
 from fleetjobs.targets import Candidate, Target, matches
 
@@ -64,6 +67,17 @@ class Grant:
     verbs: frozenset[Verb]  # empty: all of them
     actions: tuple[str, ...]  # `agent.action`; * stands for any characters
     target: Target | None = None  # None: on every node
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As it is kept, shown, and told of by the audit."""
+        return {
+            "id": self.id,
+            "effect": self.effect,
+            "verbs": sorted(self.verbs),
+            "actions": list(self.actions),
+            "target": msgspec.to_builtins(self.target),
+        }
 
     def speaks_of(self, verb: Verb, action: str) -> bool:
         """Whether it is about this, on some node at least."""

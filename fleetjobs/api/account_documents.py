@@ -143,16 +143,9 @@ class GrantDocument(BaseModel):
     @classmethod
     def of(cls, entry: GrantEntry) -> "GrantDocument":
         """The grant as a document."""
-        import msgspec
-
-        grant = entry.grant
         return cls(
-            id=grant.id,
+            **entry.grant.document,
             account=entry.account,
-            effect=grant.effect,
-            verbs=sorted(grant.verbs),
-            actions=list(grant.actions),
-            target=None if grant.target is None else msgspec.to_builtins(grant.target),
             created_at=entry.created_at,
             created_by=entry.created_by,
         )

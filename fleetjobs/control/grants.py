@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-import msgspec
 from uuid_utils.compat import uuid7
 
 from fleetjobs.access import Effect, Grant, Role, Verb
@@ -57,7 +55,7 @@ class Grants:
             if len(list_grants(connection, account)) >= MOST:
                 raise InvalidDocument(f"{account} has {MOST} grants; that is all")
             insert_grant(connection, entry)
-            self.ruler.note(connection, "grant.created", account, now, after=told(grant))
+            self.ruler.note(connection, "grant.created", account, now, after=grant.document)
         return entry
 
     def remove(self, account: str, id: str) -> None:  # noqa: A002  as in every document
@@ -69,19 +67,8 @@ class Grants:
             if id not in found:
                 raise NotFound(f"{account} has no grant {id[:60]!r}")
             delete_grant(connection, id)
-            before = told(found[id])
+            before = found[id].document
             self.ruler.note(connection, "grant.deleted", account, self.clock(), before=before)
-
-
-def told(grant: Grant) -> dict[str, Any]:
-    """The grant as the audit tells of it."""
-    return {
-        "id": grant.id,
-        "effect": grant.effect,
-        "verbs": sorted(grant.verbs),
-        "actions": list(grant.actions),
-        "target": None if grant.target is None else msgspec.to_builtins(grant.target),
-    }
 
 
 def _check(target: Target) -> None:

@@ -13,13 +13,13 @@ from fleetjobs.access import Role
 from fleetjobs.control.occurrences import next_of
 from fleetjobs.control.templates import Author, put_new, put_next
 from fleetjobs.errors import Conflict, InvalidSetting
+from fleetjobs.seeds.nightly import MAINTENANCE, SEEDS, Seed
 from fleetjobs.store.access import Account, create_account, org_of_account
 from fleetjobs.store.bells import SCHEDULES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.schedules import Entry, builtin_entries, insert_entry, save_entry
 from fleetjobs.store.templates import find_template
 from fleetjobs.templates.reading import read_template
-from fleetjobs.templates.seeds import MAINTENANCE, SEEDS, Seed
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from fleetjobs.control.relay import Relay
 from fleetjobs.errors import Conflict, Fault, InvalidDocument, InvalidSetting
 from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.settings import ServerSettings, load_settings
+from fleetjobs.seeds.nightly import MAINTENANCE
 from fleetjobs.store.carrying import (
     check_empty,
     export_lines,
@@ -29,7 +30,6 @@ from fleetjobs.store.carrying import (
 )
 from fleetjobs.store.database import Database
 from fleetjobs.store.leases import RELAY, Switch, switch_on
-from fleetjobs.templates.seeds import MAINTENANCE
 
 WHO = "fj export"
 

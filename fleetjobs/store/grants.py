@@ -34,15 +34,10 @@ class Standing:
 
 def insert_grant(connection: Connection, entry: GrantEntry) -> None:
     """Keep a grant."""
-    grant = entry.grant
     connection.execute(
         insert(grants).values(
-            id=grant.id,
+            **entry.grant.document,
             account=entry.account,
-            effect=grant.effect,
-            verbs=sorted(grant.verbs),
-            actions=list(grant.actions),
-            target=None if grant.target is None else msgspec.to_builtins(grant.target),
             created_at=entry.created_at,
             created_by=entry.created_by,
         )

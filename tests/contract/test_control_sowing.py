@@ -16,12 +16,12 @@ from fleetjobs.errors import InvalidSetting
 from fleetjobs.jobs import Job
 from fleetjobs.messages import encode
 from fleetjobs.schedules.rules import Rule
+from fleetjobs.seeds.nightly import MAINTENANCE, SEEDS
 from fleetjobs.states import State
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import JobFilter, list_jobs
 from fleetjobs.store.schedules import Entry, builtin_entries, get_entry, list_occurrences
 from fleetjobs.store.templates import find_template, get_version, list_templates
-from fleetjobs.templates.seeds import MAINTENANCE, SEEDS
 from tests.desk import KEY
 from tests.makers import NOW, ORG, Clock
 

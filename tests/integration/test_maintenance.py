@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fleetjobs.clocks import VARIABLE
-from fleetjobs.templates.seeds import MAINTENANCE, SEEDS
+from fleetjobs.seeds.nightly import MAINTENANCE, SEEDS
 from tests.fleets import up
 from tests.processes import wait_for
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from fleetjobs.errors import InvalidInput, InvalidPlan
+from fleetjobs.seeds.nightly import SEEDS, Seed
 from fleetjobs.templates.reading import check_template, masked, read_template
-from fleetjobs.templates.seeds import SEEDS, Seed
 
 NESTED = """\
 params:
