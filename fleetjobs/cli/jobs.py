@@ -15,7 +15,7 @@ from fleetjobs.cli.job_logs import follow_logs, show_logs
 from fleetjobs.cli.job_views import details, header, runs_table
 from fleetjobs.cli.lazy import LazyGroup
 from fleetjobs.cli.screen import stderr, stdout
-from fleetjobs.cli.session import fleet
+from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import Duration, Moment, ago, took_s
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
@@ -25,6 +25,9 @@ from fleetjobs.states import State
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
+LEGS_MOST = 100  #: of a plan, that are shown with it
+#: legs of a bigger plan that are not: they wait for others, or went as they were to
+DULL = frozenset({State.WAITING, State.SUCCEEDED, State.SKIPPED, State.CANCELLED})
 _FILTERS = ("agent", "action", "caller", "node", "template", "schedule", "org")
 _HERE = "fleetjobs.cli."
 MORE = {  #: what is not needed to look at jobs is loaded when it is used
@@ -180,7 +183,10 @@ def _show_plan(asked: Fleet, found: Document, *, as_json: bool) -> int:
         screen.write(in_json({**found, "legs": legs}))
         return Exit.OK
     header(screen, found)
-    legs_table(screen, legs)
+    shown = legs if len(legs) <= LEGS_MOST else [leg for leg in legs if leg["state"] not in DULL]
+    legs_table(screen, shown[:LEGS_MOST])
+    if left := len(legs) - len(shown[:LEGS_MOST]):
+        screen.write(f"\n{left} legs more: `{program()} job legs {found['id']}` lists them all.")
     return Exit.OK
 
 

@@ -7,9 +7,9 @@ import pytest
 from fleetjobs.control.jobs import Control
 from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.jobs import Pending
-from fleetjobs.messages import Stage, Verb
+from fleetjobs.messages import After, Stage, Verb
 from fleetjobs.names import JobId, NodeId
-from fleetjobs.states import Reason, State, WaitReason
+from fleetjobs.states import Reason, StartIf, State, WaitReason
 from fleetjobs.store.database import Database
 from tests.desk import MINUTE, WHO, Desk
 from tests.makers import Clock, add_org, enroll, make_reply, new_id
@@ -257,3 +257,18 @@ def test_create_and_cancel_at_once_are_both_accepted(desk: Desk) -> None:
 
     assert desk.job(first).state is State.CANCELLED
     assert desk.job(second).state is State.SUCCEEDED
+
+
+@pytest.mark.spec("S4-20")
+@pytest.mark.parametrize("end", [State.SUCCEEDED, State.FAILED])
+def test_what_undoes_a_job_is_accepted_at_once_and_comes_after_it(desk: Desk, end: State) -> None:
+    """To make something and to remove it, or the other way round: nobody has to come again."""
+    first = desk.submit("web1", data={"text": "make"})
+    second = desk.submit(
+        "web1", data={"text": "remove"}, after=(After(job=first, when=StartIf.COMPLETED),)
+    )
+
+    assert [job for job, *_ in desk.hand_over()] == [first]
+    desk.say(make_reply(first, state=end))
+
+    assert [job for job, *_ in desk.hand_over()] == [second]

@@ -9,12 +9,12 @@ from fleetjobs.control.jobs import Control
 from fleetjobs.declarations import Undo
 from fleetjobs.errors import Conflict
 from fleetjobs.jobs import Job
-from fleetjobs.messages import Inventory, encode
+from fleetjobs.messages import After, Inventory, encode
 from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Group, Leg, Need, OnFailure
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.plans.undoing import undoing_id
-from fleetjobs.states import Reason, Rollback, State
+from fleetjobs.states import Reason, Rollback, State, WaitReason
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import get_job
 from fleetjobs.store.nodes import save_beat
@@ -285,9 +285,10 @@ def test_what_was_not_made_is_not_unmade(desk: BackDesk) -> None:
     assert desk.handed() == [("undo:a", "web1")]
 
 
-@pytest.mark.spec("S4-10")
+@pytest.mark.spec("S4-10", "T14")
 def test_a_rollback_that_fails_as_often_as_it_may_waits_for_a_person(desk: BackDesk) -> None:
     plan = chain_of_four(desk, rollback_attempts=2)
+    later = desk.submit("web1", after=(After(job=plan),))
     desk.lose(plan, "d", "web1")
     desk.hand_over()
     desk.handed()
@@ -305,6 +306,8 @@ def test_a_rollback_that_fails_as_often_as_it_may_waits_for_a_person(desk: BackD
     )
     assert desk.run(undoing_id(plan, "c")).reason is Reason.ROLLBACK_STUCK
     assert desk.handed() == []
+    blocked = desk.job(later)
+    assert (blocked.state, blocked.wait_reason) == (State.WAITING, WaitReason.DEPENDENCY)
     desk.later(timedelta(days=3))
 
     desk.control.verbs.retry(plan, **WHO)
@@ -317,6 +320,7 @@ def test_a_rollback_that_fails_as_often_as_it_may_waits_for_a_person(desk: BackD
         desk.undo(plan, key)
     found = desk.job(plan)
     assert (found.state, found.rollback, found.attention) == (State.FAILED, Rollback.DONE, False)
+    assert desk.job(later).state is State.SKIPPED
 
 
 @pytest.mark.spec("S4-13")

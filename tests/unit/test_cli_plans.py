@@ -271,6 +271,16 @@ def test_the_shape_of_a_plan_can_be_seen(fj: Fj, server: PlanServer) -> None:
     assert len(json.loads(fj("job", "graph", PLAN, "--json")[1])["legs"]) == 6
 
 
+def test_of_a_big_plan_those_legs_are_shown_that_matter(fj: Fj, server: PlanServer) -> None:
+    server.scenes = [[*(leg(f"l{n}", "waiting") for n in range(150)), leg("bad", "failed")]]
+
+    _, out, _ = fj("job", "show", PLAN)
+
+    assert "l149" not in out
+    assert "bad  failed" in out
+    assert f"150 legs more: `fj job legs {PLAN}` lists them all." in out
+
+
 def awaited(job: str, *, met: bool = False) -> dict[str, Any]:
     return {"job": job, "node": None, "when": "succeeded", "met": met}
 

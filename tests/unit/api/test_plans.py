@@ -44,7 +44,7 @@ def legs_of(client: TestClient, plan: dict[str, Any], **query: Any) -> list[dict
     return found
 
 
-@pytest.mark.spec("S4-05")
+@pytest.mark.spec("S4-05", "S4-22")
 def test_a_plan_is_a_job_and_so_are_its_legs(house: House, ann: TestClient) -> None:
     answer = ann.post("/api/v1/plans", json={"plan": {"name": "two", "legs": CHAIN}})
 
@@ -142,6 +142,16 @@ def test_the_same_key_is_the_same_plan_and_another_wish_is_a_conflict(ann: TestC
     ("legs", "code", "words"),
     [
         ([leg("a", needs=[{"leg": "b"}])], "invalid_plan", "'b', which does not exist"),
+        (
+            [leg("a", needs=[{"leg": "b"}]), leg("b", needs=[{"leg": "a"}])],
+            "invalid_plan",
+            "in a circle: a waits for b waits for a",
+        ),
+        (
+            [leg("a", data={"x": "${legs.b.node}"})],
+            "invalid_plan",
+            "names 'b', a leg that does not exist",
+        ),
         ([leg("a", "web1"), leg("a", "web2")], "invalid_plan", "a is there twice"),
         ([leg("a", data={"x": 1})], "invalid_input", "leg a: rpcutil.ping has no input 'x'"),
         ([leg("a", "nobody")], "no_nodes", "leg a:"),
