@@ -11,6 +11,7 @@ from fleetjobs.control.submissions import Submission
 from fleetjobs.jobs import Job
 from fleetjobs.store.counts import count_pending
 from fleetjobs.store.dependencies import dependencies_of
+from fleetjobs.store.events import why_ended
 from fleetjobs.store.followers import children_of
 from fleetjobs.store.templates import labels_of
 
@@ -25,6 +26,10 @@ def describe(connection: Connection, jobs: Sequence[Job]) -> list[JobDocument]:
     documents = [
         JobDocument.of(job, pending.get(job.id, {}), after.get(job.id, ())) for job in jobs
     ]
+    vain = {job.id for job in jobs if job.state.is_terminal and not job.tally.total()}
+    for job, why in why_ended(connection, vain).items():
+        at = ids.index(job)
+        documents[at] = documents[at].model_copy(update={"why": why})
     labels = labels_of(connection, {job.template for job in jobs if job.template is not None})
     return [
         document.model_copy(update={"template_label": labels.get(document.template)})

@@ -78,6 +78,7 @@ class JobDocument(BaseModel):
     state: State
     wait_reason: WaitReason | None = Field(description="which guard is unmet, while waiting")
     reason: Reason | None = Field(description="why it stands or ended so")
+    why: str = Field(description="of what ended without runs: that reason in words; else empty")
     completion: Completion | None = Field(description="how much was done; null while live")
     attention: bool = Field(description="a person has to decide")
     nodes: int = Field(description="how many runs it has")
@@ -156,4 +157,5 @@ class JobDocument(BaseModel):
             rollout=RolloutDocument.of(job),
             not_reversible=list(job.irreversible),
             warnings=[],
+            why="",
         )

@@ -26,13 +26,14 @@ def header(screen: Screen, job: Document) -> None:
     tally = ", ".join(f"{count} {line(name)}" for name, count in job["tally"].items())
     rows = [
         ("state", state + (f" ({line(why)})" if why else "") + done),
+        ("why", line(job.get("why") or "")),
         ("done", f"{job['percent_complete']} %" if job.get("percent_complete") is not None else ""),
         ("action", f"{line(job['agent'])}.{line(job['action'])}"),
         ("inputs", line(in_json(job["data"], indent=None)) if job["data"] else ""),
         ("parts", f"{job['parts']}: {tally}" if job.get("parts") else ""),
         ("follows", line(job["origin"]) if job.get("origin") else ""),
         ("then", _followers(job)),
-        ("nodes", "" if job.get("parts") else f"{job['nodes']}: {tally}"),
+        ("nodes", "" if job.get("parts") else f"{job['nodes']}: {tally}" if tally else "none"),
         ("after", _after(job)),
         ("undone", _undone(job)),
         ("batch", _rollout(job.get("rollout"))),
@@ -180,8 +181,10 @@ def details(screen: Screen, asked: Fleet, job: Document, runs: Sequence[Document
     texts = Texts(screen, action)
     for run in runs:
         if not State(run["state"]).is_terminal:
+            why = run["reason"] or run["wait_reason"]
             state = screen.paint(line(run["state"]), style_of(run["state"]) or "yellow")
-            far = line(headway(run.get("progress")))
+            state += f" ({line(why)})" if why else ""
+            far = line(headway(run.get("progress")) or _message(run))
             name = screen.paint(line(run["node"]), "bold")
             screen.write("  ".join(filter(None, (name, state, far))) + "\n")
             continue

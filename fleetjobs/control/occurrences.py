@@ -191,7 +191,7 @@ class Round:
         except Refused as refused:
             logger.warning("schedule %s: %s: %s", self.entry.label, due.at, refused)
             reason = Reason.DENIED if isinstance(refused, Denied) else Reason.INVALID
-            self._fail(name, start, mark, State.FAILED, reason)
+            self._fail(name, start, mark, State.FAILED, reason, str(refused))
         return name
 
     def _start_of(self, due: Due, after: list[JobId]) -> Start:
@@ -213,7 +213,8 @@ class Round:
         if not missed or not nothing or self.entry.document.misfire is Misfire.SKIP:
             return
         name, start = job_of(self.entry.id, missed[-1].at), self._start_of(missed[-1], [])
-        self._fail(name, start, self._count(len(missed)), State.EXPIRED, Reason.MISSED)
+        why = "nobody was there to start it in time"
+        self._fail(name, start, self._count(len(missed)), State.EXPIRED, Reason.MISSED, why)
 
     def _count(self, missed_count: int) -> Mark:
         """Count one more job; gives what marks it as the schedule's."""
@@ -222,10 +223,12 @@ class Round:
             job, schedule=entry.id, occurrence=entry.made, missed_count=missed_count
         )
 
-    def _fail(self, name: JobId, start: Start, mark: Mark, state: State, reason: Reason) -> None:
+    def _fail(
+        self, name: JobId, start: Start, mark: Mark, state: State, reason: Reason, why: str
+    ) -> None:
         data = self.entry.shown["work"].get("call", {}).get("data", {})
         work = self.entry.document.work
-        self._asker.fail(work, name, start, mark, state=state, reason=reason, data=data)
+        self._asker.fail(work, name, start, mark, state=state, reason=reason, why=why, data=data)
 
     @property
     def _asker(self) -> Asker:

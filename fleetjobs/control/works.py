@@ -27,6 +27,8 @@ from fleetjobs.states import Reason, StartIf, State, Tally
 from fleetjobs.store.accepting import Plain, insert_job
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import ring
+from fleetjobs.store.entries import COORDINATOR
+from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.plans import insert_plan
 from fleetjobs.store.telling import tell_moves
 from fleetjobs.targets import Target
@@ -100,13 +102,27 @@ class Asker:
         *,
         state: State,
         reason: Reason,
+        why: str,
         data: dict[str, Any],
     ) -> None:
-        """The work as a job that ended before it began: it has no runs. `data`: secrets masked."""
+        """The work as a job that ended before it began: it has no runs. `data`: secrets masked.
+
+        `why` is for people, and stands in the log.
+        """
         job = self._ended(work, id, start, state, reason)
         job = mark(dataclasses.replace(job, data=data))
         insert_job(self.connection, job, [], meaning=digest(job.sealed), dispatch_at=None)
-        ended = {"kind": f"job.{state}", "job": id, "new": state, "reason": reason}
+        ended = event_row(
+            at=self.now,
+            kind=f"job.{state}",
+            actor=COORDINATOR,
+            org=self.org,
+            job=id,
+            new=state,
+            reason=reason,
+            detail={"why": why},
+        )
+        add_events(self.connection, [ended])
         tell_moves(self.connection, [ended], self.now)
         ring(self.connection, CHANGES, id)
 

@@ -1,6 +1,6 @@
 """Admin: prepare a server's database, its first org, accounts and tokens.
 
-    fj server init [--org ORG]
+    fj server init [--org ORG] [--broker URL]
     fj server account NAME [--org ORG] [--role ROLE] [--key FILE | --verify-key TEXT]
     fj server token ACCOUNT [--name NAME] [--days DAYS]
 
@@ -20,8 +20,11 @@ from sqlalchemy import Connection
 from fleetjobs.access import FLEET, Role
 from fleetjobs.control.ruling import check_account, check_org_name, told
 from fleetjobs.control.sowing import Sowing
-from fleetjobs.errors import Conflict, Fault
+from fleetjobs.errors import Conflict, Fault, InvalidSetting
+from fleetjobs.names import NodeId
+from fleetjobs.nodes import CONTROLLER
 from fleetjobs.programs.arguments import Parser
+from fleetjobs.programs.headquarters import Headquarters
 from fleetjobs.programs.settings import ServerSettings, load_settings
 from fleetjobs.signing import SERVER, SigningKey, VerifyKey, account_key_id
 from fleetjobs.store.access import (
@@ -35,6 +38,7 @@ from fleetjobs.store.access import (
 )
 from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.database import Database
+from fleetjobs.store.nodes import get_node
 from fleetjobs.store.tokens import create_token
 
 ORG = "default"  #: of a server that serves one
@@ -105,13 +109,7 @@ def run(options: argparse.Namespace, settings: ServerSettings, *, now: datetime)
     database = Database.open(settings.database)
     try:
         if options.command == "init":
-            prepare(database, options.org, now=now)
-            sown = furnish(database, options.org, settings, now=now)
-            key = have_key(SERVER, settings.key)
-            made = (
-                f"; {sown} templates and schedules were made or brought up to date" if sown else ""
-            )
-            return f"org {options.org}; the server's public key is {key.text}{made}"
+            return _init(database, options, settings, now=now)
         if options.command == "account":
             return _account(database, options, now=now)
         expires_at = now + timedelta(days=options.days) if options.days else None
@@ -125,6 +123,36 @@ def run(options: argparse.Namespace, settings: ServerSettings, *, now: datetime)
             return token
     finally:
         database.close()
+
+
+def _init(
+    database: Database, options: argparse.Namespace, settings: ServerSettings, *, now: datetime
+) -> str:
+    prepare(database, options.org, now=now)
+    sown = furnish(database, options.org, settings, now=now)
+    key = have_key(SERVER, settings.key)
+    said = [f"org {options.org}; the server's public key is {key.text}"]
+    if sown:
+        said.append(f"{sown} templates and schedules were made or brought up to date")
+    if options.broker is None:
+        where = options.config or "FILE"
+        with database.reading() as connection:
+            there = get_node(connection, NodeId(CONTROLLER), org=None) is not None
+        return "\n".join(said if there else [*said, NO_CONTROLLER.format(where)])
+    if options.config is None:
+        raise InvalidSetting("--broker needs --config: what it makes lies beside that file")
+    place = Headquarters(options.config.resolve(), settings)
+    made = place.settle(database, options.broker, options.org, now=now)
+    said += [f"made {path}" for path in made]
+    said.append(f"run: fj server --config {place.config}")
+    said.append(f"     fj coordinator --config {place.coordinator}")
+    said.append(f"     fj node --config {place.node / 'node.toml'}")
+    return "\n".join(said)
+
+
+NO_CONTROLLER = """\
+there is no node @controller yet, on which the fleet looks after itself: give the broker, and
+its settings and the coordinator's are made: fj server init --config {} --broker URL"""
 
 
 def _account(database: Database, options: argparse.Namespace, *, now: datetime) -> str:
@@ -150,6 +178,12 @@ def make_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True)
     init = commands.add_parser("init", parents=[where], help="tables, org and the server's key")
     init.add_argument("--org", default=ORG)
+    init.add_argument(
+        "--broker",
+        metavar="URL",
+        help="also make the settings of the coordinator and of the node @controller, beside the "
+        "server's, and enroll that node",
+    )
     account = commands.add_parser("account", parents=[where], help="an account")
     account.add_argument("name")
     account.add_argument("--org", default=ORG, help=f"{FLEET}: none, but the whole fleet")

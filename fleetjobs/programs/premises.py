@@ -28,10 +28,7 @@ PARTS = (  # what each node is, in turn: classes and facts that differ, so that 
     ("cache", "frankfurt"),
     ("build", "rome"),
 )
-POLICY = f"""\
-# What a node of this fleet allows; what no rule allows is denied.
-# Rules are asked in order, the first that fits decides. Read again when changed.
-
+LOOK_AFTER_ITSELF = f"""\
 [[rules]] # whoever the server knows may look
 effect = "allow"
 callers = ["*"]
@@ -49,7 +46,12 @@ effect = "allow"
 callers = ["{MAINTENANCE}"]
 agents = ["package"]
 actions = ["checkupdates"]
+"""
+POLICY = f"""\
+# What a node of this fleet allows; what no rule allows is denied.
+# Rules are asked in order, the first that fits decides. Read again when changed.
 
+{LOOK_AFTER_ITSELF}
 [[rules]] # the owner of this fleet may do everything its agents offer
 effect = "allow"
 callers = ["{ACCOUNT}"]
@@ -228,9 +230,14 @@ def write_profile(premises: Premises, *, port: int, token: str) -> None:
     )
 
 
+def toml(**values: Any) -> str:
+    """Plain settings; JSON's texts, numbers and lists are also TOML's."""
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+
+
 def _write_toml(path: Path, **values: Any) -> None:
-    """Replace a file of plain settings; JSON's texts, numbers and lists are also TOML's."""
-    text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+    """Replace a file of plain settings."""
+    text = toml(**values)
     new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     new.touch(mode=0o600)
     new.write_text(text)

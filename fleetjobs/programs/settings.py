@@ -101,7 +101,7 @@ def load_settings(kind: type[S], path: Path | None, environment: Mapping[str, st
         origin = path or "the environment"
         known = ", ".join(kind.__struct_fields__)
         raise InvalidSetting(f"{origin}: {error}; known settings: {known}") from None
-    return _absolute(settings, path.parent if path else Path.cwd())
+    return _absolute(settings, path.absolute().parent if path else Path.cwd())
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Events: the append-only log; a job's are written with its row locked, in the order of commits."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -32,6 +32,17 @@ def add_event(
         at=at, kind=kind, actor=actor, org=org, job=job, node=node, reason=reason, detail=detail
     )
     connection.execute(_ADDING, row)
+
+
+def why_ended(connection: Connection, jobs: Collection[JobId]) -> dict[JobId, str]:
+    """Why these jobs ended that have no runs to say it; those of which nothing is known lack."""
+    if not jobs:
+        return {}
+    query = select(events.c.job, events.c.detail).where(
+        events.c.job.in_(sorted(jobs)), events.c.new.in_([State.FAILED, State.EXPIRED])
+    )
+    found = {row.job: (row.detail or {}).get("why") for row in connection.execute(query)}
+    return {job: why for job, why in found.items() if why}
 
 
 def add_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

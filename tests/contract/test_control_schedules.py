@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import delete
 
 from fleetjobs.access import Role
+from fleetjobs.api.describing import describe
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.outlooks import Outlooks
 from fleetjobs.coordinator.lead import Lead
@@ -405,6 +406,9 @@ def test_a_job_that_cannot_be_accepted_is_a_job_that_failed(desk: Desk) -> None:
 
     (job,) = desk.jobs_of(entry)
     assert (job.state, job.reason) == (State.FAILED, Reason.INVALID)
+    with desk.control.database.reading() as connection:
+        (document,) = describe(connection, [job])
+    assert document.why == "no such node: web1"
 
 
 def test_whether_its_owner_may_still_is_seen_when_it_is_handed_over(desk: Desk) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from fleetjobs.cli.main import run
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.profile import Profile, read_profile, save_token
 from fleetjobs.client.transport import Transport
+from fleetjobs.names import JobId, NodeId
+from fleetjobs.store.denials import deny
 from tests.api_house import House, make_house
 from tests.house_fleet import HouseTransport
 from tests.tables import sqlite_url
@@ -189,3 +192,15 @@ def test_who_acts_in_another_org_asks_there_in_its_name() -> None:
 
     assert acting.profile == replace(profile, org="other", as_org="other")
     assert acting._headers("*/*")["As-Org"] == "other"
+
+
+def test_why_a_run_was_denied_is_told_and_shown(fj: Fj, house: House) -> None:
+    """By a right that was taken away since, as by a node itself."""
+    job = fj("olaf", "submit", "rpcutil", "ping", "-I", "web1")[1].strip()
+    with house.database.transaction() as connection:
+        why = "olaf may not run rpcutil.ping any more"
+        deny(connection, {(JobId(job), NodeId("web1")): why}, datetime.now(UTC))
+
+    assert f"web1  paused (denied)  {why}" in fj("olaf", "job", "show", job)[1]
+    (run_,) = json.loads(fj("olaf", "job", "show", job, "--json")[1])["runs"]
+    assert (run_["reason"], run_["statusmsg"]) == ("denied", why)

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from fleetjobs.access import Role
+from fleetjobs.names import NodeId
 from fleetjobs.programs.admin import main
 from fleetjobs.programs.server import now
+from fleetjobs.programs.settings import CoordinatorSettings, NodeSettings, load_settings
 from fleetjobs.signing import SERVER, SigningKey, account_key_id
 from fleetjobs.store.access import get_account
 from fleetjobs.store.database import Database
+from fleetjobs.store.nodes import get_node
 from fleetjobs.store.tokens import account_of_token
 
 
@@ -84,3 +87,36 @@ def test_what_cannot_be_done_is_said_and_is_no_success(
     assert main(["token", "bob", "--config", config]) == 1
     assert "there is no account 'bob'" in capsys.readouterr().err
     assert main(["init", "--config", f"{config}.none"]) == 1
+
+
+def test_with_a_broker_the_fleet_can_look_after_itself(
+    config: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Named from where one stands; what is there already is left as it is."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "--config", "server.toml"]) == 0
+    assert "there is no node @controller yet" in capsys.readouterr().out
+    init = ["init", "--config", "server.toml", "--broker", "redis://127.0.0.1/3"]
+    assert main(init) == 0
+    (tmp_path / "controller" / "policy.toml").write_text("# mine\n")
+    capsys.readouterr()
+
+    assert main(init) == 0
+
+    assert "made" not in capsys.readouterr().out
+    assert (tmp_path / "controller" / "policy.toml").read_text() == "# mine\n"
+    node = load_settings(NodeSettings, Path("controller/node.toml"), {})
+    assert (node.identity, node.broker) == ("@controller", "redis://127.0.0.1/3")
+    assert node.trust == tmp_path / "controller" / "trust"
+    assert {path.name for path in node.trust.iterdir()} == {"coordinator.pub", "server.pub"}
+    coordinator = load_settings(CoordinatorSettings, Path("coordinator.toml"), {})
+    assert coordinator.server_key == tmp_path / "keys" / "server.pem"
+    assert (node.environments / "fleet").read_text() == f"FLEETJOBS_SERVER_CONFIG={config}\n"
+    assert stat.S_IMODE((tmp_path / "coordinator.toml").stat().st_mode) == 0o600
+    database = Database.open(f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}")
+    with database.reading() as connection:
+        assert get_node(connection, NodeId("@controller"), org="default") is not None
+    database.close()
