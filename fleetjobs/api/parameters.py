@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from fleetjobs.errors import InvalidDocument, NotFound
 from fleetjobs.jobs import Kind
@@ -17,6 +17,7 @@ PAGE = 100  #: items on a page, if nobody says otherwise
 PAGE_MAX = 500  #: more are not given, whatever is asked
 WAIT_MAX_S = 60  #: the longest a request may wait for a job
 SEQ_MAX = 2**63 - 1
+FIRST, LAST = datetime(1000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z")
 _WAIT = re.compile(r"(?:\A|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?(?=\Z|[,;\s])")
@@ -29,6 +30,13 @@ def _moment(text: Any) -> Any:
     return text
 
 
+def _within(moment: datetime) -> datetime:
+    """In UTC, at the ends of time what can still be reckoned with: nothing we keep lies beyond."""
+    if not FIRST <= moment <= LAST:
+        return FIRST if moment < FIRST else LAST
+    return moment.astimezone(UTC)
+
+
 def _words(texts: Any) -> Any:
     """Lists come as `a=1&a=2` or as `a=1,2`."""
     if not isinstance(texts, list):
@@ -39,6 +47,7 @@ def _words(texts: Any) -> Any:
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
+    AfterValidator(_within),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 States = Annotated[list[State], BeforeValidator(_words)]

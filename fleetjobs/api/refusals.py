@@ -15,6 +15,7 @@ TRIALS = frozenset(
     {
         "jobs_check",
         "plans_check",
+        "schedules_check",
         "schedules_foresee",
         "templates_try_out",
         "templates_validate",

@@ -41,6 +41,7 @@ def read_calendar(raw: bytes) -> tuple[Opening, ...]:
 
 def _openings(event: Any, moved: list[Any]) -> Iterator[Opening]:
     name = str(event.get("SUMMARY") or event.get("UID") or "an event")
+    _check_read(event, name)
     if "DTSTART" not in event:
         raise InvalidSchedule(f"{name[:80]!r} does not say when it begins")
     begin = event["DTSTART"].dt
@@ -55,11 +56,39 @@ def _openings(event: Any, moved: list[Any]) -> Iterator[Opening]:
     rules = event.get("RRULE", [])
     for rule in rules if isinstance(rules, list) else [rules]:
         text = rule.to_ical().decode()
-        recurs = Rule(rrule=text, zone=_zone(begin))
+        recurs = Rule(rrule=text, zone=_zone(begin, name))
         yield Opening(rule=recurs, lasts_s=lasts_s, anchor=start, without=left_out)
     single = extra if rules or start in without else tuple(sorted({start, *extra}))
     if single:
         yield Opening(rule=Rule(at=single), lasts_s=lasts_s)
+
+
+_COUNT = ("DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID")
+
+
+def _check_read(event: Any, name: str) -> None:
+    """Let an event pass whose times could be read, in zones that there are.
+
+    What cannot be read is left out by the library, and an unknown zone is none. Raises
+    InvalidSchedule.
+    """
+    for part, why in event.errors:
+        if str(part).upper() in _COUNT:
+            raise InvalidSchedule(f"{name[:80]!r}: {part} cannot be read: {str(why)[:200]}")
+    for part in _COUNT:
+        found = event.get(part, [])
+        for each in found if isinstance(found, list) else [found]:
+            _check_moments(each, f"{name[:80]!r}: {part}", only=part not in {"RDATE", "DURATION"})
+
+
+def _check_moments(value: Any, where: str, *, only: bool) -> None:
+    """Those of one part of an event; `only`: of nothing longer. Raises InvalidSchedule."""
+    zone = getattr(value, "params", {}).get("TZID")
+    for item in getattr(value, "dts", [value] if hasattr(value, "dt") else []):
+        if only and not isinstance(item.dt, date):
+            raise InvalidSchedule(f"{where} is no moment")
+        if zone and getattr(item.dt, "tzinfo", UTC) is None:
+            raise InvalidSchedule(f"{where}: {str(zone)[:64]!r} is no time zone")
 
 
 def _lasts(event: Any, begin: date, name: str) -> timedelta:
@@ -89,7 +118,12 @@ def _moment(when: date) -> datetime:
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
-def _zone(when: date) -> str:
+def _zone(when: date, name: str) -> str:
+    """The zone in which it recurs. Raises InvalidSchedule if it is one of the file's own."""
     zone: tzinfo | None = when.tzinfo if isinstance(when, datetime) else None
     key = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    if key is None and zone is not None and zone is not UTC:
+        raise InvalidSchedule(
+            f"{name[:80]!r} recurs in a zone of its file's own; write one of the IANA list"
+        )
     return str(key) if key else "UTC"

@@ -21,7 +21,8 @@ from fleetjobs.errors import InvalidSchedule, Outdated
 from fleetjobs.names import JobId
 from fleetjobs.notices import check_sinks
 from fleetjobs.schedules.documents import Overlap, Schedule, Work
-from fleetjobs.schedules.recurrence import check_recurs
+from fleetjobs.schedules.recurrence import check_jitter, check_recurs
+from fleetjobs.schedules.rules import check_moment
 from fleetjobs.signing import account_key_id
 from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import SCHEDULES
@@ -166,7 +167,9 @@ class Schedules:
         self, connection: Connection, schedule: Schedule, org: str, account: str, anchor: datetime
     ) -> dict[str, Any]:
         """It as it may be shown, if it could ask for its job today. Raises as `create` does."""
+        check_moment("active_till", schedule.active_till)
         check_recurs(schedule.rule, anchor)
+        check_jitter(schedule.rule, anchor, schedule.jitter_s)
         check_sinks(schedule.notify)
         if schedule.active_till is not None and schedule.active_till <= anchor:
             raise InvalidSchedule(f"active_till {schedule.active_till} is past when it begins")

@@ -5,9 +5,10 @@ first instant after the gap, one that comes twice is the first of the two, each 
 interval (`every_s`, a star in cron's hour, FREQ=HOURLY or MINUTELY) follow elapsed time.
 """
 
+from calendar import isleap
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from itertools import islice
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from itertools import islice, pairwise
 from math import floor
 from typing import Any
 
@@ -15,20 +16,44 @@ from cronsim import CronSim, CronSimError
 from dateutil.rrule import rrule, rrulestr
 
 from fleetjobs.errors import InvalidSchedule
-from fleetjobs.schedules.rules import Rule, check_rule, cron_fields, rrule_parts, zone_of
+from fleetjobs.schedules.rules import (
+    LATEST,
+    Rule,
+    check_moment,
+    check_rule,
+    cron_fields,
+    rrule_parts,
+    zone_of,
+)
 
 #: where no occurrence is found so far ahead, there is none: 29 February comes every 8 years at most
 LOOK_AHEAD = timedelta(days=366 * 9)
 #: those go step by step through what their other parts leave out
 _LOOK_AHEAD_OF = {"MINUTELY": timedelta(days=400), "HOURLY": timedelta(days=366 * 5)}
+_GAPS = 20  #: between occurrences, with the shortest of which a jitter is compared
+_LAST = LATEST.replace(tzinfo=None)
 _GAP_STEP = timedelta(minutes=1)  #: offsets of zones change at whole minutes
 
 
 def check_recurs(rule: Rule, anchor: datetime) -> None:
     """Let a rule pass that can be read and comes true at least once. Raises InvalidSchedule."""
     check_rule(rule)
+    check_moment("the beginning", anchor)
+    if rule.rrule is not None:
+        _check_comes(rule.rrule, anchor)
     if next(occurrences(rule, anchor, anchor - timedelta(seconds=1)), None) is None:
         raise InvalidSchedule(f"{rule} never comes true after {anchor:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def check_jitter(rule: Rule, anchor: datetime, jitter_s: float) -> None:
+    """Let a jitter pass by which none starts after the one that follows. Raises InvalidSchedule."""
+    found = preview(rule, anchor, anchor - timedelta(seconds=1), _GAPS + 1) if jitter_s else []
+    shortest = min((later - one for one, later in pairwise(found)), default=None)
+    if shortest is not None and jitter_s > shortest.total_seconds():
+        raise InvalidSchedule(
+            f"jitter_s: {jitter_s:g} is longer than the {shortest.total_seconds():g} seconds from"
+            " one occurrence to the next"
+        )
 
 
 def preview(rule: Rule, anchor: datetime, after: datetime, count: int) -> list[datetime]:
@@ -43,6 +68,8 @@ def occurrences(rule: Rule, anchor: datetime, after: datetime) -> Iterator[datet
     It ends where the rule does, or where none comes for LOOK_AHEAD. Raises InvalidSchedule.
     """
     first = max(after, anchor - timedelta(microseconds=1))
+    if first >= LATEST:
+        return iter(())
     return _later(_moments(rule, anchor, first), first)
 
 
@@ -59,9 +86,14 @@ def _moments(rule: Rule, anchor: datetime, after: datetime) -> Iterable[datetime
 
 
 def _later(moments: Iterable[datetime], after: datetime) -> Iterator[datetime]:
-    """Those later than the one before: what falls into a gap may meet what follows it."""
+    """Those later than the one before: what falls into a gap may meet what follows it.
+
+    Up to LATEST: behind it calendars soon end.
+    """
     last = after
     for moment in moments:
+        if moment >= LATEST:
+            return
         if moment > last:
             yield moment
             last = moment
@@ -120,6 +152,36 @@ def _rrule(text: str, zone: tzinfo, anchor: datetime, after: datetime) -> Iterat
         yield instant
 
 
+#: 28 years, in which each kind of year is; enough are behind them for any rule to come true
+_LATE_YEARS = range(9962, 9990)
+
+
+def _check_comes(text: str, anchor: datetime) -> None:
+    """Let a rule pass that comes true on some day. Raises InvalidSchedule.
+
+    dateutil searches to the year 9999, which takes long from now on; the days of the same rule are
+    looked for in years near that end that have the same calendar.
+    """
+    parts = rrule_parts(text)
+    days = {name: value for name, value in parts.items() if name not in _WITHIN_A_DAY}
+    days.pop("UNTIL", None)
+    years = {"FREQ": parts["FREQ"]} if parts["FREQ"] in {"YEARLY", "MONTHLY", "WEEKLY"} else {}
+    begin = anchor.replace(tzinfo=None, microsecond=0)
+    same = next(year for year in _LATE_YEARS if _is_same(year, begin.year))
+    try:
+        begin = begin.replace(year=same)
+    except ValueError:  # 29 February of a year that ends a century
+        return
+    if next(iter(_read({"FREQ": "DAILY", **days, **years}, begin)), None) is None:
+        raise InvalidSchedule(f"rrule: {text[:100]!r} never comes true")
+
+
+def _is_same(year: int, other: int) -> bool:
+    """Whether their days have the same names."""
+    first, second = date(year, 1, 1), date(other, 1, 1)
+    return first.weekday() == second.weekday() and isleap(year) == isleap(other)
+
+
 _WITHIN_A_DAY = frozenset({"FREQ", "INTERVAL", "COUNT", "BYHOUR", "BYMINUTE", "BYSETPOS"})
 
 
@@ -150,7 +212,7 @@ def _steps(rule: rrule, frequency: str, since: datetime) -> Iterator[datetime]:
     if frequency == "YEARLY":
         ahead *= max(1, rule._interval)  # type: ignore[attr-defined]  # noqa: SLF001  it has no name outside
     while True:
-        horizon = since + ahead
+        horizon = _LAST if _LAST - since < ahead else since + ahead
         last = None
         for moment in rule.replace(until=horizon, count=None) if _is_open(rule) else rule:
             if moment > since:
@@ -174,8 +236,10 @@ def _until(text: str | None, zone: tzinfo) -> datetime | None:
             read = datetime.strptime(text, form)  # noqa: DTZ007  its zone is given below
         except ValueError:
             continue
-        if form.endswith("Z"):
+        if form.endswith("Z") and read < _LAST:
             return read.replace(tzinfo=UTC)
+        if read >= _LAST:
+            return None  # such a year is how many say: for ever
         day = timedelta(days=1) - timedelta(seconds=1) if form == "%Y%m%d" else timedelta()
         return resolve(read + day, zone)
     raise InvalidSchedule(f"rrule: UNTIL={text[:30]} is no time such as 20271231T235959Z")

@@ -1,6 +1,7 @@
 """Rules: when something recurs, as it is handed in; what `recurrence` can count out."""
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -12,6 +13,9 @@ from fleetjobs.errors import InvalidSchedule
 UTC_NAME = "UTC"
 SHORTEST_S = 1.0  #: between two occurrences
 TIMES_MOST = 10_000  #: of a list of times, or of a rule that counts
+INTERVAL_MOST = 10_000  #: of a recurrence rule
+#: the moments that schedules and windows may name; what clocks show near the ends is no date
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 ALIASES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -66,6 +70,17 @@ def check_rule(rule: Rule) -> None:
         what = f"{' and '.join(said)} exclude each other" if said else "nothing says when"
         raise InvalidSchedule(f"{what}; give one of every_s, cron, rrule, at")
     zone_of(rule)
+    for moment in rule.at:
+        check_moment("at", moment)
+
+
+def check_moment(name: str, moment: datetime | None) -> None:
+    """Let a moment pass that schedules can be about; None is none. Raises InvalidSchedule."""
+    if moment is not None and not EARLIEST <= moment < LATEST:
+        raise InvalidSchedule(
+            f"{name}: {moment} is not between {EARLIEST:%Y} and {LATEST:%Y}; leave it out if none"
+            " is meant"
+        )
 
 
 def zone_of(rule: Rule) -> ZoneInfo:
@@ -110,8 +125,8 @@ def rrule_parts(text: str) -> dict[str, str]:
         )
     if "COUNT" in parts and "UNTIL" in parts:
         raise InvalidSchedule("rrule: COUNT and UNTIL exclude each other")
-    if not parts.get("COUNT", "1").isdigit() or not 0 < int(parts.get("COUNT", "1")) <= TIMES_MOST:
-        raise InvalidSchedule(f"rrule: COUNT is 1 to {TIMES_MOST}")
-    if not parts.get("INTERVAL", "1").isdigit() or int(parts.get("INTERVAL", "1")) == 0:
-        raise InvalidSchedule("rrule: INTERVAL is a whole number from 1 on")
+    for name, most in (("COUNT", TIMES_MOST), ("INTERVAL", INTERVAL_MOST)):
+        text = parts.get(name, "1")
+        if not re.fullmatch("[0-9]{1,9}", text) or not 0 < int(text) <= most:
+            raise InvalidSchedule(f"rrule: {name} is {text[:20]}; it is 1 to {most}")
     return parts

@@ -66,6 +66,16 @@ def test_every_error_is_a_problem_document(
     assert_problem(ann.request(method, path), status, code)
 
 
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_a_moment_at_the_end_of_time_is_as_good_as_any(
+    ann: TestClient, name: str, moment: str
+) -> None:
+    """In another zone it would lie beyond what calendars show."""
+    for path in ("jobs", "audit"):
+        assert ann.get(f"/api/v1/{path}", params={name: moment}).json()["items"] == []
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -136,6 +136,15 @@ def test_the_next_occurrence_can_be_left_out(ann: TestClient) -> None:
         ({"active_till": "2020-01-01T00:00:00Z"}, 422, "invalid_schedule"),
         ({"work": {"call": {"agent": "rpcutil", "action": "fly"}}}, 404, "unknown_action"),
         ({"colour": "red"}, 422, "invalid_document"),
+        ({"rule": {"at": ["2027-01-01T00:00:00"]}}, 422, "invalid_document"),
+        ({"rule": {"at": ["2020-01-01T00:00:00Z"]}}, 422, "invalid_schedule"),
+        ({"rule": {"at": ["9999-12-31T23:59:59-14:00"]}}, 422, "invalid_schedule"),
+        ({"rule": {"at": ["0001-01-01T00:00:00+14:00"]}}, 422, "invalid_schedule"),
+        ({"active_from": "9999-12-31T23:59:59Z"}, 422, "invalid_schedule"),
+        ({"active_till": "9999-12-31T23:59:59Z"}, 422, "invalid_schedule"),
+        ({"jitter_s": -1}, 422, "invalid_document"),
+        ({"rule": {"every_s": 60}, "jitter_s": 61}, 422, "invalid_schedule"),
+        ({"rule": {"every_s": 0.5}}, 422, "invalid_document"),
     ],
 )
 def test_what_is_wrong_is_named_and_not_kept(

@@ -66,6 +66,13 @@ def test_a_day_a_moved_event_and_one_more_date_are_taken() -> None:
         (calendar("DTSTART:20261101T100000Z"), "no window"),
         (calendar("DTSTART:20261101T100000Z\nDTEND:20261101T090000Z"), "no window"),
         (calendar("DTSTART:20261101T100000Z\nDURATION:P400D"), "no window"),
+        (calendar("DTSTART;VALUE=DATE:20260230"), "DTSTART cannot be read"),
+        (calendar("DTSTART:20261101T100000Z/PT1H\nDURATION:PT1H"), "DTSTART"),
+        (calendar("DTSTART:20261101T100000Z\nDURATION:PT1H\nRRULE:FREQ=X"), "RRULE cannot be read"),
+        (
+            calendar("DTSTART;TZID=Mars/Base:20261101T100000\nDURATION:PT1H"),
+            "'Mars/Base' is no time",
+        ),
     ],
 )
 def test_what_is_no_calendar_is_refused(raw: bytes, why: str) -> None:

@@ -133,19 +133,46 @@ def test_until_is_local_unless_marked() -> None:
         (Rule(rrule="FREQ=SECONDLY"), "FREQ is SECONDLY"),
         (Rule(rrule="INTERVAL=2"), "FREQ is missing"),
         (Rule(rrule="FREQ=DAILY;BYDAY=XX"), "cannot be read"),
-        (Rule(rrule="FREQ=DAILY;COUNT=0"), "COUNT is 1 to"),
+        (Rule(rrule="FREQ=DAILY;COUNT=0"), "COUNT is 0; it is 1 to"),
         (Rule(rrule="FREQ=DAILY;INTERVAL=0"), "INTERVAL"),
         (Rule(rrule="FREQ=DAILY;UNTIL=20200101"), "never comes true"),
         (Rule(rrule="FREQ=DAILY;UNTIL=soon"), "is no time"),
         (Rule(rrule="FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"), "never comes true"),
         (Rule(rrule="FREQ=DAILY;FREQ=DAILY"), "twice"),
         (Rule(at=(utc(2020, 1, 1),)), "never comes true"),
+        (Rule(at=(utc(9999, 12, 31),)), "not between 1970 and 2200"),
+        (Rule(at=(utc(1, 1, 1),)), "not between 1970 and 2200"),
+        (Rule(rrule="FREQ=MINUTELY;BYMONTH=2;BYMONTHDAY=31"), "never comes true"),
+        (Rule(rrule="FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=31;UNTIL=20990101"), "never comes true"),
+        (Rule(rrule="FREQ=YEARLY;BYWEEKNO=53;BYMONTH=6"), "never comes true"),
+        (Rule(rrule="FREQ=YEARLY;INTERVAL=99999999999"), "INTERVAL is 99999999999; it is 1 to"),
+        (Rule(rrule="FREQ=DAILY;COUNT=²"), "COUNT is ²; it is 1 to"),
     ],
     ids=lambda value: str(value)[:40],
 )
 def test_a_rule_that_says_nothing_useful_is_refused_by_name(rule: Rule, what: str) -> None:
     with pytest.raises(InvalidSchedule, match=what):
         check_recurs(rule, utc(2026, 1, 1))
+
+
+def test_calendars_that_near_their_end_harm_nobody() -> None:
+    """Whatever year is named; an end that is as good as none is none."""
+    for_ever = Rule(rrule="FREQ=DAILY;UNTIL=99991231T235959Z", zone="Pacific/Kiritimati")
+    seldom = Rule(every_s=316_224_000)
+
+    check_recurs(for_ever, utc(2026, 1, 1))
+    assert len(preview(for_ever, utc(2026, 1, 1), utc(2026, 1, 1), 3)) == 3
+    assert preview(for_ever, utc(2026, 1, 1), utc(9999, 12, 31), 3) == []
+    assert len(preview(seldom, utc(2026, 1, 1), utc(2026, 1, 1), 1000)) == 17
+    with pytest.raises(InvalidSchedule, match="the beginning"):
+        check_recurs(for_ever, utc(9999, 12, 31))
+
+
+def test_what_comes_on_a_leap_day_comes_wherever_one_begins() -> None:
+    """The days of a rule are looked for in other years with the same calendar."""
+    for year in (2024, 2025, 2026, 2027, 2096, 2100):
+        check_recurs(Rule(rrule="FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29"), utc(year, 2, 28, 12))
+        check_recurs(Rule(rrule="FREQ=MONTHLY;BYDAY=5FR"), utc(year, 1, 1))
 
 
 @pytest.mark.parametrize(
