@@ -13,7 +13,18 @@ import msgspec
 
 from fleetjobs.contract import Progress, RequestDocument
 from fleetjobs.declarations import InterfaceDocument
-from fleetjobs.messages import Answer, Beat, Delivery, Order, Question, Refusal, Reply, Request
+from fleetjobs.messages import (
+    Answer,
+    Beat,
+    Deliveries,
+    Delivery,
+    Order,
+    Question,
+    Refusal,
+    Replies,
+    Reply,
+    Request,
+)
 from fleetjobs.node.verdict import ReplyDocument
 from fleetjobs.plans.documents import Plan, PlanRequest
 
@@ -22,7 +33,9 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 KINDS: dict[str, type] = {
     "request": Request,
     "delivery": Delivery,
+    "deliveries": Deliveries,
     "reply": Reply,
+    "replies": Replies,
     "order": Order,
     "question": Question,
     "answer": Answer,

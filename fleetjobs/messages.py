@@ -28,6 +28,9 @@ from fleetjobs.rollouts import Rollout
 from fleetjobs.states import Reason, StartIf, State
 from fleetjobs.targets import Target
 
+TOGETHER = 50  #: deliveries or replies in one message
+TOGETHER_BYTES = 256 * 1024  #: what travels together is not longer, unless one alone is
+
 
 class After(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Another job, or one of its runs, that has to end first."""
@@ -84,6 +87,17 @@ class Delivery(Document, frozen=True, kw_only=True, tag="delivery"):
         dict[str, Any] | None,
         Meta(description="of a leg: the values of the references in the request's data"),
     ] = None  # None: the data are meant as they are
+
+
+class Deliveries(Document, frozen=True, kw_only=True, tag="deliveries"):
+    """Several deliveries in one message; signed by the coordinator's key, once for all of them.
+
+    Each means what it would mean alone. The requests that they name travel beside it.
+    """
+
+    node: Identity
+    issued_at: Moment
+    deliveries: Annotated[list[Delivery], Meta(min_length=1, max_length=TOGETHER)]
 
 
 class Verb(StrEnum):
@@ -170,6 +184,13 @@ class Reply(Document, frozen=True, kw_only=True, tag="reply"):
     stderr: Output | None = None
 
 
+class Replies(Document, frozen=True, kw_only=True, tag="replies"):
+    """Several replies in one message; signed by the node's key, once for all of them."""
+
+    node: Identity  # whose they all are
+    replies: Annotated[list[Reply], Meta(min_length=1, max_length=TOGETHER)]
+
+
 class Refusal(Document, frozen=True, kw_only=True, tag="refusal"):
     """A message the node would not take because it could not be believed; signed by the node."""
 
@@ -206,6 +227,7 @@ class Beat(Document, frozen=True, kw_only=True, tag="beat"):
     running: int = 0
     waiting: int = 0  # accepted and not yet started
     slots: int = 0  # runs at once; 0: it does not say
+    takes: Annotated[int, Meta(ge=1, le=TOGETHER)] = 1  # deliveries in one message
     inventory: "Inventory | None" = None  # at start, on change, and every so often
 
 
@@ -259,7 +281,7 @@ class Answer(Document, frozen=True, kw_only=True, tag="answer"):
 
 
 D = TypeVar("D", bound=Document)
-FromNode = Reply | Refusal | Beat | Answer | Headway  #: what may lie in the reply queue
+FromNode = Reply | Replies | Refusal | Beat | Answer | Headway  #: what may lie in the reply queue
 
 
 def encode(document: Document) -> bytes:

@@ -7,14 +7,22 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from fleetjobs.broker.tasks import make_order_parcel, make_parcel, make_question_parcel
+from fleetjobs.broker.tasks import (
+    make_deliveries_parcel,
+    make_order_parcel,
+    make_parcel,
+    make_question_parcel,
+    read_task,
+)
 from fleetjobs.messages import (
     Asked,
+    Deliveries,
     Delivery,
     Order,
     Question,
     Request,
     Verb,
+    decode,
     decode_from_node,
     encode,
 )
@@ -27,7 +35,7 @@ from fleetjobs.node.questions import Questions
 from fleetjobs.node.receiver import Receiver
 from fleetjobs.policy import read_policy
 from fleetjobs.registry import Registry
-from fleetjobs.signing import COORDINATOR, SERVER, SigningKey, digest, unseal
+from fleetjobs.signing import COORDINATOR, SERVER, SigningKey, digest, peek, unseal
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.spool.seen import Seen
 from fleetjobs.spool.spool import Spool
@@ -131,6 +139,7 @@ class Bench:
         self,
         action: str = "work",
         *,
+        job: JobId = JOB,
         data: dict[str, Any] | None = None,
         caller: str = "ada",
         signer: str = "account:ada",
@@ -148,7 +157,7 @@ class Bench:
         change: Callable[[str], str] = str,
     ) -> bytes:
         request = Request(
-            id=JOB,
+            id=job,
             org="default",
             caller=caller,
             agent=agent,
@@ -159,7 +168,7 @@ class Bench:
         )
         sealed_request = self.keys[signer].seal(encode(request))
         delivery = Delivery(
-            job=JOB,
+            job=job,
             node=node,
             attempt=attempt,
             generation=generation,
@@ -177,6 +186,18 @@ class Bench:
             sealed_request=change(sealed_request),
             task=f"{agent}.{action}",
         ).body
+
+    def together(self, *letters: bytes, deliverer: str = COORDINATOR) -> bytes:
+        """The letters in one message."""
+        pairs = [read_task(letter) for letter in letters]
+        deliveries = Deliveries(
+            node="web1",
+            issued_at=NOW,
+            deliveries=[decode(Delivery, peek(delivery)) for delivery, _ in pairs],
+        )
+        sealed = self.keys[deliverer].seal(encode(deliveries))
+        requests = [request for _, request in pairs]
+        return make_deliveries_parcel(deliveries=deliveries, sealed=sealed, requests=requests).body
 
     def order(self, verb: Verb, generation: int = 1, attempt: int = 1, **changes: Any) -> bytes:
         """An order of the coordinator's, unless something else is said."""

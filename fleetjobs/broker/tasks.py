@@ -6,14 +6,16 @@ https://docs.celeryq.dev/en/stable/internals/protocol.html
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fleetjobs.broker.connections import REPLIES, node_queue_name
 from fleetjobs.broker.parcels import Parcel
 from fleetjobs.errors import InvalidDocument
-from fleetjobs.messages import Delivery, Order, Question
+from fleetjobs.messages import Deliveries, Delivery, Order, Question
 
 JOSE = "application/jose"  #: content type of a sealed document (RFC 7515, 9.2.1)
+DELIVERIES = "fleetjobs.deliveries"  #: task name of several attempts
 ORDER = "fleetjobs.order"  #: task name of an order
 QUESTION = "fleetjobs.question"  #: task name of a question
 _EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
@@ -41,6 +43,23 @@ def make_parcel(
     )
 
 
+def make_deliveries_parcel(
+    *, deliveries: Deliveries, sealed: str, requests: Sequence[str], loose: bool = False
+) -> Parcel:
+    """The Celery message for several attempts on one node; its id is that of the first, and more.
+
+    `requests` are the sealed ones that they name, each once.
+    """
+    first, *more = deliveries.deliveries
+    return _parcel(
+        node_queue_name(deliveries.node),
+        DELIVERIES,
+        f"{task_id(first)}.and{len(more)}",
+        {"deliveries": sealed, "requests": requests},
+        loose=loose,
+    )
+
+
 def make_order_parcel(*, order: Order, sealed_order: str) -> Parcel:
     """The Celery message for an order; its id is `<job>.<node>.<attempt>.order<generation>`."""
     name = f"{order.job}.{order.node}.{order.attempt}.order{order.generation}"
@@ -57,7 +76,7 @@ def _parcel(
     queue: str,
     task: str,
     name: str,
-    documents: Mapping[str, str],
+    documents: Mapping[str, str | Sequence[str]],
     *,
     retries: int = 0,
     loose: bool = False,
@@ -87,8 +106,10 @@ def _parcel(
     )
 
 
-def read_documents(body: bytes) -> dict[str, str]:
-    """The sealed documents in a message's body: delivery and request, or order, or question.
+def read_documents(body: bytes) -> dict[str, Any]:
+    """The sealed documents in a message's body, texts or lists of texts, by what they are.
+
+    Those are a delivery and its request, deliveries and their requests, an order, or a question.
 
     Raises InvalidDocument.
     """
@@ -96,9 +117,14 @@ def read_documents(body: bytes) -> dict[str, str]:
         _, documents, _ = json.loads(body)
     except (ValueError, TypeError, RecursionError):
         documents = None
-    if not isinstance(documents, dict) or not all(isinstance(it, str) for it in documents.values()):
+    if not isinstance(documents, dict) or not all(map(_is_sealed, documents.values())):
         raise InvalidDocument("not a task with sealed documents")
     return documents
+
+
+def _is_sealed(value: object) -> bool:
+    texts = value if isinstance(value, list) else [value]
+    return all(isinstance(text, str) for text in texts)
 
 
 def read_task(body: bytes) -> tuple[str, str]:
@@ -119,11 +145,11 @@ def read_question(body: bytes) -> str:
 
 def _read(body: bytes, *names: str) -> list[str]:
     documents = read_documents(body)
-    try:
-        return [documents[name] for name in names]
-    except KeyError:
+    found = [text for name in names if isinstance(text := documents.get(name), str)]
+    if len(found) < len(names):
         wanted = " and ".join(f"a {name}" for name in names)
-        raise InvalidDocument(f"not a task with {wanted}") from None
+        raise InvalidDocument(f"not a task with {wanted}")
+    return found
 
 
 def reply_parcel(sealed: str, *, loose: bool = False) -> Parcel:

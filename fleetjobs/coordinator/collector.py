@@ -12,7 +12,16 @@ from fleetjobs.coordinator.keys import NodeKeys
 from fleetjobs.coordinator.rejects import Reject, note_refusals, note_rejects
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import DatabaseAway, Refused, Unauthentic
-from fleetjobs.messages import Answer, Beat, FromNode, Headway, Refusal, Reply, decode_from_node
+from fleetjobs.messages import (
+    Answer,
+    Beat,
+    FromNode,
+    Headway,
+    Refusal,
+    Replies,
+    Reply,
+    decode_from_node,
+)
 from fleetjobs.signing import node_key_id
 from fleetjobs.store.attempts import Chance
 from fleetjobs.store.bells import CHANGES
@@ -22,7 +31,8 @@ from fleetjobs.store.nodes import save_beats
 from fleetjobs.store.questions import save_answers
 from fleetjobs.store.replies import Follow, apply_replies, follow_nothing, no_jitter
 
-BATCH = 200  #: a reply may carry half a megabyte of output
+BATCH = 200  #: messages; a reply may carry half a megabyte of output
+AT_ONCE = 500  #: replies in a transaction: others want to write, too
 PATIENCE_S = 1.0  #: how long a pass waits for something to come
 
 logger = logging.getLogger(__name__)
@@ -43,6 +53,8 @@ class Batch:
         """Put a believed document where it belongs."""
         if isinstance(document, Reply):
             self.replies.append(document)
+        elif isinstance(document, Replies):
+            self.replies += document.replies
         elif isinstance(document, Beat):
             self.beats.append(document)
         elif isinstance(document, Answer):
@@ -112,9 +124,20 @@ class Collector:
             if len(arrivals) == 1:
                 logger.exception("a document cannot be kept")
                 self._write(Batch(rejects=[Reject.of(arrivals[0], "internal", repr(error))]))
+                self._keep_the_rest(self._sorted(arrivals).replies)
                 return
             for arrival in arrivals:
                 self._keep([arrival])
+
+    def _keep_the_rest(self, replies: Sequence[Reply]) -> None:
+        """Those of a message that can be kept, though another one cannot."""
+        for reply in replies if len(replies) > 1 else ():
+            try:
+                self._write(Batch(replies=[reply]))
+            except DatabaseAway:
+                raise
+            except Exception as error:  # noqa: BLE001  the message is on record already
+                logger.warning("the reply of %s cannot be kept: %r", reply.job, error)
 
     def _sorted(self, arrivals: Sequence[Arrival]) -> Batch:
         batch = Batch()
@@ -130,11 +153,16 @@ class Collector:
         """The document, if the node it speaks of signed it. Raises Unauthentic, InvalidDocument."""
         key_id, payload = self._keys.unseal(body.decode("ascii", "replace"))
         document = decode_from_node(payload)
-        if key_id != node_key_id(document.node):
-            raise Unauthentic(f"{key_id:.120} signed in the name of {document.node}")
+        told = document.replies if isinstance(document, Replies) else ()
+        for node in {document.node, *(reply.node for reply in told)}:
+            if key_id != node_key_id(node):
+                raise Unauthentic(f"{key_id:.120} signed in the name of {node}")
         return document
 
     def _write(self, batch: Batch) -> None:
+        while len(batch.replies) > AT_ONCE:
+            self._write(Batch(replies=batch.replies[:AT_ONCE]))
+            batch.replies = batch.replies[AT_ONCE:]
         now = self._clock()
         with self._database.transaction() as connection:
             moved = apply_replies(

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 
 from fleetjobs.broker.connections import node_queue_name
 from fleetjobs.broker.parcels import Parcel, Publisher, Unconfirmed
-from fleetjobs.broker.tasks import make_order_parcel, make_parcel, make_question_parcel
+from fleetjobs.broker.tasks import make_order_parcel, make_question_parcel
 from fleetjobs.coordinator.expected import Expected
+from fleetjobs.coordinator.packing import Packer
 from fleetjobs.coordinator.warden import Warden
 from fleetjobs.crashpoints import crash_point
-from fleetjobs.messages import Delivery, Order, Question, encode
-from fleetjobs.signing import SigningKey, digest
+from fleetjobs.messages import Order, Question, encode
+from fleetjobs.signing import SigningKey
 from fleetjobs.store.agenda import Errands, look_for_errands
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
@@ -59,10 +60,6 @@ def _passing(found: Sequence[Handover], looks: Sequence[Look]) -> list[Handover]
         for item, name in names
         if not item.begins or name in until
     ]
-
-
-def _earliest(*moments: datetime | None) -> datetime | None:
-    return min(filter(None, moments), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +153,7 @@ class Dispatcher:
             self.warden.deny(refused)
         self.expected.add(due)  # now: a reply may be faster than the broker's confirmation
         try:
-            sick = self._publish(self._deliveries(due, now))
+            sick = self._publish(Packer(self.key).pack(due, now))
         except Exception:
             self.expected.take()
             raise
@@ -203,32 +200,6 @@ class Dispatcher:
             logger.warning("some wait: %s", unconfirmed)
             return frozenset(parcel.queue for parcel in unconfirmed.parcels)
         return frozenset()
-
-    def _deliveries(self, due: Sequence[Handover], now: datetime) -> list[Parcel]:
-        requests = {sealed: digest(sealed) for sealed in {item.sealed for item in due}}
-        return [self._delivery_parcel(item, requests[item.sealed], now) for item in due]
-
-    def _delivery_parcel(self, item: Handover, request: str, now: datetime) -> Parcel:
-        delivery = Delivery(
-            job=item.job,
-            node=item.node,
-            attempt=item.attempt,
-            generation=item.generation,
-            request=request,
-            known=item.known,
-            key=item.node_key,
-            issued_at=now,
-            not_before=item.not_before,
-            start_before=_earliest(item.start_before, item.until),
-            fills=item.fills,
-        )
-        return make_parcel(
-            delivery=delivery,
-            sealed_delivery=self.key.seal(encode(delivery)),
-            sealed_request=item.sealed,
-            task=item.task,
-            loose=item.loose,
-        )
 
     def _order_parcel(self, item: Instruction, now: datetime) -> Parcel:
         order = Order(

@@ -3,7 +3,7 @@
 Verify, validate, authorise; audit and action follow. spec/simplerpc.md, Order at the node.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -12,7 +12,7 @@ from fleetjobs.broker.tasks import read_documents
 from fleetjobs.errors import InvalidDocument, Misaddressed, Stale, Unauthentic
 from fleetjobs.interfaces import Action
 from fleetjobs.layouts import Agent
-from fleetjobs.messages import Delivery, Order, Question, Request, decode
+from fleetjobs.messages import Deliveries, Delivery, Order, Question, Request, decode
 from fleetjobs.names import NodeId
 from fleetjobs.node.documents import as_meant
 from fleetjobs.policy import Policy
@@ -26,8 +26,17 @@ from fleetjobs.signing import (
     unseal,
 )
 
-A = TypeVar("A", Delivery, Order, Question)
+A = TypeVar("A", Delivery, Deliveries, Order, Question)
 SKEW = timedelta(minutes=10)  #: how far ahead of ours the coordinator's clock may be
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """What one message brings: deliveries, which are believed, and requests, which are not yet."""
+
+    deliveries: Sequence[Delivery]
+    requests: Mapping[str, str]  # sealed, by digest
+    sealed: str | None = None  # the delivery, if it came alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +46,7 @@ class Letter:
     delivery: Delivery
     request: Request
     signer: str  # key id of whoever signed the request
-    sealed_delivery: str
+    sealed_delivery: str | None  # None: it came with others, under one seal
     sealed_request: str
 
     @property
@@ -58,28 +67,38 @@ class Admission:
     classes: Callable[[], frozenset[str]]
     own_key: str | None = None  # public, base64url; None: whatever a delivery names
 
-    def believe(self, body: bytes, now: datetime) -> Letter | Order | Question:
+    def believe(self, body: bytes, now: datetime) -> Mail | Order | Question:
         """What a message's body says.
 
         Raises InvalidDocument, Unauthentic, Misaddressed, or Stale: then nobody is answered, for
         nobody can be shown to have asked; the refusal is told to the coordinator.
         """
+        keys = self.keys()
         match read_documents(body):
-            case {"delivery": delivery, "request": request}:
-                return self._letter(delivery, request, now)
-            case {"order": order}:
-                return self._addressed(Order, order, self.keys(), now)
-            case {"question": question}:
-                return self._addressed(Question, question, self.keys(), now)
+            case {"delivery": str(sealed), "request": str(request)}:
+                delivery = self._addressed(Delivery, sealed, keys, now)
+                return Mail(
+                    deliveries=[delivery], requests={digest(request): request}, sealed=sealed
+                )
+            case {"deliveries": str(sealed), "requests": [*requests]}:
+                deliveries = self._addressed(Deliveries, sealed, keys, now).deliveries
+                return Mail(deliveries=deliveries, requests={digest(it): it for it in requests})
+            case {"order": str(order)}:
+                return self._addressed(Order, order, keys, now)
+            case {"question": str(question)}:
+                return self._addressed(Question, question, keys, now)
         raise InvalidDocument("neither a delivery with its request, nor an order, nor a question")
 
-    def _letter(self, sealed_delivery: str, sealed_request: str, now: datetime) -> Letter:
+    def open(self, mail: Mail, delivery: Delivery) -> Letter:
+        """One of the deliveries, with its request. Raises as `believe` does."""
         keys = self.keys()
-        delivery = self._addressed(Delivery, sealed_delivery, keys, now)
+        if delivery.node != self.node:
+            raise Misaddressed(f"addressed to {delivery.node}, this is {self.node}")
         if self.own_key is not None and delivery.key not in {None, self.own_key}:
             # nobody would believe our reply, and the machine that is meant would act as well
             raise Misaddressed(f"for a machine with another key; {self.node} is enrolled with that")
-        if digest(sealed_request) != delivery.request:
+        sealed_request = mail.requests.get(delivery.request)
+        if sealed_request is None:
             raise Misaddressed("the request is not the one that the delivery names")
         signer, raw = unseal(sealed_request, keys)
         request = decode(Request, raw)
@@ -91,7 +110,7 @@ class Admission:
             delivery=delivery,
             request=request,
             signer=signer,
-            sealed_delivery=sealed_delivery,
+            sealed_delivery=mail.sealed,
             sealed_request=sealed_request,
         )
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from fleetjobs.messages import Beat, Inventory, encode
+from fleetjobs.messages import TOGETHER, Beat, Inventory, encode
 from fleetjobs.names import NodeId
 from fleetjobs.node.facts import gather_facts, read_classes
 from fleetjobs.registry import Registry
@@ -85,6 +85,7 @@ class Beater:
             running=load.running,
             waiting=load.waiting,
             slots=load.slots,
+            takes=TOGETHER,
             inventory=self._inventory if full else None,
         )
         self._send(self._signer.seal(encode(beat)))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,8 +14,9 @@ from fleetjobs.interfaces import Action
 from fleetjobs.layouts import Agent
 from fleetjobs.messages import Order, Question, Refusal, Reply, encode
 from fleetjobs.names import JobId, NodeId
-from fleetjobs.node.admission import Admission, Letter
+from fleetjobs.node.admission import Admission, Letter, Mail
 from fleetjobs.node.announcer import Announcer
+from fleetjobs.node.gathering import Gathering
 from fleetjobs.node.orders import Orders
 from fleetjobs.node.questions import Questions
 from fleetjobs.node.rejection import TooLate, rejection
@@ -53,7 +55,7 @@ class Receiver:
     reconsider: Callable[[RunKey], None]  # the launcher: an order may have changed something
     announcer: Announcer
     clock: Callable[[], datetime]
-    recent: dict[RunKey, str] = field(default_factory=dict)  # sealed replies, oldest first
+    recent: dict[RunKey, Reply] = field(default_factory=dict)  # oldest first
 
     def receive(self, body: bytes, acknowledge: Acknowledge, claimed: str = "") -> None:
         """Take one message; it is acknowledged once what it asks is on disk, or refused.
@@ -74,8 +76,12 @@ class Receiver:
                 acknowledge()
                 if believed.expires_at >= now:
                     self._reply(self.questions.answer(believed))
-            case _:
-                self._take(believed, acknowledge, now)
+            case Mail():
+                kept = self._take_all(body, believed, now, claimed)
+                acknowledge()
+                if kept:
+                    crash_point("after_ack")
+                    self.wake_launcher()
 
     def revoke(self, task: str, *, terminate: bool) -> str:
         """End an attempt by the name Celery knows it by, as an order would; what came of it.
@@ -114,28 +120,42 @@ class Receiver:
         if answer is not None:
             self.send(answer)
 
-    def _take(self, letter: Letter, acknowledge: Acknowledge, now: datetime) -> None:
+    def _take_all(self, body: bytes, mail: Mail, now: datetime, claimed: str) -> bool:
+        """Take each delivery as if it had come alone; whether something was kept on disk."""
+        kept = False
+        with closing(Gathering(self.node, self._reply)) as gathering:
+            for delivery in mail.deliveries:
+                try:
+                    letter = self.admission.open(mail, delivery)
+                except Refused as refused:
+                    name = claimed if mail.sealed else task_id(delivery)
+                    self._refuse(body, refused, now, name)
+                else:
+                    kept |= self._take(letter, gathering, now)
+        return kept
+
+    def _take(self, letter: Letter, gathering: Gathering, now: datetime) -> bool:
+        """Take one; whether it was kept on disk, else its end or an answer is told."""
         key = RunKey(JobId(letter.delivery.job), letter.delivery.attempt)
         answer = self._answer_again(key, letter, now)
         if answer is not None:
             self.send(answer)
-            acknowledge()
-            return
+            return False
         for earlier in self.spool.earlier(key):
             self.orders.stop(earlier, f"attempt {key.attempt} was asked for")
             self.reconsider(earlier.key)
         try:
             agent, action = self._admit(letter, now)
         except Refused as refused:
-            self._reject(key, letter, refused, now)
-            acknowledge()
-            return
+            gathering.add(self._reject(key, letter, refused, now))
+            return False
         audit.info("allowed %s %s by %s", letter.task, task_id(letter.delivery), letter.signer)
         begin = letter.delivery.not_before
         if action.inline and (begin is None or begin <= now):
-            self._act_inline(key, letter, agent, action, acknowledge)
-        else:  # what comes ahead of its time waits on disk, whatever it is
-            self._keep(key, letter, action, acknowledge, now)
+            self._act_inline(key, letter, agent, action, gathering)
+            return False
+        self._keep(key, letter, action, now)  # what comes ahead of its time waits, whatever it is
+        return True
 
     def _admit(self, letter: Letter, now: datetime) -> tuple[Agent, Action]:
         deadline = letter.delivery.start_before
@@ -143,19 +163,13 @@ class Receiver:
             raise TooLate(f"not started by {deadline:%FT%TZ}")
         return self.admission.allow(letter)
 
-    def _keep(
-        self,
-        key: RunKey,
-        letter: Letter,
-        action: Action,
-        acknowledge: Acknowledge,
-        now: datetime,
-    ) -> None:
+    def _keep(self, key: RunKey, letter: Letter, action: Action, now: datetime) -> None:
+        """Write it down; a delivery that came with others is under our own seal from now on."""
         crash_point("before_spool")
         try:
             self.spool.add(
                 key,
-                delivery=letter.sealed_delivery,
+                delivery=letter.sealed_delivery or self._seal(letter.delivery),
                 request=letter.sealed_request,
                 accepted_at=now,
                 generation=letter.delivery.generation,
@@ -165,9 +179,6 @@ class Receiver:
         else:
             self.announcer.received(letter, action)
         crash_point("after_spool")
-        acknowledge()
-        crash_point("after_ack")
-        self.wake_launcher()
 
     def _act_inline(
         self,
@@ -175,18 +186,16 @@ class Receiver:
         letter: Letter,
         agent: Agent,
         action: Action,
-        acknowledge: Acknowledge,
+        gathering: Gathering,
     ) -> None:
         """At most once: what is seen is never acted on again, so it is written down first."""
         self.seen.add(key, until=letter.delivery.start_before)
         crash_point("after_seen")
         reply = self.inline(agent, action, letter)
-        sealed = self.signer.seal(encode(reply))
-        self.recent[key] = sealed
+        self.recent[key] = reply
         if len(self.recent) > RECENT:
             del self.recent[next(iter(self.recent))]
-        self.send(sealed)
-        acknowledge()  # killed before: it comes again at once, and its end can be told
+        gathering.add(reply)  # killed before: it comes again at once, and its end can be told
         self.announcer.received(letter, action)
         self.announcer.ended(reply, started=True)
 
@@ -217,7 +226,7 @@ class Receiver:
     def _ended_without_spool(self, key: RunKey, now: datetime) -> str | None:
         """The end of an inline attempt, or of one whose directory is gone."""
         if key in self.recent:
-            return self.recent[key]
+            return self._seal(self.recent[key])
         if key in self.seen:
             why = "the action was begun and its reply was lost with the worker"
         elif key in self.gone:
@@ -227,14 +236,14 @@ class Receiver:
         verdict = fail(Reason.INTERRUPTED, why, Status.UNKNOWN_ERROR)
         return self._seal(ended(key, self.node, verdict, now))
 
-    def _reject(self, key: RunKey, letter: Letter, refused: Refused, now: datetime) -> None:
+    def _reject(self, key: RunKey, letter: Letter, refused: Refused, now: datetime) -> Reply:
         audit.warning(
             "refused %s %s by %s: %s", letter.task, task_id(letter.delivery), letter.signer, refused
         )
         reply = rejection(key, self.node, refused, now)
         self.announcer.received(letter, None)
         self.announcer.ended(reply, started=False)
-        self._reply(reply)
+        return reply
 
     def _refuse(self, body: bytes, refused: Refused, now: datetime, claimed: str) -> None:
         audit.warning("not believed: %s: %s (task %.120r)", refused.code, refused, claimed)

@@ -39,6 +39,7 @@ class Handover:
     root: JobId | None  # the plan that it is a part of, or the first job it follows
     sealed: str  # the request
     node_key: str | None = None  # its public one, base64url
+    node_takes: int = 1  # deliveries in one message
     not_before: datetime | None
     start_before: datetime | None
     reach_s: float | None = None  # of a rollout: so long its node has to begin
@@ -90,6 +91,7 @@ def _handover(run: Row[*tuple[Any, ...]], job: Row[*tuple[Any, ...]], now: datet
         root=job.plan,
         sealed=job.sealed if step is None else step.sealed,
         node_key=run.verify_key,
+        node_takes=run.takes or 1,
         not_before=not_before,
         start_before=_start_before(run, job, now),
         reach_s=None if job.rollout is None else job.rollout["reach_s"],
@@ -129,7 +131,7 @@ def _start_before(run: Row[Any], job: Row[Any], now: datetime) -> datetime | Non
 
 
 _DUE = (
-    select(*(runs.c[name] for name in _OF_RUN), nodes.c.verify_key)
+    select(*(runs.c[name] for name in _OF_RUN), nodes.c.verify_key, nodes.c.takes)
     .outerjoin(nodes, nodes.c.identity == runs.c.node)
     .where(runs.c.dispatch_at <= bindparam("now"))
     .order_by(runs.c.dispatch_at, runs.c.job, runs.c.node)

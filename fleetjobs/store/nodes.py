@@ -143,7 +143,7 @@ def save_beats(connection: Connection, beats: Sequence[Beat], now: datetime) -> 
         by_node.setdefault(beat.node, []).append(beat)
     if not by_node:
         return
-    columns = ("started_at", "software", "running", "waiting", "slots")
+    columns = ("started_at", "software", "running", "waiting", "slots", "takes")
     values: dict[str, Any] = {name: bindparam(name) for name in columns}
     statement = update(nodes).where(nodes.c.identity == bindparam("_node"))
     connection.execute(

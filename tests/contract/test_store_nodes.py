@@ -10,6 +10,7 @@ from fleetjobs.names import NodeId
 from fleetjobs.nodes import Node
 from fleetjobs.signing import SigningKey
 from fleetjobs.store.database import Database
+from fleetjobs.store.handovers import runs_to_dispatch
 from fleetjobs.store.nodes import (
     enroll_node,
     find_interface,
@@ -21,7 +22,7 @@ from fleetjobs.store.nodes import (
     save_beat,
     save_beats,
 )
-from tests.makers import NOW, ORG, add_org, demo_interface, enroll, make_beat
+from tests.makers import NOW, ORG, add_org, demo_interface, enroll, keep_job, make_beat
 
 WEB1 = NodeId("web1")
 
@@ -88,6 +89,20 @@ def test_a_short_beat_leaves_the_inventory_as_it_is(database: Database) -> None:
 
     assert node(database).seen_at == later
     assert node(database).agents == {"demo": "1.0.0"}
+
+
+def test_how_many_deliveries_a_node_takes_is_known_when_they_are_handed_over(
+    database: Database,
+) -> None:
+    """One, until it says more: it may be older than the coordinator."""
+    enroll(database, "web1", alive=False)
+    keep_job(database, "web1")
+
+    for beats, takes in (([], 1), ([make_beat()], 1), ([make_beat(takes=50)], 50)):
+        with database.transaction() as connection:
+            save_beats(connection, beats, NOW)
+            (found,) = runs_to_dispatch(connection, NOW, 10)
+        assert found.node_takes == takes
 
 
 def test_of_several_beats_the_last_counts(database: Database) -> None:

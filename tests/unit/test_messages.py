@@ -14,10 +14,12 @@ from fleetjobs.documents import LIMIT_BYTES, Document
 from fleetjobs.errors import InvalidDocument
 from fleetjobs.messages import (
     Beat,
+    Deliveries,
     Delivery,
     Inventory,
     Output,
     Refusal,
+    Replies,
     Reply,
     Request,
     Stage,
@@ -59,7 +61,9 @@ REFUSAL = Refusal(node="web1", at=AT, code="stale", why="issued yesterday", mess
 BEAT = Beat(
     node="web1", at=AT, started_at=AT, software="0.1.0", inventory=Inventory(facts={"cpus": 2})
 )
-DOCUMENTS = [REQUEST, DELIVERY, REPLY, REFUSAL, BEAT]
+DELIVERIES = Deliveries(node="web1", issued_at=AT, deliveries=[DELIVERY])
+REPLIES = Replies(node="web1", replies=[REPLY])
+DOCUMENTS = [REQUEST, DELIVERY, DELIVERIES, REPLY, REPLIES, REFUSAL, BEAT]
 
 
 def altered(document: Document, **fields: Any) -> bytes:
@@ -71,12 +75,16 @@ def test_what_was_written_is_read_again(document: Document) -> None:
     assert decode(type(document), encode(document)) == document
 
 
-@pytest.mark.parametrize("document", [REPLY, REFUSAL, BEAT], ids=lambda d: type(d).__name__)
+@pytest.mark.parametrize(
+    "document", [REPLY, REPLIES, REFUSAL, BEAT], ids=lambda d: type(d).__name__
+)
 def test_what_a_node_sends_is_told_apart_by_its_type(document: Document) -> None:
     assert decode_from_node(encode(document)) == document
 
 
-@pytest.mark.parametrize("document", [REQUEST, DELIVERY], ids=lambda d: type(d).__name__)
+@pytest.mark.parametrize(
+    "document", [REQUEST, DELIVERY, DELIVERIES], ids=lambda d: type(d).__name__
+)
 def test_what_no_node_sends_is_refused_from_it(document: Document) -> None:
     with pytest.raises(InvalidDocument):
         decode_from_node(encode(document))

@@ -23,6 +23,7 @@ nodes = Table(
     Column("agents", JSON, nullable=False),  # name -> version
     Column("refused", JSON, nullable=False),  # agent name -> why it was not loaded
     Column("slots", Integer, nullable=False, server_default="0"),
+    Column("takes", Integer, nullable=False, server_default="1"),  # deliveries in one message
     Column("twin_at", Moment),  # when another machine last spoke under its identity, by our clock
     Column("twin_told_at", Moment),  # when that was logged
     Column("inventory", String),  # SHA-256 of the last inventory: most say nothing new

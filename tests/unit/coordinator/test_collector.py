@@ -11,7 +11,7 @@ from fleetjobs.coordinator.collector import BATCH, Collector
 from fleetjobs.documents import Document
 from fleetjobs.errors import DatabaseAway
 from fleetjobs.jobs import Event
-from fleetjobs.messages import Headway, Refusal, RunHeadway, Stage, encode
+from fleetjobs.messages import Headway, Refusal, Replies, RunHeadway, Stage, encode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import SigningKey
 from fleetjobs.states import State
@@ -182,6 +182,38 @@ def test_a_node_enrolled_meanwhile_is_believed(
     assert logged(database, "reply.rejected") == []
 
 
+def test_replies_that_come_together_count_once_each(
+    collector: Collector, database: Database, queue: FakeSubscriber, key: SigningKey
+) -> None:
+    """However many there are; a transaction takes some of them."""
+    jobs = [keep_job(database, "web1").id for _ in range(3)]
+    told = Replies(node="web1", replies=[make_reply(job) for job in jobs])
+    send(queue, key, told, told)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "AT_ONCE", 2)
+        assert collector.step() == 2
+
+    assert {state(database, job) for job in jobs} == {State.SUCCEEDED}
+    assert len(logged(database, "run.succeeded")) == 3
+    assert queue.taken == {}
+
+
+@pytest.mark.spec("G8")
+def test_a_stranger_among_replies_makes_all_of_them_unbelievable(
+    collector: Collector, database: Database, queue: FakeSubscriber, key: SigningKey
+) -> None:
+    enroll(database, "web2", alive=False)
+    mine, other = keep_job(database, "web1").id, keep_job(database, "web2").id
+    told = [make_reply(mine), make_reply(other, "web2")]
+    send(queue, key, Replies(node="web1", replies=told))
+
+    collector.step()
+
+    assert state(database, mine) is state(database, other, "web2") is State.WAITING
+    assert len(logged(database, "reply.rejected")) == 1
+
+
 def test_rubbish_among_good_replies_costs_none_of_them(
     collector: Collector, database: Database, queue: FakeSubscriber, key: SigningKey
 ) -> None:
@@ -232,16 +264,19 @@ def test_nothing_is_acknowledged_while_the_database_is_away(
     assert state(database, job) is State.SUCCEEDED
 
 
+@pytest.mark.parametrize("together", [False, True])
 def test_one_absurd_reply_does_not_hold_up_the_others(
     collector: Collector,
     database: Database,
     queue: FakeSubscriber,
     key: SigningKey,
     breaks_on: dict[str, Exception],
+    together: bool,  # noqa: FBT001  pytest's way
 ) -> None:
     good, bad = (keep_job(database, "web1").id for _ in range(2))
     breaks_on[bad] = OverflowError("too large")
-    send(queue, key, make_reply(bad), make_reply(good))
+    replies = [make_reply(bad), make_reply(good)]
+    send(queue, key, *([Replies(node="web1", replies=replies)] if together else replies))
 
     collector.step()
 
