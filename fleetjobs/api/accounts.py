@@ -17,7 +17,7 @@ from fleetjobs.api.account_documents import (
     NewAccount,
     NewGrant,
 )
-from fleetjobs.api.bodies import JSON, body_of, decode_body, own, read_body
+from fleetjobs.api.bodies import JSON, decode_body, json_body, own, read_body
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.documents import Page
 from fleetjobs.api.parameters import PAGE, PAGE_MAX, Parameters
@@ -67,7 +67,7 @@ def index(
     "/accounts",
     summary="Make an account",
     status_code=HTTPStatus.CREATED,
-    openapi_extra=body_of(NewAccount),
+    openapi_extra=json_body(NewAccount),
 )
 async def create(
     request: Request, response: Response, desk: AtDesk, caller: Admin
@@ -90,7 +90,7 @@ def show(desk: AtDesk, caller: Caller, account: Named) -> AccountDocument:
 
 
 @router.patch(
-    "/accounts/{account}", summary="Change an account", openapi_extra=body_of(AccountChange)
+    "/accounts/{account}", summary="Change an account", openapi_extra=json_body(AccountChange)
 )
 async def change(request: Request, desk: AtDesk, caller: Admin, account: Named) -> AccountDocument:
     """Its role, its key, and whether it may do anything: from now on, and for what has not begun.
@@ -132,7 +132,7 @@ def grants(desk: AtDesk, caller: Caller, account: Named) -> Page[GrantDocument]:
     "/accounts/{account}/grants",
     summary="Narrow an account down",
     status_code=HTTPStatus.CREATED,
-    openapi_extra=body_of(NewGrant),
+    openapi_extra=json_body(NewGrant),
 )
 async def grant(request: Request, desk: AtDesk, caller: Admin, account: Named) -> GrantDocument:
     """Allow it some actions, on some nodes, and so no others; or deny it some, come what may."""

@@ -77,11 +77,6 @@ def own(raw: bytes, org: str) -> bytes:
     return msgspec.json.encode(document)
 
 
-def body_of(kind: type[Struct], *, required: bool = True) -> dict[str, Any]:
-    """What an operation takes, for the OpenAPI document."""
-    return {"requestBody": {"required": required, "content": {JSON: {"schema": schema_of(kind)}}}}
-
-
 def schema_of(kind: type[Struct]) -> dict[str, Any]:
     """The struct's JSON Schema, its parts in place: for the OpenAPI document."""
     (schema,), parts = msgspec.json.schema_components([kind], ref_template="{name}")
@@ -106,3 +101,9 @@ def _in_place(schema: Any, parts: Mapping[str, Any]) -> Any:
 def json_body(kind: type[Struct], *, required: bool = True) -> dict[str, Any]:
     """How the API's description tells of a body that `decode_body` reads as that kind."""
     return {"requestBody": {"required": required, "content": {JSON: {"schema": schema_of(kind)}}}}
+
+
+def sealed_body(kind: type[Struct], about: str) -> dict[str, Any]:
+    """Likewise, of a body that is plain JSON of that kind, or signed."""
+    content = {JSON: {"schema": schema_of(kind)}, JOSE: {"schema": {"type": "string"}}}
+    return {"requestBody": {"required": True, "description": about, "content": content}}

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from msgspec import Meta, Struct
@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Admin, Caller, FleetAdmin, clean_query
-from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
+from fleetjobs.api.bodies import JSON, decode_body, json_body, read_body
 from fleetjobs.api.desk import AtDesk
 from fleetjobs.api.documents import Page
 from fleetjobs.api.parameters import Part
@@ -26,9 +26,7 @@ class Word(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     message: Annotated[str, Meta(max_length=1000)] = ""
 
 
-_BODY: dict[str, Any] = {
-    "requestBody": {"required": False, "content": {JSON: {"schema": schema_of(Word)}}}
-}
+_BODY = json_body(Word, required=False)
 
 
 class Works(StrEnum):

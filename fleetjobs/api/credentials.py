@@ -18,7 +18,7 @@ from fleetjobs.api.account_documents import (
     TokenDocument,
 )
 from fleetjobs.api.accounts import Named
-from fleetjobs.api.bodies import JSON, body_of, decode_body, read_body
+from fleetjobs.api.bodies import JSON, decode_body, json_body, read_body
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.documents import Page
 from fleetjobs.api.parameters import PAGE, PAGE_MAX, Parameters
@@ -67,7 +67,7 @@ def index(
     "/tokens",
     summary="Make a token",
     status_code=HTTPStatus.CREATED,
-    openapi_extra=body_of(NewToken),
+    openapi_extra=json_body(NewToken),
 )
 async def create(
     request: Request, response: Response, desk: AtDesk, caller: Caller
@@ -96,7 +96,7 @@ def revoke(desk: AtDesk, caller: Caller, token: Id) -> TokenDocument:
     "/login",
     summary="Log in by a password",
     status_code=HTTPStatus.CREATED,
-    openapi_extra=body_of(Login),
+    openapi_extra=json_body(Login),
     responses=TOO_OFTEN,
 )
 async def login(request: Request, desk: AtDesk) -> NewTokenDocument:
@@ -132,7 +132,7 @@ def _note_failure(desk: Desk, name: str, org: str | None, address: str, now: dat
     "/accounts/{account}/password",
     summary="Set a password",
     status_code=HTTPStatus.NO_CONTENT,
-    openapi_extra=body_of(NewPassword),
+    openapi_extra=json_body(NewPassword),
 )
 async def set_password(request: Request, desk: AtDesk, caller: Caller, account: Named) -> None:
     """One's own, naming the old one if there is one; an admin that of accounts of the org."""

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Caller, Operator, clean_query
-from fleetjobs.api.bodies import JOSE, JSON, decode_body, media_type, read_body, schema_of
+from fleetjobs.api.bodies import JOSE, JSON, decode_body, media_type, read_body, sealed_body
 from fleetjobs.api.describing import document_of, tag
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.faults import InvalidParameter, Unconditional
@@ -46,14 +46,11 @@ class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     splay_s: Splay | UnsetType = UNSET
 
 
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "What changes; or the whole request anew, with its id, signed by the "
-        "account's key (JWS compact).",
-        "content": {JSON: {"schema": schema_of(Change)}, JOSE: {"schema": {"type": "string"}}},
-    }
-}
+_BODY = sealed_body(
+    Change,
+    "What changes; or the whole request anew, with its id, signed by the account's key "
+    "(JWS compact).",
+)
 
 
 def read_version(if_match: str | None) -> int | None:

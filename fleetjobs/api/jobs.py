@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Caller, Operator, clean_query
-from fleetjobs.api.bodies import JOSE, JSON, media_type, read_body, schema_of
+from fleetjobs.api.bodies import JOSE, JSON, media_type, read_body, sealed_body
 from fleetjobs.api.describing import describe_new, describe_one, document_of, tag
 from fleetjobs.api.desk import AtDesk, Desk, find_job
 from fleetjobs.api.documents import Page
@@ -34,14 +34,10 @@ from fleetjobs.store.access import Account
 
 router = APIRouter(tags=["jobs"], responses=RESPONSES, dependencies=[Depends(clean_query)])
 
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "A request signed by the account's key (JWS compact), "
-        "or a plain one, which the server signs.",
-        "content": {JSON: {"schema": schema_of(Wish)}, JOSE: {"schema": {"type": "string"}}},
-    }
-}
+_BODY = sealed_body(
+    Wish,
+    "A request signed by the account's key (JWS compact), or a plain one, which the server signs.",
+)
 _LOCATION = {"Location": {"description": "the job", "schema": {"type": "string"}}}
 
 

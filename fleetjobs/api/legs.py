@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel, Field
 
+from fleetjobs.api.documents import document
 from fleetjobs.control.drafts import Draft
 from fleetjobs.jobs import Job, Kind, Link
 from fleetjobs.plans.documents import Pace
@@ -58,10 +59,9 @@ class LegDocument(BaseModel):
     @classmethod
     def of(cls, job: Job, *, group: str | None) -> "LegDocument":
         """The leg as a document."""
-        alike = set(cls.model_fields) - {"key", "group", "target", "needs", "nodes", "tally"}
-        fields = {name: getattr(job, name) for name in alike - {"percent_complete"}}
-        return cls.model_construct(
-            **fields,
+        return document(
+            cls,
+            job,
             key=job.leg,
             group=group,
             target=msgspec.to_builtins(job.target),

@@ -1,7 +1,7 @@
 """Limits: how many runs of an action may be at work at once, fleet-wide, in an org, on a node."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from msgspec import Meta, Struct
@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Acting, Admin, Caller, check_fleet, clean_query
-from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
+from fleetjobs.api.bodies import JSON, decode_body, json_body, read_body
 from fleetjobs.api.desk import AtDesk
 from fleetjobs.api.documents import Page
 from fleetjobs.api.parameters import Parameters
@@ -66,9 +66,7 @@ class LimitDocument(BaseModel):
         )
 
 
-_BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {JSON: {"schema": schema_of(LimitWish)}}}
-}
+_BODY = json_body(LimitWish)
 
 
 @router.get("/limits", summary="List limits")

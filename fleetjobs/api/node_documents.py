@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from fleetjobs.api.documents import document
 from fleetjobs.api.warnings import WarningDocument
 from fleetjobs.limits import Scope
 from fleetjobs.nodes import Node
@@ -34,22 +35,8 @@ class NodeDocument(BaseModel):
         cls, node: Node, *, alive: bool, warnings: Sequence[WarningDocument] = ()
     ) -> "NodeDocument":
         """The node as a document."""
-        return cls.model_construct(
-            identity=node.identity,
-            org=node.org,
-            alive=alive,
-            facts=node.facts,
-            classes=sorted(node.classes),
-            agents=node.agents,
-            software=node.software,
-            seen_at=node.seen_at,
-            started_at=node.started_at,
-            running=node.running,
-            waiting=node.waiting,
-            refused=node.refused,
-            slots=node.slots,
-            warnings=list(warnings),
-        )
+        classes = sorted(node.classes)
+        return document(cls, node, alive=alive, classes=classes, warnings=list(warnings))
 
 
 class NodeAgent(BaseModel):

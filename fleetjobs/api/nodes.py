@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Admin, Caller, clean_query
-from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
+from fleetjobs.api.bodies import JSON, decode_body, json_body, read_body
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.documents import Page
 from fleetjobs.api.node_documents import NodeAgent, NodeAgents, NodeDocument, RefusedAgent
@@ -64,12 +64,7 @@ class Enrollment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     verify_key: str  # Ed25519, base64url
 
 
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {JSON: {"schema": schema_of(Enrollment)}},
-    }
-}
+_BODY = json_body(Enrollment)
 
 
 @router.get("/nodes", summary="List or find nodes")

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.access import Role
 from fleetjobs.api.access import Caller, Operator, clean_query
-from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
+from fleetjobs.api.bodies import JSON, decode_body, json_body, read_body
 from fleetjobs.api.desk import AtDesk
 from fleetjobs.api.documents import Page
 from fleetjobs.api.parameters import Parameters, Part
@@ -122,10 +122,6 @@ class WishDocument(BaseModel):
         )
 
 
-def _body(kind: type[Struct]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema_of(kind)}}}}
-
-
 @router.get("/notifications", summary="List notifications")
 def index(
     desk: AtDesk, caller: Caller, query: Annotated[ListQuery, Query()]
@@ -149,7 +145,7 @@ def retry(desk: AtDesk, caller: Operator, name: Named) -> NotificationDocument:
     "/notifications/test",
     summary="Send a test",
     status_code=HTTPStatus.ACCEPTED,
-    openapi_extra=_body(TestWish),
+    openapi_extra=json_body(TestWish),
 )
 async def test(request: Request, desk: AtDesk, caller: Operator) -> NotificationDocument:
     """To see whether it comes."""
@@ -173,7 +169,7 @@ def wishes(
     "/notifications/wishes",
     summary="Wish to hear of a job",
     status_code=HTTPStatus.CREATED,
-    openapi_extra=_body(WishWish),
+    openapi_extra=json_body(WishWish),
 )
 async def wish_for(request: Request, desk: AtDesk, caller: Operator) -> WishDocument:
     """Of one, even before it is submitted by that id; admins: of all jobs of the org."""

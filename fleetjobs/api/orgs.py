@@ -15,7 +15,7 @@ from fleetjobs.api.account_documents import (
     SettingDocument,
     SettingValue,
 )
-from fleetjobs.api.bodies import JSON, body_of, decode_body, read_body
+from fleetjobs.api.bodies import JSON, decode_body, json_body, read_body
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.documents import Page
 from fleetjobs.api.problems import CHANGES, RESPONSES
@@ -43,7 +43,7 @@ def index(desk: AtDesk, caller: Caller) -> Page[OrgDocument]:
     "/orgs",
     summary="Make an org",
     status_code=HTTPStatus.CREATED,
-    openapi_extra=body_of(NewOrg),
+    openapi_extra=json_body(NewOrg),
 )
 async def create(
     request: Request, response: Response, desk: AtDesk, caller: FleetAdmin
@@ -63,7 +63,7 @@ def show(desk: AtDesk, caller: Caller, org: Named) -> OrgDocument:
     return OrgDocument.of(_orgs(desk, caller).get(org))
 
 
-@router.patch("/orgs/{org}", summary="Set an org aside", openapi_extra=body_of(OrgChange))
+@router.patch("/orgs/{org}", summary="Set an org aside", openapi_extra=json_body(OrgChange))
 async def change(request: Request, desk: AtDesk, caller: FleetAdmin, org: Named) -> OrgDocument:
     """Disabled, its accounts may do nothing, and nothing that they asked for begins."""
     wish = decode_body(OrgChange, await read_body(request, kinds={JSON}))
@@ -87,7 +87,7 @@ def settings(desk: AtDesk, caller: FleetAdmin) -> Page[SettingDocument]:
 
 
 @router.put(
-    "/settings/{setting}", summary="Set something for all", openapi_extra=body_of(SettingValue)
+    "/settings/{setting}", summary="Set something for all", openapi_extra=json_body(SettingValue)
 )
 async def set_(
     request: Request, desk: AtDesk, caller: FleetAdmin, setting: Setting

@@ -1,14 +1,14 @@
 """Pauses: the fleet, an org or a node begins nothing; and what is still at work there."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Acting, Admin, Caller, check_fleet, clean_query
-from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
+from fleetjobs.api.bodies import JSON, decode_body, json_body, read_body
 from fleetjobs.api.coordinator import Word
 from fleetjobs.api.desk import AtDesk
 from fleetjobs.api.documents import Page
@@ -72,9 +72,7 @@ async def _place(name: Named) -> Place:
 
 
 AtPlace = Annotated[Place, Depends(_place)]
-_BODY: dict[str, Any] = {
-    "requestBody": {"required": False, "content": {JSON: {"schema": schema_of(Word)}}}
-}
+_BODY = json_body(Word, required=False)
 
 
 @router.get("/pauses", summary="List what is paused")

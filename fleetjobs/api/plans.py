@@ -1,14 +1,14 @@
 """Plans: hand one in, try one out, look at its legs."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec import Struct
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Caller, Operator, clean_query
-from fleetjobs.api.bodies import JOSE, JSON, decode_body, media_type, own, read_body, schema_of
+from fleetjobs.api.bodies import JOSE, JSON, decode_body, media_type, own, read_body, sealed_body
 from fleetjobs.api.describing import warned
 from fleetjobs.api.desk import AtDesk, Desk, find_job
 from fleetjobs.api.documents import Page
@@ -40,14 +40,11 @@ class PlanWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     start_before: Moment | None = None
 
 
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "A plan request signed by the account's key (JWS compact), "
-        "or a plain one, which the server signs.",
-        "content": {JSON: {"schema": schema_of(PlanWish)}, JOSE: {"schema": {"type": "string"}}},
-    }
-}
+_BODY = sealed_body(
+    PlanWish,
+    "A plan request signed by the account's key (JWS compact), "
+    "or a plain one, which the server signs.",
+)
 _LOCATION = {"Location": {"description": "the plan", "schema": {"type": "string"}}}
 
 

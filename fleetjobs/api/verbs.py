@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 
 from fleetjobs.access import Verb
 from fleetjobs.api.access import Acting, Operator, clean_query
-from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
+from fleetjobs.api.bodies import JSON, decode_body, json_body, read_body
 from fleetjobs.api.describing import document_of, tag
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.faults import InvalidBody
@@ -41,9 +41,7 @@ W = TypeVar("W", bound=Choice)
 
 
 def _takes(kind: type[Choice], *, required: bool = False) -> dict[str, Any]:
-    """For the OpenAPI document."""
-    content = {JSON: {"schema": schema_of(kind)}}
-    return {"requestBody": {"required": required, "content": content}}
+    return json_body(kind, required=required)
 
 
 _NEW: dict[int | str, dict[str, Any]] = {

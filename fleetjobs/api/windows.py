@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from fleetjobs.api.access import Acting, Admin, Caller, check_fleet, clean_query
-from fleetjobs.api.bodies import JSON, decode_body, read_body, schema_of
+from fleetjobs.api.bodies import JSON, decode_body, json_body, read_body
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.documents import Page
 from fleetjobs.api.edits import read_version
@@ -128,9 +128,7 @@ class WindowDocument(BaseModel):
         )
 
 
-_BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {JSON: {"schema": schema_of(WindowWish)}}}
-}
+_BODY = json_body(WindowWish)
 
 
 @router.get("/windows", summary="List windows")
