@@ -31,10 +31,14 @@ class Topic(StrEnum):
     FAILING = "failing"  # a schedule's jobs fail that did not before
     RECOVERED = "recovered"  # a schedule's jobs succeed that failed before
     EXCEPTION = "exception"  # the coordinator came upon a mistake of its own
+    REPORT = "report"  # the fleet tells how it is: node-report, attention-digest
     TEST = "test"
 
 
-OF_JOBS = (Topic.START, Topic.SUCCESS, Topic.FAILURE, Topic.ATTENTION, Topic.DURATION)
+OF_JOBS = (
+    *(Topic.START, Topic.SUCCESS, Topic.FAILURE, Topic.ATTENTION, Topic.REPORT),
+    Topic.DURATION,
+)
 
 
 class Kind(StrEnum):
@@ -147,6 +151,7 @@ def subject(notice: Notice) -> str:
         Topic.FAILING: "schedule {schedule} fails: {action} {state}{why}",
         Topic.RECOVERED: "schedule {schedule} works again",
         Topic.EXCEPTION: "the coordinator's {loop} failed: {error}",
+        Topic.REPORT: "{report}: {summary}",
         Topic.TEST: "test",
     }[notice.topic]
     values = {name: str(value)[:200] for name, value in told.items() if value is not None}
@@ -161,5 +166,15 @@ class _Known(dict[str, str]):
 
 
 def text_of(document: Mapping[str, Any]) -> str:
-    """The whole of it for a person, a line each."""
-    return "".join(f"{name}: {value}\n" for name, value in document.items() if value is not None)
+    """The whole of it for a person, a line each; lists and tables below their names."""
+    return "".join(
+        f"{name}:{_lines(value)}\n" for name, value in document.items() if value is not None
+    )
+
+
+def _lines(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = [f"{name}: {inner}" for name, inner in value.items()]
+    if isinstance(value, list):
+        return "".join(f"\n  {item}" for item in value) or " none"
+    return f" {value}"

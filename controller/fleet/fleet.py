@@ -14,6 +14,8 @@ from fleetjobs.agent import Agent, Fail, action, main
 
 SETTINGS = "FLEETJOBS_SERVER_CONFIG"
 SHOWN = 1000  #: ids that a reply lists at most
+TOLD = 100  #: runs that a mail lists at most
+INVALID = 4  #: the status of what is wrong with an input
 
 
 class Fleet(Agent):
@@ -44,17 +46,40 @@ class Fleet(Agent):
         self.reply.update(bytes_before=before, bytes_after=after)
 
     @action
-    def report(self, hours: float) -> None:
+    def report(self, hours: float, to: list[str]) -> None:
         """Reply with how many nodes live, and what became of the jobs of the last hours."""
         with upkeep() as desk:
-            self.reply.update(desk.report(self.request["org"], timedelta(hours=hours)))
+            found = desk.report(self.request["org"], timedelta(hours=hours))
+            silent = f"{len(found['silent'])} silent"
+            self._tell(desk, "node-report", f"{found['alive']} nodes alive, {silent}", found, to)
+        self.reply.update(found)
 
     @action
-    def attention(self) -> None:
-        """Reply with the runs that wait for a person to decide."""
+    def attention(self, to: list[str]) -> None:
+        """Reply with the runs that wait for a person to decide; where there are none, tell nobody.
+
+        How to see one, and what can be done: `fj attention list`.
+        """
         with upkeep() as desk:
             found = desk.attention(self.request["org"])
+            if found:
+                lines = [f"{run['job']} on {run['node']}: {run['reason']}" for run in found]
+                one = len(found) == 1
+                summary = f"{len(found)} {'run waits' if one else 'runs wait'} for a person"
+                self._tell(desk, "attention-digest", summary, {"runs": lines[:TOLD]}, to)
         self.reply.update(count=len(found), runs=found[:SHOWN])
+
+    def _tell(
+        self, desk: Any, name: str, summary: str, found: dict[str, Any], to: list[str]
+    ) -> None:
+        """Have it sent by the coordinator, as other notifications are."""
+        from fleetjobs.errors import InvalidNotification  # late: see upkeep
+
+        document = {"report": name, "summary": summary, "job": self.request["job"], **found}
+        try:
+            self.reply["told"] = desk.tell(self.request["org"], self.request["job"], document, to)
+        except InvalidNotification as wrong:
+            raise Fail(str(wrong), INVALID) from None
 
     @action
     def expiry(self, days: float, files: list[str]) -> None:

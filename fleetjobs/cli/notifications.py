@@ -31,7 +31,8 @@ _on = click.option(
     "--on",
     default="failure,attention",
     metavar="TOPICS",
-    help="start, success, failure, attention, duration:10m; failure,attention by default.",
+    help="start, success, failure, attention, duration:10m, report (what the fleet finds out about "
+    "itself each day); failure,attention by default.",
 )
 
 

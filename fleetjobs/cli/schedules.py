@@ -26,6 +26,7 @@ from fleetjobs.cli.schedule_views import (
 from fleetjobs.cli.screen import line, stderr, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import local
+from fleetjobs.client.fleet import Fleet
 
 SHOWN = 5  #: of the times that are to come
 
@@ -107,7 +108,7 @@ def show(label: str, *, as_json: bool) -> int:
 @click.option("--rename", metavar="LABEL", help="Another label.")
 @json_option
 def edit(label: str, words: tuple[str, ...], *, as_json: bool, **given: Any) -> int:
-    """Change inputs, rule or bounds of a schedule; what is not named stays.
+    """Change inputs or parameters, rule or bounds of a schedule; what is not named stays.
 
     From now on its jobs are asked for in your name. Jobs it made stay as they are.
 
@@ -119,11 +120,7 @@ def edit(label: str, words: tuple[str, ...], *, as_json: bool, **given: Any) -> 
     rule, change = take_rule(given), take_bounds(given)
     found = asked.transport.get("schedules", label)
     if words:
-        call = found["schedule"]["work"].get("call")
-        if call is None:
-            raise click.UsageError(f"{label} calls no action; make it anew to change what it does")
-        action = find_action(asked, call["agent"], call["action"])
-        change["work"] = {"call": {"data": action.parse_some(words)}}
+        change["work"] = _reworded(asked, found["schedule"]["work"], words)
     if rule is not None:
         others = (
             {} if rule.keys() == {"zone"} else dict.fromkeys(("every_s", "cron", "rrule", "at"))
@@ -135,6 +132,23 @@ def edit(label: str, words: tuple[str, ...], *, as_json: bool, **given: Any) -> 
         raise click.UsageError("nothing is to be changed; name an input, a rule or a bound")
     changed = asked.tell("schedules", label, method="PATCH", wish=change)
     return tell_schedule(asked, changed, as_json=as_json)
+
+
+def _reworded(asked: Fleet, work: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
+    """What it does with other inputs, or other parameters of its template."""
+    if "template" in work:
+        from fleetjobs.client.templates import Template
+        from fleetjobs.plans.parameters import parse_parameters
+        from fleetjobs.plans.reading import read_plan
+
+        wish = work["template"]
+        template = Template.find(asked, wish["name"], wish.get("version"))
+        declared = read_plan(template.document["text"], template.label).parameters
+        return {"template": {"params": parse_parameters(declared, words)}}
+    if "call" not in work:
+        raise click.UsageError("it runs a plan; make it anew to change what it does")
+    action = find_action(asked, work["call"]["agent"], work["call"]["action"])
+    return {"call": {"data": action.parse_some(words)}}
 
 
 @schedule.command(epilog=EPILOG)

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid5
 
 from cryptography import x509
 from sqlalchemy import Connection
 
 from fleetjobs.names import JobId
 from fleetjobs.nodes import is_alive, is_builtin
+from fleetjobs.notices import Topic, check_sinks
 from fleetjobs.store.database import Database
 from fleetjobs.store.nodes import list_nodes
+from fleetjobs.store.notices import add_notices, make_notice, wishes_of
 from fleetjobs.store.pruning import forget_jobs, forget_logs, old_jobs, old_logs
 from fleetjobs.store.upkeep import expiring_tokens, job_counts, orgs_of_jobs, runs_in_need
 
@@ -85,6 +88,35 @@ class Upkeep:
         """The org's runs that wait for a person to decide."""
         with self.database.reading() as connection:
             return runs_in_need(connection, org)
+
+    def tell(self, org: str, job: str, document: dict[str, Any], sinks: Sequence[str]) -> int:
+        """Have these sinks told, and whoever wishes to hear of reports; to how many it goes.
+
+        Told once for each job, however often that is tried. Raises InvalidNotification.
+        """
+        check_sinks(sinks)
+        now = self.clock()
+        with self.database.transaction() as connection:
+            wished = [
+                sink
+                for wish in wishes_of(connection, [job], [org])
+                if wish.org == org and Topic.REPORT in wish.topics
+                for sink in wish.sinks
+            ]
+            found = [
+                make_notice(
+                    id=str(uuid5(UUID(job), f"{Topic.REPORT} {sink}")),
+                    org=org,
+                    topic=Topic.REPORT,
+                    sink=sink,
+                    document=document,
+                    now=now,
+                    job=job,
+                )
+                for sink in dict.fromkeys([*sinks, *wished])
+            ]
+            add_notices(connection, found)
+        return len(found)
 
     def expiring(self, org: str, within: timedelta, files: Sequence[str]) -> list[dict[str, Any]]:
         """The org's tokens and the certificates in the files that end so soon, the first first."""

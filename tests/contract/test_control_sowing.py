@@ -29,7 +29,9 @@ RULER = Author(org=ORG, account="ruth", of_fleet=True)
 NIGHT = "prune-history-default"
 NEWER = [
     dataclasses.replace(
-        seed, version=2, text=seed.text.replace("description: ", "description: better ", 1)
+        seed,
+        version=seed.version + 1,
+        text=seed.text.replace("description: ", "description: better ", 1),
     )
     for seed in SEEDS
 ]

@@ -8,12 +8,16 @@ import pytest
 from sqlalchemy import update
 
 from fleetjobs.access import Role
+from fleetjobs.control.notices import Notices
 from fleetjobs.control.upkeep import Upkeep
+from fleetjobs.errors import InvalidNotification
 from fleetjobs.jobs import Job
+from fleetjobs.notices import subject, text_of
 from fleetjobs.states import Reason, State
 from fleetjobs.store.access import Account, create_account
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import get_job
+from fleetjobs.store.notices import due_notices
 from fleetjobs.store.schema.runs import runs
 from fleetjobs.store.tokens import create_token
 from tests.makers import NOW, ORG, Clock, enroll, keep_job
@@ -113,3 +117,26 @@ def test_what_expires_soon_is_told(upkeep: Upkeep, database: Database, tmp_path:
     assert found == [
         {"what": "the token soon of bob", "at": (NOW + 3 * DAY).isoformat()},
     ]
+
+
+def test_a_report_is_told_once_to_those_named_and_those_who_wish(
+    upkeep: Upkeep, database: Database
+) -> None:
+    """Also if its job is tried again; nobody hears of another org's."""
+    notices = Notices(database, Clock())
+    ops, hook = "mail:ops@example.org", "webhook:https://example.org/hook"
+    for org in (ORG, "other"):
+        notices.wish(org=org, account="bob", job=None, sinks=[ops], on="report")
+    job = ended(database, DAY)
+    document = {"report": "attention-digest", "summary": "2 runs wait", "runs": ["a", "b"]}
+
+    told = [upkeep.tell(ORG, job.id, document, [hook, ops]) for _ in range(2)]
+
+    assert told == [2, 2]
+    with database.reading() as connection:
+        found = due_notices(connection, NOW, 100)
+    assert sorted(notice.sink for notice in found) == [ops, hook]
+    assert subject(found[0]) == f"fleetjobs: [{ORG}] attention-digest: 2 runs wait"
+    assert "\nruns:\n  a\n  b\n" in text_of(found[0].document)
+    with pytest.raises(InvalidNotification):
+        upkeep.tell(ORG, job.id, document, ["ops@example.org"])
