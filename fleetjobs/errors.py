@@ -156,12 +156,6 @@ class Stale(Refused):
     code = "stale"
 
 
-class Replayed(Refused):
-    """A document that was acted on before."""
-
-    code = "replayed"
-
-
 class NotFound(Refused):
     """Nothing of that name that the caller may see."""
 

@@ -18,44 +18,6 @@ _NUMBERS = (InputType.FLOAT, InputType.NUMBER)
 _WORDS = (InputType.LIST, InputType.STRING)
 
 
-def undo_data(
-    undo: Undo, data: Mapping[str, Any], reply: Mapping[str, Any] | None
-) -> dict[str, Any] | None:
-    """The undoing action's inputs; None if there is nothing to undo.
-
-    `data` are the action's inputs with their defaults, `reply` what it answered, None if it did
-    not. Inputs whose reference leads nowhere are left out; the interface says if they may be.
-    """
-    if undo.only_if and (reply is None or reply.get(undo.only_if) is not True):
-        return None
-    known = {"data": data, "reply": reply or {}}
-    filled = {name: _fill(value, known) for name, value in undo.data.items()}
-    return {name: value for name, value in filled.items() if value is not None}
-
-
-def _fill(value: Any, known: Mapping[str, Any]) -> Any:
-    if isinstance(value, dict):
-        return {key: _fill(item, known) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_fill(item, known) for item in value]
-    if not isinstance(value, str):
-        return value
-    if whole := REFERENCE.fullmatch(value):
-        return _follow(whole, known)
-    return REFERENCE.sub(lambda found: _text(_follow(found, known)), value)
-
-
-def _follow(reference: re.Match[str], known: Mapping[str, Any]) -> Any:
-    value: Any = known[reference[1]]
-    for step in reference[2].split("."):
-        value = value.get(step) if isinstance(value, Mapping) else None
-    return value
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
 class Typed(Protocol):
     """An output, as far as it matters here."""
 

@@ -57,14 +57,6 @@ def percent(parts: Iterable[Part], state: State, before: float | None = None) ->
     return max(before or 0.0, min(_tenth(part.done), _MOST_UNDONE))
 
 
-def rollback_percent(parts: Iterable[Part], before: float | None = None) -> float | None:
-    """Percent of what had to be undone; None if nothing had. Never less than `before`."""
-    part = gathered(parts)
-    if not part.weight:
-        return before
-    return max(before or 0.0, _tenth(part.done))
-
-
 def _tenth(share: float) -> float:
     """Rounded down to a tenth of a percent: 99.96 is not all. First the error of floats goes."""
     return math.floor(round(share * _ALL * 10, 6)) / 10

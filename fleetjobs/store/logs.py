@@ -18,20 +18,6 @@ class Stream(StrEnum):
     STDERR = "stderr"
 
 
-def save_log(
-    connection: Connection,
-    job: JobId,
-    node: NodeId,
-    attempt: int,
-    stream: Stream,
-    *,
-    org: str,
-    content: bytes,
-) -> None:
-    """Keep the stream of an attempt; what was kept before is replaced."""
-    save_logs(connection, [log_row(job, node, attempt, stream, org=org, content=content)])
-
-
 def save_logs(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Keep many, made by `log_row`."""
     if not rows:

@@ -215,12 +215,6 @@ def _inside(job: Job) -> ColumnElement[bool]:
     return (jobs.c.plan == job.plan) & (jobs.c.origin == job.id)
 
 
-def list_children(connection: Connection, job: JobId, limit: int) -> list[Job]:
-    """The legs and groups directly in a plan or group, in their order; no more than that."""
-    query = select(jobs).where(jobs.c.parent == job).order_by(jobs.c.position).limit(limit)
-    return [read_job(row) for row in connection.execute(query).mappings()]
-
-
 def keys_of(connection: Connection, ids: Collection[JobId]) -> dict[JobId, str]:
     """The keys of these legs and groups; other jobs are left out."""
     query = select(jobs.c.id, jobs.c.leg).where(jobs.c.id.in_(ids), jobs.c.leg.is_not(None))

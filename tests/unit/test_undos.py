@@ -9,7 +9,6 @@ import pytest
 from fleetjobs.declarations import Undo
 from fleetjobs.errors import InvalidInterface
 from fleetjobs.interfaces import read_interface
-from fleetjobs.undos import undo_data
 from tests.agent_programs import DIRECTORIES, interface_of
 
 UNDO = {
@@ -109,32 +108,6 @@ def test_an_undo_that_could_not_be_filled_is_refused(undo: Any, complaint: str) 
 )
 def test_what_fits_passes(data: dict[str, Any]) -> None:
     read_interface(with_undo({"action": "remove", "data": data}))
-
-
-def test_references_are_filled_from_inputs_and_reply() -> None:
-    undo = Undo(
-        action="remove",
-        data={"name": "${data.name}", "size": "${data.size}", "tags": ["a-${reply.place.path}-b"]},
-    )
-
-    filled = undo_data(undo, {"name": "db", "size": 3}, {"place": {"path": "/x"}})
-
-    assert filled == {"name": "db", "size": 3, "tags": ["a-/x-b"]}
-
-
-def test_an_input_whose_reference_leads_nowhere_is_left_out() -> None:
-    undo = Undo(action="remove", data={"name": "${data.name}", "path": "${reply.place.path}"})
-
-    assert undo_data(undo, {"name": "db"}, None) == {"name": "db"}
-
-
-@pytest.mark.parametrize("reply", [None, {}, {"made": False}, {"made": "yes"}])
-def test_what_was_there_before_is_not_taken_away(reply: dict[str, Any] | None) -> None:
-    """Whoever undoes the making of a thing that somebody else had made would destroy it."""
-    undo = Undo(**UNDO)  # type: ignore[arg-type]  # as it is read
-
-    assert undo_data(undo, {"name": "db"}, reply) is None
-    assert undo_data(undo, {"name": "db"}, {"made": True}) == {"name": "db"}
 
 
 def test_every_action_of_our_own_agents_says_if_it_can_be_taken_back_or_changes_nothing() -> None:

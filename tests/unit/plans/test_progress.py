@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetjobs.plans.progress import Part, done, gathered, percent, rollback_percent
+from fleetjobs.plans.progress import Part, done, gathered, percent
 from fleetjobs.states import LIVE, TERMINAL, State, Tally
 
 R = State.RUNNING
@@ -27,7 +27,6 @@ def test_weights_count() -> None:
 
 def test_there_is_no_percentage_before_there_are_legs() -> None:
     assert percent([], State.SCHEDULED) is None
-    assert rollback_percent([]) is None
 
 
 def test_a_leg_is_done_by_the_share_of_its_runs() -> None:
@@ -57,12 +56,6 @@ def test_only_success_is_all() -> None:
 @pytest.mark.parametrize("state", [State.REVERTING, State.FAILED, State.CANCELLED])
 def test_it_is_frozen_while_rolled_back_and_after_the_end(state: State) -> None:
     assert percent(parts(1, 1, 0), state, before=33.3) == 33.3
-
-
-def test_undoing_has_a_percentage_of_its_own() -> None:
-    assert rollback_percent(parts(1, 0, 0)) == 33.3
-    assert rollback_percent(parts(1, 1, 1)) == 100.0
-    assert rollback_percent(parts(0, 0), before=40.0) == 40.0
 
 
 @settings(deadline=None)
