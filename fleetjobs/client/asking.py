@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.client import HTTPException
 from time import sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -158,10 +157,10 @@ def _open(
     document: Document | None = None
     try:
         if not opened.is_stream:
-            document = json.loads(opened.response.read())
+            document = json.loads(opened.answer.read())
         elif (first := next(opened.events, None)) is not None and first.kind == "job":
             document = first.data
-    except (OSError, HTTPException, ValueError) as error:
+    except (OSError, ValueError) as error:
         opened.close()
         raise ServerAway(f"the connection broke: {error}") from None
     if document is None or not opened.is_stream:

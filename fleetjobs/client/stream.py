@@ -8,11 +8,11 @@ import json
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
+from fleetjobs.client.exchange import Answer, Connection
 from fleetjobs.client.transport import Query, Transport
 from fleetjobs.errors import Fault, ServerAway
 
@@ -55,24 +55,23 @@ def read_events(lines: Iterable[bytes]) -> Iterator[StreamEvent]:
 class Opened:
     """A connection on which events come."""
 
-    response: HTTPResponse
-    sock: socket.socket
+    answer: Answer
+    connection: Connection
     events: Iterator[StreamEvent]
 
     @classmethod
-    def of(cls, response: HTTPResponse, sock: socket.socket) -> "Opened":
+    def of(cls, answer: Answer, connection: Connection) -> "Opened":
         """Of which nothing has been read yet."""
-        return cls(response, sock, read_events(response))
+        return cls(answer, connection, read_events(answer))
 
     @property
     def is_stream(self) -> bool:
         """Whether events come: a server may answer with a document instead."""
-        return self.response.headers.get_content_type() == "text/event-stream"
+        return self.answer.media_type == "text/event-stream"
 
     def close(self) -> None:
         """Let go of it."""
-        with self.sock, self.response:
-            pass
+        self.connection.close()
 
 
 class Stream:
@@ -82,7 +81,7 @@ class Stream:
         self, transport: Transport, *path: str, query: Query = (), opened: Opened | None = None
     ) -> None:
         """Connect, or go on with what is `opened` there. Raises Problem, or ServerAway."""
-        self._connect: Callable[[str | None], tuple[HTTPResponse, socket.socket]] = lambda last: (
+        self._connect: Callable[[str | None], tuple[Answer, Connection]] = lambda last: (
             transport.stream(
                 *path, query=query, headers={} if last is None else {"Last-Event-ID": last}
             )
@@ -108,7 +107,7 @@ class Stream:
         """Let go of the connection and its thread."""
         self._ending.set()
         with contextlib.suppress(OSError):
-            self._opened.sock.shutdown(socket.SHUT_RDWR)
+            self._opened.connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _follow(self) -> None:
         tries = 0
@@ -118,8 +117,7 @@ class Stream:
                     return
                 tries = 0
                 self.away = ServerAway("the server ended the stream")
-            except (OSError, HTTPException, ValueError, AttributeError) as error:
-                # http.client answers a connection closed beneath it with the last two
+            except (OSError, ValueError) as error:  # the latter: it was closed here meanwhile
                 self.away = ServerAway(f"the connection broke: {error}")
             while not self._ending.wait(AGAIN_S[min(tries, len(AGAIN_S) - 1)]):
                 tries += 1
@@ -135,8 +133,8 @@ class Stream:
     def _read(self) -> bool:
         """Pass events on; whether the last one came."""
         opened = self._opened
-        opened.sock.settimeout(QUIET_S)
-        with opened.sock, opened.response:
+        opened.connection.sock.settimeout(QUIET_S)
+        with contextlib.closing(opened):
             for event in opened.events:
                 self.away = None
                 self._last = event.id or self._last

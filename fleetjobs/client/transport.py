@@ -5,16 +5,16 @@ import json
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode, urlsplit
 
+from fleetjobs.client.exchange import Answer, Connection, Where
 from fleetjobs.client.profile import Profile
 from fleetjobs.errors import InvalidSetting, Problem, ServerAway
 
 ROOT = "/api/v1"
+REFUSED = 300  #: statuses from there on are none that we asked for
 CONNECT_S = 5.0
 ANSWER_S = 30.0  #: the server answers within seconds; only streams take longer
 Query = Iterable[tuple[str, str | int | None]]
@@ -35,17 +35,15 @@ class Transport:
 
     def __init__(self, profile: Profile) -> None:
         """Nothing is connected before the first question."""
-        self._connection: HTTPConnection | None = None
+        self._connection: Connection | None = None
         try:
             parts = urlsplit(profile.url)
-            self._port = parts.port
+            self._where = Where.of(parts)
         except ValueError as error:
             raise InvalidSetting(f"{profile.origin}: url {profile.url!r}: {error}") from None
-        if not parts.hostname:
+        if not self._where.host:
             raise InvalidSetting(f"{profile.origin}: url {profile.url!r} names no host")
         self.profile = profile
-        self._host = parts.hostname
-        self._is_tls = parts.scheme == "https"
         self._root = parts.path.rstrip("/") + ROOT
 
     def __enter__(self) -> Self:
@@ -77,8 +75,8 @@ class Transport:
     def get_bytes(self, *path: str, query: Query = ()) -> tuple[bytes, Mapping[str, str]]:
         """The bytes there, and the headers by lower-case name. Raises Problem, or ServerAway."""
         question = _Question(address=self._address(path, query), accept="*/*")
-        response, raw = self._ask(question)
-        return raw, {name.lower(): value for name, value in response.getheaders()}
+        answer, raw = self._ask(question)
+        return raw, answer.headers
 
     def post(self, *path: str, body: bytes, content_type: str) -> Any:
         """What the server answers to the document. Raises Problem, or ServerAway."""
@@ -108,8 +106,8 @@ class Transport:
 
     def stream(
         self, *path: str, query: Query = (), headers: Mapping[str, str] | None = None
-    ) -> tuple[HTTPResponse, socket.socket]:
-        """An answer without an end yet, on a connection of its own, and its socket.
+    ) -> tuple[Answer, Connection]:
+        """An answer without an end yet, on a connection of its own.
 
         Of events, unless the headers accept something else. Raises Problem, or ServerAway.
         """
@@ -120,12 +118,12 @@ class Transport:
         )
         try:
             return self._begin(self._connect(), question)
-        except (OSError, HTTPException) as error:
+        except OSError as error:
             raise self._away(error) from None
 
     def post_stream(
         self, *path: str, query: Query = (), body: bytes, content_type: str
-    ) -> tuple[HTTPResponse, socket.socket]:
+    ) -> tuple[Answer, Connection]:
         """The beginning of the answer to the document: of events, if the server has any to tell.
 
         The kept connection is given away with it. It may be sent twice: see `_ask`.
@@ -140,41 +138,32 @@ class Transport:
         )
         kept, self._connection = self._connection, None
         if kept is not None:
-            with contextlib.suppress(ConnectionError, HTTPException):
+            with contextlib.suppress(ConnectionError):
                 kept.sock.settimeout(question.within)
                 return self._begin(kept, question)
         try:
             return self._begin(self._connect(), question)
-        except (OSError, HTTPException) as error:
+        except OSError as error:
             raise self._away(error) from None
 
-    def _begin(
-        self, connection: HTTPConnection, question: "_Question"
-    ) -> tuple[HTTPResponse, socket.socket]:
-        """The beginning of an answer, and its socket. Raises Problem, OSError, HTTPException."""
+    def _begin(self, connection: Connection, question: "_Question") -> tuple[Answer, Connection]:
+        """The beginning of an answer. Raises Problem, OSError; then the connection is closed."""
         try:
-            connection.request(
-                question.method,
-                question.address,
-                body=question.body,
-                headers=self._headers(question.accept) | question.headers,
-            )
-            sock = connection.sock
-            response = connection.getresponse()
-            refusal = response.read() if response.status >= HTTPStatus.MULTIPLE_CHOICES else None
+            answer = self._say(connection, question)
+            refusal = answer.read() if answer.status >= REFUSED else None
         except BaseException:
             connection.close()
             raise
         if refusal is not None:
             connection.close()
-            raise _problem(response, refusal)
-        return response, sock
+            raise _problem(answer, refusal)
+        return answer, connection
 
-    def _ask(self, question: "_Question") -> tuple[HTTPResponse, bytes]:
+    def _ask(self, question: "_Question") -> tuple[Answer, bytes]:
         was_kept = self._connection is not None
         try:
-            response, raw = self._exchange(question)
-        except (ConnectionError, HTTPException) as error:
+            answer, raw = self._exchange(question)
+        except ConnectionError as error:
             # A kept connection may have been closed by the server meanwhile. Asking once more is
             # safe whatever it was: a request with the same id is the same job, and what changes a
             # job changes nothing the second time.
@@ -188,31 +177,27 @@ class Transport:
         except BaseException:  # ctrl-C: what is half read would be taken for the next answer
             self.close()
             raise
-        if response.status >= HTTPStatus.MULTIPLE_CHOICES:
-            raise _problem(response, raw)
-        return response, raw
+        if answer.status >= REFUSED:
+            raise _problem(answer, raw)
+        return answer, raw
 
-    def _exchange(self, question: "_Question") -> tuple[HTTPResponse, bytes]:
+    def _exchange(self, question: "_Question") -> tuple[Answer, bytes]:
         connection = self._connection = self._connection or self._connect()
         connection.sock.settimeout(question.within)
-        connection.request(
-            question.method,
-            question.address,
-            body=question.body,
-            headers=self._headers(question.accept) | question.headers,
-        )
-        response = connection.getresponse()
-        raw = response.read()
-        if response.will_close:
+        answer = self._say(connection, question)
+        raw = answer.read()
+        if answer.will_close:
             self.close()
-        return response, raw
+        return answer, raw
 
-    def _connect(self) -> HTTPConnection:
-        kind = HTTPSConnection if self._is_tls else HTTPConnection
-        connection = kind(self._host, self._port, timeout=CONNECT_S)
+    def _say(self, connection: Connection, question: "_Question") -> Answer:
+        headers = self._headers(question.accept) | question.headers
+        return connection.ask(question.method, question.address, headers, question.body)
+
+    def _connect(self) -> Connection:
         try:
-            connection.connect()
-        except (OSError, HTTPException) as error:
+            connection = Connection(self._where, CONNECT_S)
+        except OSError as error:
             raise self._away(error) from None
         connection.sock.settimeout(ANSWER_S)
         return connection
@@ -252,11 +237,11 @@ def _json(raw: bytes) -> Any:
         raise ServerAway(f"what answers is no fleetjobs server: no JSON but {raw[:40]!r}") from None
 
 
-def _problem(response: HTTPResponse, raw: bytes) -> Problem:
+def _problem(answer: Answer, raw: bytes) -> Problem:
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        document = {"title": f"HTTP {response.status} {response.reason}"}
-    return Problem(response.status, document)
+        document = {"title": f"HTTP {answer.status} {answer.reason}"}
+    return Problem(answer.status, document)

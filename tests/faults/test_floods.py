@@ -5,6 +5,7 @@ import contextlib
 import psutil
 import pytest
 
+from fleetjobs.client.exchange import Answer, Connection
 from fleetjobs.node.streams import SENT_BYTES
 from fleetjobs.states import State
 from tests.faults.caller import Call, Caller
@@ -37,10 +38,9 @@ def test_a_flood_is_counted_and_its_beginning_kept_in_little_memory(
 
     call = caller.ask_stubborn("flood", NODE, megabytes=megabytes, width=width)
     wait_for(lambda: words(fleet, call) == [START], within=30.0)
-    response, reader = slow_reader(fleet, call)
+    _, reader = slow_reader(fleet, call)
     peak = watch(fleet, call)
     caller.wait(call)
-    response.close()
     reader.close()
 
     grown = {name: memory(part.pid) - before[name] for name, part in fleet.parts.items()}
@@ -55,7 +55,7 @@ def test_a_flood_is_counted_and_its_beginning_kept_in_little_memory(
     assert violations(caller) == []
 
 
-def slow_reader(fleet: Fleet, call: Call):  # noqa: ANN201  http.client's and socket's
+def slow_reader(fleet: Fleet, call: Call) -> tuple[Answer, Connection]:
     """Who follows the log and does not read it."""
     path = ("jobs", call.job, "runs", NODE, "logs", "stdout")
     return fleet.client().transport.stream(*path, query=[("follow", "true")])
