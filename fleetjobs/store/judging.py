@@ -1,11 +1,13 @@
 """Judging: who waited for what has ended goes on, goes on waiting, or is skipped."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from fleetjobs.jobs import Dependency
 from fleetjobs.messages import After
 from fleetjobs.names import JobId
 from fleetjobs.states import Reason, StartIf, State
+from fleetjobs.store import dialect
 from fleetjobs.store.dependencies import (
     WHOLE,
     blocked_runs,
@@ -15,7 +17,7 @@ from fleetjobs.store.dependencies import (
     named_states,
     note_met,
 )
-from fleetjobs.store.entries import COORDINATOR, RunEntry
+from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName
 from fleetjobs.store.ledger import Ended, Ledger
 from fleetjobs.store.outbox import line_up
 from fleetjobs.store.rollbacks import roll_back
@@ -49,7 +51,7 @@ def _judge(ledger: Ledger, waits: Waits, items: Sequence[Dependency]) -> None:
         (met if judge(_state(ledger, item), item.when) else unmet).append(item)
     note_met(ledger.connection, met)
     names = {(item.job, item.node or WHOLE) for item in met}
-    blocked = blocked_runs(ledger.connection, names)
+    blocked = _blocked(ledger, names)
     free = [item for item in met if not blocked & {(item.job, item.node or WHOLE)}]
     unread = waits.unread((*free, *unmet))
     ledger.include_jobs({item.job for item in unread if item.node is None})
@@ -60,6 +62,20 @@ def _judge(ledger: Ledger, waits: Waits, items: Sequence[Dependency]) -> None:
         for run in _runs(ledger, item):
             if (run.job, run.node) not in blocked:
                 release(ledger, run)
+
+
+def _blocked(ledger: Ledger, names: AbstractSet[tuple[JobId, str]]) -> set[RunName]:
+    """Which of these wait for something else.
+
+    Asked again under the locks of their jobs: what ends at the same moment in another transaction
+    is not seen before, nor is what ends here seen there, and each would leave them to the other.
+    """
+    blocked = blocked_runs(ledger.connection, names)
+    unsure = {job for job, _ in blocked if ledger.job(job) is None}
+    if not unsure or dialect.is_sqlite(ledger.connection):  # whose writers queue
+        return blocked
+    ledger.lock(unsure)
+    return blocked_runs(ledger.connection, names)
 
 
 def _state(ledger: Ledger, item: Dependency) -> State:

@@ -1,5 +1,6 @@
 """Dependencies: a job waits for another, and is judged when that one ends."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
 import pytest
@@ -11,8 +12,9 @@ from fleetjobs.names import JobId
 from fleetjobs.states import Reason, StartIf, State, WaitReason
 from fleetjobs.store.database import Database
 from fleetjobs.store.dependencies import judge, list_dependants, list_dependencies
+from fleetjobs.store.replies import apply_replies
 from tests.desk import WHO, Desk
-from tests.makers import ORG, Clock, add_org, enroll, keep_job, make_reply, new_id
+from tests.makers import NOW, ORG, Clock, add_org, enroll, keep_job, make_reply, new_id
 
 ENDS = [State.SUCCEEDED, State.FAILED, State.SKIPPED, State.CANCELLED, State.EXPIRED]
 
@@ -190,3 +192,25 @@ def test_who_waits_for_whom_can_be_read(desk: Desk) -> None:
         assert list_dependants(connection, first) == [waits]
     assert (waits.job, waits.on_job, waits.on_node, waits.met) == (second, first, None, False)
     assert desk.job(second).org == ORG
+
+
+def test_what_waits_for_two_goes_on_though_both_end_at_the_same_moment(
+    desk: Desk, database: Database
+) -> None:
+    """Neither of two coordinators that collect sees the end that the other has not committed."""
+    first, second = desk.submit("web1"), desk.submit("web1")
+    third = desk.submit("web2", after=(After(job=first), After(job=second)))
+    desk.hand_over()
+
+    def collect(job: JobId) -> None:
+        with database.transaction() as connection:
+            apply_replies(connection, [make_reply(job)], NOW)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as connection:
+            apply_replies(connection, [make_reply(first)], NOW)
+            other = pool.submit(collect, second)
+            wait([other], timeout=0.5)  # it ends, or waits for this transaction
+        other.result()
+
+    assert desk.job(third).wait_reason is WaitReason.OUTBOX
