@@ -181,6 +181,22 @@ def test_a_job_is_shown_with_its_runs(fj: Fj, job: str) -> None:
     assert len(json.loads(fj("job", "show", job, "--json")[1])["runs"]) == 3
 
 
+@pytest.mark.spec("T14")
+@pytest.mark.parametrize("nodes", [["web1"], ["web1", "web2"]])
+def test_a_run_that_waits_for_a_slot_says_behind_which_job(
+    fj: Fj, server: FakeServer, nodes: list[str]
+) -> None:
+    fj("submit", "rpcutil", "ping", *(word for node in nodes for word in ("-I", node)))
+    (job,) = server.jobs.values()
+    waits = {"state": "waiting", "reason": None, "wait_reason": "concurrency", "blocked_by": "j9"}
+    for one in job.runs.values():
+        one.update(waits)
+
+    out = fj("job", "show", "last")[1]
+
+    assert out.count("concurrency") == out.count("behind j9") == len(nodes)
+
+
 def test_one_run_is_shown_at_length(fj: Fj, job: str) -> None:
     out = fj("job", "show", job, "--node", "web1")[1]
 
