@@ -237,7 +237,7 @@ def test_sixty_missed_minutes_are_one_job(desk: Desk) -> None:
     assert (len(fates), fates.count(Fate.RAN)) == (60, 1)
 
 
-@pytest.mark.spec("T11")
+@pytest.mark.spec("T9", "T11")
 def test_what_is_missed_beyond_its_grace_is_an_expired_job(desk: Desk) -> None:
     """The services that were to be restarted at four are not restarted at nine, and it shows."""
     entry = desk.create(rule=Rule(at=(NOW + MINUTE,)))
