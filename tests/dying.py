@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import pytest
 
+from fleetjobs.broker.parcels import Arrival
 from fleetjobs.broker.tasks import read_documents
 from fleetjobs.coordinator import collector as collecting
 from fleetjobs.coordinator import dispatcher as dispatching
@@ -79,6 +80,19 @@ class Nodes:
 
 
 @dataclass
+class Queue(FakeSubscriber):
+    """The queue of replies, which knows what was taken last, acknowledged or not."""
+
+    last: set[str | bytes] = field(default_factory=set)
+
+    def take(self, *, limit: int, within: float, enough: Callable[[], int] = int) -> list[Arrival]:
+        """What waits."""
+        arrivals = super().take(limit=limit, within=within, enough=enough)
+        self.last = {arrival.body for arrival in arrivals}
+        return arrivals
+
+
+@dataclass
 class World:
     """A desk whose plans are carried out, with or without deaths."""
 
@@ -88,7 +102,7 @@ class World:
     deaths: Counter[CrashPoint] = field(default_factory=Counter)
     _met: dict[CrashPoint, set[str | bytes]] = field(default_factory=lambda: defaultdict(set))
     _publisher: FakePublisher = field(default_factory=FakePublisher)
-    _queue: FakeSubscriber = field(default_factory=FakeSubscriber)
+    _queue: Queue = field(default_factory=Queue)
 
     def carry_out(self, plan: JobId, patch: pytest.MonkeyPatch) -> None:
         """Let the plan come to its end, or to where it waits for a person."""
@@ -127,7 +141,7 @@ class World:
         return len(parcels)
 
     def _crash_point(self, name: CrashPoint) -> None:
-        here: set[str | bytes] = {*self._queue.taken.values()}
+        here = self._queue.last
         if name.startswith("dispatcher_"):
             here = {one.properties["correlation_id"] for one in self._publisher.published}
         if self.mortal and here - self._met[name]:

@@ -223,7 +223,9 @@ def test_a_plan_goes_back_the_same_whenever_the_node_is_killed(
 
 @ONE_STACK
 @pytest.mark.spec("G1", "F6", "I1")
-@pytest.mark.parametrize("point", ["control_before_commit", "control_after_commit"])
+@pytest.mark.parametrize(
+    "point", ["control_before_commit", pytest.param("control_after_commit", marks=pytest.mark.long)]
+)
 def test_a_plan_is_whole_or_not_there_when_the_server_is_killed(
     fleet: Fleet, point: CrashPoint
 ) -> None:
