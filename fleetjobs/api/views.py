@@ -1,7 +1,4 @@
-"""Views: jobs in the words of others, for clients that know no more states than those.
-
-spec/semantics.md, One state machine: how foreign states map onto ours.
-"""
+"""Views: jobs in the words of others, for clients that know no more states than those."""
 
 from collections.abc import Mapping
 from enum import StrEnum

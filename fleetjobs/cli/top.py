@@ -27,7 +27,6 @@ ORDER = ("cancelling", "reverting", "running", "paused", "queued", "waiting", "s
 LIVE = ORDER[:-1]  #: what is for later is no news
 MOST = 200  #: jobs that are asked for
 LOOKED_THROUGH = 1000  #: of the newest jobs, for the newest of each action
-EVERY = timedelta(seconds=2)
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 HOME, REST, TAIL = "\x1b[H", "\x1b[K", "\x1b[J"
 

@@ -1,4 +1,4 @@
-"""Warden: keeps from beginning what its caller may no longer run. spec/semantics.md, E21."""
+"""Warden: keeps from beginning what its caller may no longer run."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """Admission: who speaks, to whom, when, and whether it may; in the order of the original SimpleRPC.
 
-Verify, validate, authorise; audit and action follow. spec/simplerpc.md, Order at the node.
+Verify, validate, authorise; audit and action follow.
 """
 
 from collections.abc import Callable, Mapping, Sequence

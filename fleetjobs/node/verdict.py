@@ -125,7 +125,6 @@ def judge(ending: Ending, reply: ReplyDocument | str, action: Action | None) -> 
     """By how the program ended, and what it replied or why it did not.
 
     An exit status other than 0 is a failure, and the reply tells which one if it has a status too.
-    spec/external-agents.md, 1.
     """
     if ending.trouble:
         return fail(Reason.LOAD_ERROR, ending.trouble, Status.UNKNOWN_ERROR)

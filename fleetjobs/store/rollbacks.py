@@ -1,7 +1,7 @@
 """Rollbacks: a plan of which too much failed stops, and then goes back, never forward again.
 
 All of it happens in the transaction that ends the last of what is at work: what takes the legs
-back is kept with the plan's new state, once, or nothing of it is. spec/semantics.md, E11.
+back is kept with the plan's new state, once, or nothing of it is.
 """
 
 from sqlalchemy import and_, or_, select
