@@ -14,7 +14,7 @@ from fleetjobs.cli.printing import Grid, Lines, Names, Outcome, Printer, Texts, 
 from fleetjobs.cli.screen import Screen, cells, line, stderr, stdout
 from fleetjobs.cli.session import program
 from fleetjobs.cli.words import span
-from fleetjobs.client.jobs import Replies
+from fleetjobs.client.following import Replies
 from fleetjobs.client.replies import Reply
 from fleetjobs.interfaces import Action, Display
 

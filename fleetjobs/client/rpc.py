@@ -18,7 +18,8 @@ from typing import Any, overload
 from fleetjobs.client.asking import Call, aim, deadline_of, fetch_interface, follow, submit, utc_now
 from fleetjobs.client.conditions import AT_ONCE, Conditions, Moment, make_conditions
 from fleetjobs.client.fleet import Fleet
-from fleetjobs.client.jobs import Job, Replies
+from fleetjobs.client.following import Replies
+from fleetjobs.client.jobs import Job
 from fleetjobs.client.later import Later, read_schedule
 from fleetjobs.errors import Fault
 from fleetjobs.interfaces import Action, Interface

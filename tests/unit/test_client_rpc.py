@@ -11,7 +11,7 @@ import pytest
 
 import fleetjobs
 from fleetjobs import rpcclient
-from fleetjobs.client import jobs
+from fleetjobs.client import following
 from fleetjobs.client.asking import Call, submit
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.jobs import Job
@@ -85,7 +85,7 @@ def test_nodes_known_to_be_away_are_not_waited_for(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a timeout of one's own: web3 has been silent for long, so there is no point."""
-    monkeypatch.setattr(jobs, "QUIET_S", 0.2)
+    monkeypatch.setattr(following, "QUIET_S", 0.2)
 
     replies = client(config, "web1", "web3", timeout=None).ping()
 

@@ -15,9 +15,9 @@ from fleetjobs.compat.indico import (
     TaskStatus,
     main,
     read_config,
-    read_rule,
     status_of,
 )
+from fleetjobs.compat.recurrence import read_rule
 from fleetjobs.compat.tasks import name_of, revive, values_of
 from fleetjobs.schedules.recurrence import preview
 from fleetjobs.schedules.rules import Rule
