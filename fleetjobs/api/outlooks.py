@@ -15,7 +15,7 @@ from fleetjobs.api.schedule_finding import Named, seen_schedule
 from fleetjobs.api.schedule_queries import PreviewQuery
 from fleetjobs.control.outlooks import Outlooks
 from fleetjobs.schedules.documents import Schedule
-from fleetjobs.schedules.recurrence import check_recurs, preview
+from fleetjobs.schedules.recurrence import anchor_of, check_recurs, preview
 from fleetjobs.schedules.rules import Rule
 
 router = APIRouter(tags=["schedules"], responses=RESPONSES, dependencies=[Depends(clean_query)])
@@ -43,8 +43,9 @@ async def foresee(
 
 
 def _foresee(rule: Rule, now: datetime, query: PreviewQuery) -> PreviewDocument:
-    check_recurs(rule, now)
-    return PreviewDocument.of(rule, preview(rule, now, query.after or now, query.count))
+    anchor = anchor_of(rule, now)
+    check_recurs(rule, anchor)
+    return PreviewDocument.of(rule, preview(rule, anchor, query.after or now, query.count))
 
 
 @router.get("/schedules/{name}/preview", summary="When it comes next")
@@ -55,5 +56,5 @@ def foresee_one(
     entry = seen_schedule(desk, caller, name)
     look = Outlooks(desk.control.schedules)
     moments = look.preview(entry, query.count, query.after)
-    clashes = look.clashes(entry, moments)
+    clashes = look.clashes(entry, moments) if query.after is None else []
     return PreviewDocument.of(entry.document.rule, moments, clashes)

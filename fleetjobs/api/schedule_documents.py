@@ -71,7 +71,7 @@ class SharedSchedule(BaseModel):
 
 
 class ClashDocument(BaseModel):
-    """A time at which windows do not let everything begin."""
+    """A time at which not everything begins: for windows, or because it is to be left out."""
 
     at: datetime
     skipped: bool = Field(description="no job will come of it; false: runs wait, or expire")
@@ -83,7 +83,9 @@ class PreviewDocument(BaseModel):
 
     zone: str
     items: list[datetime] = Field(description="in the rule's zone")
-    clashes: list[ClashDocument] = Field(description="with windows, as these are now")
+    clashes: list[ClashDocument] = Field(
+        description="with windows as these are now, and what is left out; not with `after`"
+    )
 
     @classmethod
     def of(

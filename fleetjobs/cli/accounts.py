@@ -9,6 +9,7 @@ from fleetjobs.access import Role
 from fleetjobs.cli.columns import Column
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.job_views import as_options
 from fleetjobs.cli.listing import show_list
 from fleetjobs.cli.options import json_option
 from fleetjobs.cli.screen import line, stderr, stdout
@@ -154,7 +155,7 @@ def password(name: str | None, *, is_none: bool) -> int:
 def say_grant(grant: Document) -> str:
     """The grant in a line."""
     verbs = ", ".join(grant["verbs"]) or "everything"
-    where = "" if grant["target"] is None else f" on {grant['target']}"
+    where = "" if grant["target"] is None else f" on {as_options(grant['target'])}"
     return line(f"{grant['effect']} {verbs} of {', '.join(grant['actions'])}{where}")
 
 

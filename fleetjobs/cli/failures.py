@@ -1,5 +1,7 @@
 """Failures: what is said when a command cannot be done: what was wrong, and what to do."""
 
+import re
+
 import rich_click as click
 from click.exceptions import NoSuchCommand
 
@@ -28,7 +30,6 @@ HINTS = {
     "-S 'web and not db'",
     "queue_full": "ask again when some have ended; `{fj} job list` shows them, `{fj} job cancel` "
     "ends what is not needed",
-    "not_found": "`{fj} job list` and `{fj} node list` show what there is",
 }
 
 
@@ -71,7 +72,15 @@ def hint_of(fault: Fault) -> str | None:
         return HINTS["server_away"]
     if code == "invalid_setting" and isinstance(fault, Problem):
         return None  # what the server found wrong is no setting of ours
+    if code == "not_found":
+        found = _LISTED.search(str(fault))
+        return f"`{{fj}} {found[1]} list` shows what there is" if found else None
     return HINTS.get(code)
+
+
+_LISTED = re.compile(
+    r"\bno (job|node|schedule|template|window|limit|org|account|grant|token|wish)\b"
+)
 
 
 def _usage(name: str, error: click.UsageError) -> tuple[str, str]:

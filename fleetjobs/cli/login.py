@@ -1,18 +1,23 @@
-"""`fj login`: a token for a password, written into the profile."""
+"""`fj login` and `fj logout`: a token for a password, written into the profile and taken out."""
 
 import os
+from hashlib import sha256
+from http import HTTPStatus
 from pathlib import Path
 
 import rich_click as click
 
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.screen import line, stderr, stdout
-from fleetjobs.cli.session import config_path
+from fleetjobs.cli.session import config_path, program
 from fleetjobs.cli.words import local
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.profile import Profile, find_profile, places, save_token
 from fleetjobs.client.transport import Transport
-from fleetjobs.errors import InvalidSetting
+from fleetjobs.errors import InvalidSetting, Problem
+
+UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
+TOKEN_NAME = 16  #: digits of its SHA-256 by which a token is called
 
 
 @click.command(epilog=EPILOG)
@@ -32,13 +37,37 @@ def login(account: str, *, url: str | None, prints: bool) -> int:
     where = path or _file_of(profile, places(os.environ)[0])
     asked = Fleet(Transport(profile))
     secret = click.prompt("Password", hide_input=True, err=True)
-    found = asked.tell("login", wish={"account": account, "password": secret})
+    try:
+        found = asked.tell("login", wish={"account": account, "password": secret})
+    except Problem as problem:
+        if problem.status == UNAUTHORIZED:
+            problem.add_note(f"`{program()} account password {account}`, by an admin, sets another")
+        raise
     if prints:
         stdout().write(line(found["token"]))
         return Exit.OK
     save_token(where, url=profile.url, account=account, token=found["token"])
     until = local(found["expires_at"])
     stderr().write(f"Logged in as {line(account)} until {until}; see {where}")
+    return Exit.OK
+
+
+@click.command(epilog=EPILOG)
+def logout() -> int:
+    """Have the token of the profile revoked, and taken out of its file."""
+    path = config_path()
+    profile = find_profile(path)
+    if not profile.token:
+        raise click.ClickException(f"{profile.origin} has no token: you are logged out")
+    where = path or _file_of(profile, places(os.environ)[0])
+    name = sha256(profile.token.encode("utf-8")).hexdigest()[:TOKEN_NAME]
+    try:
+        Fleet(Transport(profile)).tell("tokens", name, method="DELETE")
+    except Problem as problem:
+        if problem.status != UNAUTHORIZED:  # else it counts no more, and that is what is wanted
+            raise
+    save_token(where, url=profile.url, account=profile.account, token="")
+    stderr().write(f"Logged out: the token is revoked, and no longer in {where}")
     return Exit.OK
 
 

@@ -59,6 +59,7 @@ COMMANDS = {
     "drain": ("pauses:drain", "Begin nothing, and wait until what is at work has ended"),
     "status": ("status:status", "Show how the fleet is"),
     "login": ("login:login", "Log in by a password"),
+    "logout": ("login:logout", "Have the token that is used revoked"),
     "account": ("accounts:account", "Look after who may ask"),
     "grant": ("grants:grant", "Narrow down what an account may do"),
     "token": ("tokens:token", "Make tokens, list them, revoke them"),
@@ -103,7 +104,7 @@ PANELS = {
         "drain",
         "status",
     ),
-    "Who may ask": ("login", "account", "grant", "token", "org", "setting", "audit"),
+    "Who may ask": ("login", "logout", "account", "grant", "token", "org", "setting", "audit"),
     "Programs": (
         "up",
         "server",

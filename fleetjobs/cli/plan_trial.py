@@ -10,6 +10,7 @@ from fleetjobs.cli.exits import Exit
 from fleetjobs.cli.plan_views import needs_in_words
 from fleetjobs.cli.screen import line, stderr, stdout
 from fleetjobs.client.asking import fetch_interface
+from fleetjobs.client.conditions import AT_ONCE, Conditions
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.plans import check_plan
 from fleetjobs.client.replies import Document
@@ -23,7 +24,14 @@ from fleetjobs.plans.shapes import Shape, arrange
 FEW = 4  #: nodes that are named
 
 
-def try_out(asked: Fleet, plan: Plan, *, as_json: bool, only_problems: bool = False) -> Exit:
+def try_out(
+    asked: Fleet,
+    plan: Plan,
+    conditions: Conditions = AT_ONCE,
+    *,
+    as_json: bool,
+    only_problems: bool = False,
+) -> Exit:
     """Show what the plan would do, or all that is wrong with it.
 
     With `only_problems` a good plan is passed over in silence, and the server is not asked where
@@ -37,7 +45,7 @@ def try_out(asked: Fleet, plan: Plan, *, as_json: bool, only_problems: bool = Fa
         return Exit.ERROR
     if only_problems:
         return Exit.OK
-    answer = check_plan(asked, plan)
+    answer = check_plan(asked, plan, conditions)
     found, warnings = answer["legs"], answer.get("warnings", [])
     legs = {leg.key: leg for leg in plan.legs}
     for each in found:

@@ -161,7 +161,7 @@ def run_(
     _, found = _take_plan(file, given)
     asked = fleet()
     if dry_run:
-        return try_out(asked, found, as_json=as_json)
+        return try_out(asked, found, conditions, as_json=as_json)
     if code := try_out(asked, found, as_json=False, only_problems=True):
         return code
     show_times(conditions)

@@ -1,12 +1,12 @@
 """Schedules as people see them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fleetjobs.cli.columns import Column, draw
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import Exit
 from fleetjobs.cli.screen import Screen, line, stderr, stdout
-from fleetjobs.cli.words import local
+from fleetjobs.cli.words import local, span
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
 
@@ -32,10 +32,34 @@ def show_schedule(screen: Screen, found: Document) -> None:
         ("jobs", found["made"]),
         ("next", next_time(found)),
         ("skips", found["skips"] or None),
+        ("bounds", _bounds(found["schedule"])),
         ("about", found["schedule"].get("description")),
     ):
         if value not in (None, ""):
             screen.write(f"  {name:<6} {line(value)}")
+
+
+#: of a schedule, what is shown where it is not as usual; a number of seconds as a duration
+_BOUNDS = (
+    *("overlap", "queue_limit", "misfire", "catch_up", "misfire_grace_s", "start_within_s"),
+    *("jitter_s", "splay_s", "priority", "max_jobs", "active_from", "active_till"),
+)
+
+
+def _bounds(schedule: Document) -> str:
+    """`overlap skip, splay 10 min, tells mail:ops@example.org`."""
+    words = []
+    for name in _BOUNDS:
+        if name not in schedule:
+            continue
+        value = schedule[name]
+        if name.endswith("_s"):
+            value = span(timedelta(seconds=value))
+        elif name.startswith("active"):
+            value = local(value)
+        words.append(f"{name.removesuffix('_s').replace('_', ' ')} {value}")
+    sinks = schedule.get("notify")
+    return ", ".join([*words, *([f"tells {' '.join(sinks)}"] if sinks else [])])
 
 
 def show_shared(found: Document, *, as_json: bool) -> int:
@@ -69,7 +93,7 @@ def show_times(screen: Screen, preview: Document) -> None:
         when = f"{datetime.fromisoformat(text):%a %Y-%m-%d %H:%M:%S %z}"
         screen.write(f"    {when}{_say_clash(screen, clashes.get(text))}")
     if len(preview["items"]) == sum(clash["skipped"] for clash in clashes.values()):
-        screen.write(screen.paint("  A blackout forbids all of these: no job will come.", "yellow"))
+        screen.write(screen.paint("  None of these becomes a job.", "yellow"))
 
 
 def _say_clash(screen: Screen, clash: Document | None) -> str:

@@ -125,9 +125,10 @@ def submit_plan(
     return send(fleet, "plans", body=body, content_type=kind)
 
 
-def check_plan(fleet: Fleet, plan: Plan) -> Document:
-    """What the plan would be: its legs with nodes and problems. Nothing is kept."""
-    found: Document = fleet.transport.post("plans", "check", body=_as_body(plan), content_type=JSON)
+def check_plan(fleet: Fleet, plan: Plan, conditions: Conditions = AT_ONCE) -> Document:
+    """What the plan would be: its legs with nodes, what is in its way. Nothing is kept."""
+    body = _as_body(plan, conditions)
+    found: Document = fleet.transport.post("plans", "check", body=body, content_type=JSON)
     return found
 
 

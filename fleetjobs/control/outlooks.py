@@ -18,7 +18,7 @@ from fleetjobs.control.works import Asker, nodes_of
 from fleetjobs.errors import Refused
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.schedules.documents import Schedule, Work
-from fleetjobs.schedules.recurrence import occurrences
+from fleetjobs.schedules.recurrence import anchor_of, occurrences
 from fleetjobs.store.schedules import Entry
 from fleetjobs.store.windows import list_windows
 
@@ -45,7 +45,7 @@ class Outlooks:
     def of(self, schedule: Schedule, *, org: str, account: str) -> Outlook:
         """Of a schedule that is not made yet. Raises as making it would."""
         now = self.schedules.clock()
-        anchor = max(now, schedule.active_from or now)
+        anchor = anchor_of(schedule.rule, max(now, schedule.active_from or now))
         with self.schedules.database.reading() as connection:
             shown = self.schedules.vet(connection, schedule, org, account, anchor)
             moments = _until(occurrences(schedule.rule, anchor, now), schedule, SHOWN)
@@ -59,7 +59,17 @@ class Outlooks:
         return _until(occurrences(entry.document.rule, entry.anchor, begin), entry.document, count)
 
     def clashes(self, entry: Entry, moments: Sequence[datetime]) -> list[Clash]:
-        """Which of these moments clash with windows, as far as can be told now."""
+        """Which of these moments clash with windows, or are left out, as far as can be told now.
+
+        The moments are those that come next.
+        """
+        left_out = [
+            Clash(at=moment, skipped=True, text="somebody wanted it left out")
+            for moment in moments[: entry.skips]
+        ]
+        return left_out + self._clashes(entry, moments[entry.skips :])
+
+    def _clashes(self, entry: Entry, moments: Sequence[datetime]) -> list[Clash]:
         with self.schedules.database.reading() as connection:
             if not moments or not list_windows(connection, entry.org):
                 return []

@@ -21,7 +21,7 @@ from fleetjobs.errors import InvalidSchedule, Outdated
 from fleetjobs.names import JobId
 from fleetjobs.notices import check_sinks
 from fleetjobs.schedules.documents import Overlap, Schedule, Work
-from fleetjobs.schedules.recurrence import check_jitter, check_recurs
+from fleetjobs.schedules.recurrence import anchor_of, check_jitter, check_recurs
 from fleetjobs.schedules.rules import check_moment
 from fleetjobs.signing import account_key_id
 from fleetjobs.store.audit import Author, add_record
@@ -55,7 +55,7 @@ class Schedules:
         Raises InvalidSchedule, Conflict, and what submitting the job would raise.
         """
         now = self.clock()
-        anchor = max(now, schedule.active_from or now)
+        anchor = anchor_of(schedule.rule, max(now, schedule.active_from or now))
         with self.database.transaction() as connection:
             shown = self.vet(connection, schedule, org, account, anchor)
             entry = Entry(
@@ -89,7 +89,8 @@ class Schedules:
                 raise Outdated(f"{name} is at version {entry.version}, not {version}")
             now = self.clock()
             same = schedule.rule == entry.document.rule
-            anchor = entry.anchor if same else max(now, schedule.active_from or now)
+            begin = max(now, schedule.active_from or now)
+            anchor = entry.anchor if same else anchor_of(schedule.rule, begin)
             shown = self.vet(connection, schedule, org, account, anchor)
             changed = dataclasses.replace(
                 entry,

@@ -35,6 +35,15 @@ _LAST = LATEST.replace(tzinfo=None)
 _GAP_STEP = timedelta(minutes=1)  #: offsets of zones change at whole minutes
 
 
+def anchor_of(rule: Rule, begin: datetime) -> datetime:
+    """Where a rule begins to count that holds from then on.
+
+    Recurrence rules say no seconds: they begin with the next whole minute.
+    """
+    whole = begin.replace(second=0, microsecond=0)
+    return begin if rule.rrule is None or whole == begin else whole + timedelta(minutes=1)
+
+
 def check_recurs(rule: Rule, anchor: datetime) -> None:
     """Let a rule pass that can be read and comes true at least once. Raises InvalidSchedule."""
     check_rule(rule)
@@ -115,10 +124,22 @@ def _cron(text: str, zone: tzinfo, after: datetime) -> Iterator[datetime]:
     try:
         found = CronSim(expression, start)
     except CronSimError as error:
-        raise InvalidSchedule(f"cron: {text[:60]!r}: {error}") from None
+        wrong = str(error).removeprefix("Bad ")
+        taken = _TAKEN.get(wrong, str(error))
+        raise InvalidSchedule(f"cron: {text[:60]!r}: the {wrong} is wrong: {taken}") from None
     if elapsed:
         return (moment.astimezone(UTC) for moment in found)
     return (resolve(moment, zone) for moment in found)
+
+
+#: what each field of cron takes, by the name that cronsim has for it
+_TAKEN = {
+    "minute": "it is 0 to 59, * or */5, 0-30, 0,15",
+    "hour": "it is 0 to 23, * or */2, 8-17, 6,18",
+    "day-of-month": "it is 1 to 31 and comes in the month, L is the last, LW the last working day",
+    "month": "it is 1 to 12 or JAN to DEC",
+    "day-of-week": "it is 0 to 7 or SUN to SAT, TUE#2 is the second Tuesday, FRIL the last Friday",
+}
 
 
 def resolve(local: datetime, zone: tzinfo) -> datetime:

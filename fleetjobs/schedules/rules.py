@@ -2,8 +2,9 @@
 
 import re
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from msgspec import Meta, Struct
 
@@ -45,10 +46,18 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 
     def __str__(self) -> str:
         if self.every_s is not None:
-            return f"every {self.every_s:g} s"
+            return f"every {_in_units(self.every_s)}"
         if self.at:
             return f"at {len(self.at)} times"
         return f"{self.cron or self.rrule} {self.zone}"
+
+
+def _in_units(seconds: float) -> str:
+    """As it is typed: 10m, 36h, 1d."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"
 
 
 def check_rule(rule: Rule) -> None:
@@ -88,8 +97,10 @@ def zone_of(rule: Rule) -> ZoneInfo:
     try:
         return ZoneInfo(rule.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
+        close = get_close_matches(rule.zone, available_timezones(), n=1)
+        hint = f"did you mean {close[0]}?" if close else "it is written like Europe/Prague"
         raise InvalidSchedule(
-            f"{rule.zone[:64]!r} is no time zone; write one of the IANA list, such as Europe/Prague"
+            f"{rule.zone[:64]!r} is no time zone of the IANA list; {hint}"
         ) from None
 
 

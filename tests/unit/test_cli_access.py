@@ -173,6 +173,11 @@ def test_a_login_is_kept_for_its_owner_alone(
     assert (profile.url, profile.account) == ("http://h:1", "olaf")
     assert profile.token.startswith("fjt_")
     assert path.stat().st_mode & 0o777 == 0o600
+    code, _, err = fj("olaf", "--config", str(path), "logout")
+    assert (code, "Logged out" in err, read_profile(path).token) == (0, True, "")
+    (token,) = items(fj("olaf", "token", "list", "--json"))
+    assert token["revoked_at"] is not None
+    assert fj("olaf", "--config", str(path), "logout")[0] == 1
 
 
 def test_a_login_keeps_the_key_of_the_same_account(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_change_names_the_version_that_was_seen(ann: TestClient) -> None:
     second = ann.put(f"{SCHEDULES}/nightly", json=nightly(), headers={"If-Match": etag})
 
     assert (first.status_code, second.status_code) == (200, 412)
-    assert ann.get(f"{SCHEDULES}/nightly").json()["rule"] == "every 3600 s"
+    assert ann.get(f"{SCHEDULES}/nightly").json()["rule"] == "every 1h"
 
 
 def test_it_is_set_aside_and_goes_on(ann: TestClient) -> None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from fleetjobs.errors import InvalidSchedule
-from fleetjobs.schedules.recurrence import check_recurs, occurrences, preview
+from fleetjobs.schedules.recurrence import anchor_of, check_recurs, occurrences, preview
 from fleetjobs.schedules.rules import Rule
 from tests.slow_recurrence import ZONES, by_dateutil, random_cron, random_rrule
 
@@ -125,8 +125,8 @@ def test_until_is_local_unless_marked() -> None:
         (Rule(), "nothing says when"),
         (Rule(cron="0 4 * * *", every_s=60), "exclude each other"),
         (Rule(cron="0 4 * * * *"), "6 fields, not five"),
-        (Rule(cron="0 25 * * *"), "Bad hour"),
-        (Rule(cron="0 0 31 2 *"), "Bad day-of-month"),
+        (Rule(cron="0 25 * * *"), "hour is wrong"),
+        (Rule(cron="0 0 31 2 *"), "day-of-month is wrong"),
         (Rule(cron="@noon"), "is none of @hourly"),
         (Rule(cron="0 4 * * *", zone="Europe/Atlantis"), "no time zone"),
         (Rule(cron="0 4 * * *", zone="../../etc/passwd"), "no time zone"),
@@ -180,3 +180,11 @@ def test_what_comes_on_a_leap_day_comes_wherever_one_begins() -> None:
 )
 def test_the_words_cron_users_know_are_understood(cron: str) -> None:
     check_recurs(Rule(cron=cron), utc(2026, 1, 1))
+
+
+def test_recurrence_rules_begin_with_a_whole_minute() -> None:
+    """They say no seconds; intervals count from the moment itself."""
+    moment = datetime(2026, 11, 21, 21, 42, 58, 7, UTC)
+
+    assert anchor_of(Rule(rrule="FREQ=DAILY"), moment) == datetime(2026, 11, 21, 21, 43, tzinfo=UTC)
+    assert anchor_of(Rule(every_s=60), moment) == moment
