@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 BATCH = 500
 SICK_PAUSE = timedelta(minutes=1)  #: a queue that does not confirm must not hold up the others
+PATIENCE = timedelta(seconds=0.5)  #: a run whose end has not come by then is noted in any case
 ASK_AFTER = timedelta(minutes=1)  #: a node that told nothing of a run for that long is asked
 
 
@@ -86,10 +87,11 @@ class Dispatcher:
 
     def send(self) -> "Sent":
         """Send one batch of each, and leave it to a later `note` to say what was handed over."""
-        self.note()
         now = self.clock()
         with self.database.reading() as connection:
             due = look_for_errands(connection, now)
+        watched = due.limited or due.gated  # who lets runs go on must not see them as waiting
+        self.note(None if watched else now - PATIENCE)
         done = self._order(now) if due.orders else 0
         done += self._ask(now) if due.questions else 0
         let_on = self._let_on(now) if due.limited else 0
@@ -101,9 +103,9 @@ class Dispatcher:
         done += let_on
         return Sent(number=done, next_at=due.next_at)
 
-    def note(self) -> None:
-        """Note what was handed over and has not ended yet."""
-        handed = self.expected.take()
+    def note(self, since: datetime | None = None) -> None:
+        """Note what was handed over, by then if that is said, and has not ended yet."""
+        handed = self.expected.take(since)
         if not handed:
             return
         with self.database.transaction() as connection:
@@ -141,7 +143,7 @@ class Dispatcher:
         refused: Mapping[RunName, str] = {}
         with self.database.reading() as connection:
             tasks = read_ceilings(connection).tasks if errands.limited else ()
-            found = runs_to_dispatch(connection, now, BATCH)
+            found = runs_to_dispatch(connection, now, BATCH, self.expected.names())
             found = [item for item in found if _may_go(item, tasks)]
             if self.warden is not None:
                 refused = self.warden.refusals(connection, found, epoch=errands.rights)
@@ -151,11 +153,11 @@ class Dispatcher:
             due, broken = fill_in(connection, found)
         if self.warden is not None:
             self.warden.deny(refused)
-        self.expected.add(due)  # now: a reply may be faster than the broker's confirmation
+        self.expected.add(due, now)  # now: a reply may be faster than the broker's confirmation
         try:
             sick = self._publish(Packer(self.key).pack(due, now))
         except Exception:
-            self.expected.take()
+            self.expected.drop(due)
             raise
         crash_point("dispatcher_after_publish")
         held = [item for item in due if node_queue_name(item.node) in sick]

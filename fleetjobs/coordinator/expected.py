@@ -6,10 +6,11 @@ replies waits a little for those that are sure to come with it.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from threading import Lock
 
 from fleetjobs.messages import Reply, Stage
-from fleetjobs.store.handovers import Handover
+from fleetjobs.store.handovers import Handover, HandoverName
 
 _Key = tuple[str, str, int]  # job, node, attempt
 
@@ -18,16 +19,18 @@ class Expected:
     """The dispatcher adds and takes back, the collector takes out; from any thread."""
 
     def __init__(self) -> None:
-        self._runs: dict[_Key, Handover] = {}
+        self._runs: dict[_Key, tuple[Handover, datetime]] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._runs)
 
-    def add(self, handovers: Iterable[Handover]) -> None:
+    def add(self, handovers: Iterable[Handover], now: datetime) -> None:
         """Expect their ends from now on."""
         with self._lock:
-            self._runs.update({(item.job, item.node, item.attempt): item for item in handovers})
+            self._runs.update(
+                {(item.job, item.node, item.attempt): (item, now) for item in handovers}
+            )
 
     def drop(self, handovers: Iterable[Handover]) -> None:
         """Expect nothing of those: they were not handed over."""
@@ -42,9 +45,13 @@ class Expected:
                 if reply.stage is Stage.FINISHED:
                     self._runs.pop((reply.job, reply.node, reply.attempt), None)
 
-    def take(self) -> Sequence[Handover]:
-        """Those whose end has not come; nothing is expected any more."""
+    def names(self) -> set[HandoverName]:
+        """What was handed over, and is due still as far as the database knows."""
         with self._lock:
-            left = list(self._runs.values())
-            self._runs.clear()
-        return left
+            return {item.name for item, _ in self._runs.values()}
+
+    def take(self, since: datetime | None = None) -> Sequence[Handover]:
+        """Those whose end has not come since then; it is expected no more. None: all of them."""
+        with self._lock:
+            old = [key for key, (_, at) in self._runs.items() if since is None or at <= since]
+            return [self._runs.pop(key)[0] for key in old]

@@ -19,6 +19,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 
 from fleetjobs.broker.connections import REPLIES
 from fleetjobs.broker.publishers import open_publisher
@@ -29,7 +30,7 @@ from fleetjobs.control.followers import Followers
 from fleetjobs.control.rights import Register
 from fleetjobs.control.works import Seal
 from fleetjobs.coordinator.collector import Collector
-from fleetjobs.coordinator.dispatcher import Dispatcher
+from fleetjobs.coordinator.dispatcher import PATIENCE, Dispatcher
 from fleetjobs.coordinator.lead import Lead
 from fleetjobs.coordinator.notifier import Alarm, Notifier
 from fleetjobs.coordinator.pruner import Pruner, Retention
@@ -50,7 +51,7 @@ from fleetjobs.store.database import Database, ring
 from fleetjobs.store.replies import follow_nothing
 
 LOOK_EVERY_S = 3.0  #: the database is looked at even if no bell rings; see `standing.SOON`
-NOTE_AFTER_S = 0.05  #: by then the ends of short runs have come, and are noted together
+NOTE_AFTER_S = 0.05  #: what has not ended is noted when no other has ended for so long
 NOTIFY_EVERY_S = 15.0  #: whether a job takes too long is looked at so often
 RESCHEDULE_S = 5.0  #: schedules are looked at though no bell rings: a clock may have been set
 REAP_EVERY_S = 3.0
@@ -217,10 +218,20 @@ class _Dispatching:
         sent = None
         while self._lead.is_ours and (sent := self._dispatcher.send()).is_full:
             pass
-        if self._dispatcher.expected and self._listener.wait(NOTE_AFTER_S) is not None:
+        if self._await_ends(self._listener):
             return
         self._dispatcher.note()
         self._listener.wait(wait_s(sent.next_at if sent else None, LOOK_EVERY_S))
+
+    def _await_ends(self, listener: Listener) -> bool:
+        """Wait as long as one end follows the other; whether a bell rang meanwhile."""
+        expected, before = self._dispatcher.expected, 0
+        until = monotonic() + PATIENCE.total_seconds()
+        while expected and len(expected) != before and monotonic() < until:
+            before = len(expected)
+            if listener.wait(NOTE_AFTER_S) is not None:
+                return True
+        return False
 
     def close(self) -> None:
         """Listen no more."""

@@ -1,6 +1,6 @@
 """Handovers: which runs are to be given to the broker, or asked after."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,9 @@ from fleetjobs.store.standing import ANSWER_TIME, latest
 
 REACH_GRACE = timedelta(seconds=5)  #: for a node to say that it began in time
 ASK_AT_MOST = timedelta(hours=1)  #: a long run is asked after ever more rarely, at last every hour
+
+
+HandoverName = tuple[JobId, NodeId, int, int]  #: job, node, attempt, generation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +54,29 @@ class Handover:
     has_slot: bool = False  # among the runs of an action that has a limit
     loose: bool = False  # costs but another question if it is lost on its way
 
+    @property
+    def name(self) -> HandoverName:
+        """Names it: another generation of the attempt is another one."""
+        return (self.job, self.node, self.attempt, self.generation)
 
-def runs_to_dispatch(connection: Connection, now: datetime, limit: int) -> list[Handover]:
+
+def runs_to_dispatch(
+    connection: Connection,
+    now: datetime,
+    limit: int,
+    handed: Collection[HandoverName] = frozenset(),
+) -> list[Handover]:
     """The runs that are due for hand-over, longest due first.
 
-    A first attempt has the times of its job to keep, a later one those of `attempt_limit`.
+    Without those that were handed over and are not noted yet. A first attempt has the times of
+    its job to keep, a later one those of `attempt_limit`.
     """
-    due = connection.execute(_DUE, {"now": now, "limit": limit}).all()
+    found = connection.execute(_DUE, {"now": now, "limit": limit + len(handed)})
+    due = [
+        row
+        for row in found
+        if not handed or (row.job, row.node, row.attempt, row.generation) not in handed
+    ]
     if not due:
         return []
     ids = {"ids": sorted({row.job for row in due})}

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from fleetjobs.coordinator.collector import Collector
-from fleetjobs.coordinator.dispatcher import Dispatcher
+from fleetjobs.coordinator.dispatcher import PATIENCE, Dispatcher
 from fleetjobs.messages import Stage, encode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import COORDINATOR, SigningKey
@@ -56,10 +56,15 @@ def test_what_was_handed_over_is_not_sent_again_before_it_is_noted(
     dispatcher = Dispatcher(database, publisher, KEY, clock)
 
     dispatcher.send()
+    later = keep_job(database, "web2").id
     dispatcher.send()
 
-    assert len(publisher.published) == 1
-    assert states(database, job, "web1") == [State.QUEUED]
+    assert [parcel.queue for parcel in publisher.published] == ["node.web1", "node.web2"]
+    assert states(database, job, "web1") == [State.WAITING]
+    clock.forward(PATIENCE)
+    dispatcher.send()
+    assert states(database, job, "web1") + states(database, later, "web2") == [State.QUEUED] * 2
+    assert len(publisher.published) == 2
 
 
 def test_only_an_end_takes_a_run_out(database: Database, clock: Clock) -> None:
