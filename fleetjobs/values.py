@@ -22,7 +22,8 @@ def check_value(value: Any, name: str, *, may_hold_nul: bool = False) -> None:
     for _ in range(DEEPEST + 1):
         inner: list[Any] = []
         for item in level:
-            inner.extend(_parts(item, name, may_hold_nul=may_hold_nul))
+            if not _is_plain(item):
+                inner.extend(_parts(item, name, may_hold_nul=may_hold_nul))
         count += len(level)
         if count > MOST:
             raise InvalidInput(f"{name} holds more than {MOST} values")
@@ -30,6 +31,11 @@ def check_value(value: Any, name: str, *, may_hold_nul: bool = False) -> None:
             return
         level = inner
     raise InvalidInput(f"{name} is nested deeper than {DEEPEST} levels")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether there is nothing about it to be looked at: most of what comes is short text."""
+    return value is None or (type(value) is str and value.isascii() and "\0" not in value)
 
 
 def _parts(value: Any, name: str, *, may_hold_nul: bool) -> list[Any]:

@@ -36,6 +36,7 @@ class Mail:
 
     deliveries: Sequence[Delivery]
     requests: Mapping[str, str]  # sealed, by digest
+    keys: Mapping[str, VerifyKey]  # as they were when it came
     sealed: str | None = None  # the delivery, if it came alone
 
 
@@ -77,12 +78,12 @@ class Admission:
         match read_documents(body):
             case {"delivery": str(sealed), "request": str(request)}:
                 delivery = self._addressed(Delivery, sealed, keys, now)
-                return Mail(
-                    deliveries=[delivery], requests={digest(request): request}, sealed=sealed
-                )
+                asked = {digest(request): request}
+                return Mail(deliveries=[delivery], requests=asked, keys=keys, sealed=sealed)
             case {"deliveries": str(sealed), "requests": [*requests]}:
                 deliveries = self._addressed(Deliveries, sealed, keys, now).deliveries
-                return Mail(deliveries=deliveries, requests={digest(it): it for it in requests})
+                asked = {digest(request): request for request in requests}
+                return Mail(deliveries=deliveries, requests=asked, keys=keys)
             case {"order": str(order)}:
                 return self._addressed(Order, order, keys, now)
             case {"question": str(question)}:
@@ -91,7 +92,6 @@ class Admission:
 
     def open(self, mail: Mail, delivery: Delivery) -> Letter:
         """One of the deliveries, with its request. Raises as `believe` does."""
-        keys = self.keys()
         if delivery.node != self.node:
             raise Misaddressed(f"addressed to {delivery.node}, this is {self.node}")
         if self.own_key is not None and delivery.key not in {None, self.own_key}:
@@ -100,7 +100,7 @@ class Admission:
         sealed_request = mail.requests.get(delivery.request)
         if sealed_request is None:
             raise Misaddressed("the request is not the one that the delivery names")
-        signer, raw = unseal(sealed_request, keys)
+        signer, raw = unseal(sealed_request, mail.keys)
         request = decode(Request, raw)
         if signer not in {account_key_id(request.caller), SERVER}:
             raise Unauthentic(f"{signer!r:.120} may not speak for {request.caller!r:.120}")

@@ -4,6 +4,7 @@ Celery connects, reconnects, declares, acknowledges, beats, and answers remote c
 becomes of a task message is ours: `Consumer.create_task_handler` is the place Celery has for it.
 """
 
+import gc
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -45,6 +46,7 @@ class NodeConsumer(Consumer):
         receiver: Receiver = self.app.node.receiver
         announcer: Announcer = self.app.node.announcer
         self._send_events_regularly(announcer)
+        gc.freeze()  # what a worker has by now stays: searching it took a sixth of a query's time
         self.app.node.beat_now.set()  # a beat now tells the fleet that we are back
 
         def on_message(message: Any) -> None:
