@@ -16,7 +16,7 @@ from fleetjobs.rollouts import Rollout
 from fleetjobs.states import Rollback, StartIf, State
 from fleetjobs.store.database import Database
 from fleetjobs.store.plans import list_legs
-from tests.contract.test_plan_models import Model, plans, quick
+from tests.contract.test_plan_models import Model, mostly_good, plans, quick, reversible
 from tests.contract.test_plan_models import ends as ends_of_runs
 from tests.contract.test_store_rollbacks import BackDesk
 from tests.dying import Fate, Nodes, World
@@ -178,28 +178,65 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     opened.close()
 
 
+def to_be(plan: Plan, fates: list[State]) -> dict[tuple[str, str], State]:
+    """How the runs of the plan's legs end, if they come to begin."""
+    runs = [
+        (placed.leg.key, node)
+        for placed in arrange(plan).legs
+        for node in (placed.leg.target.identities if placed.leg.target else ())
+    ]
+    return {run: fates[at % len(fates)] for at, run in enumerate(runs)}
+
+
+def die_on_the_way(
+    house: House, plan: Plan, fates: dict[tuple[str, str], State]
+) -> tuple[World, JobId]:
+    """Carry the plan out; what undoes legs works."""
+
+    def works(text: str, node: str, _time: int) -> bool:
+        return fates.get((text, node), State.SUCCEEDED) is State.SUCCEEDED
+
+    with pytest.MonkeyPatch.context() as patch:
+        world, made = house.carry_out(plan, works, patch, mortal=True)
+    assert max(Counter(world.nodes.done).values()) == 1
+    event(f"died {world.deaths.total() // 6 * 6} times or more")
+    return world, made
+
+
 @settings(quick, max_examples=10)
 @given(plan=plans(), fates=ends_of_runs)
 def test_any_plan_ends_as_the_model_says_though_its_coordinator_dies_at_every_step(
     many: House, plan: Plan, fates: list[State]
 ) -> None:
-    shape = arrange(plan)
-    runs = [
-        (placed.leg.key, node)
-        for placed in shape.legs
-        for node in (placed.leg.target.identities if placed.leg.target else ())
-    ]
-    to_be = {run: fates[at % len(fates)] for at, run in enumerate(runs)}
-    model = Model(shape, to_be)
+    model = Model(arrange(plan), to_be(plan, fates))
     model.settle()
 
-    with pytest.MonkeyPatch.context() as patch:
-        world, made = many.carry_out(
-            plan, lambda text, node, _: to_be[text, node] is State.SUCCEEDED, patch, mortal=True
-        )
+    world, made = die_on_the_way(many, plan, model.fates)
 
     for (key, node), state in model.runs.items():
         assert world.desk.run(leg_id(made, key), node).state is state
     assert world.desk.job(made).state is model.plan()
-    assert max(Counter(world.nodes.done).values()) == 1
-    event(f"died {world.deaths.total() // 6 * 6} times or more")
+
+
+@pytest.mark.spec("S4-09", "S4-11")
+@settings(quick, max_examples=10)
+@given(plan=plans(), fates=mostly_good)
+def test_any_plan_undoes_what_it_did_once_though_its_coordinator_dies_at_every_step(
+    many: House, plan: Plan, fates: list[State]
+) -> None:
+    plan = reversible(plan)
+
+    world, made = die_on_the_way(many, plan, to_be(plan, fates))
+
+    found = world.desk.job(made)
+    done = {
+        (leg.key, run.node)
+        for leg in plan.legs
+        for run in world.desk.runs(leg_id(made, leg.key))
+        if run.state is State.SUCCEEDED
+    }
+    told = [(text, node) for text, node in world.nodes.done if text.startswith("no ")]
+    undone = {(text.removeprefix("no "), node) for text, node in told}
+    assert found.state.is_terminal
+    assert undone == (done if found.rollback is Rollback.DONE else set())
+    event(f"{found.state}, {len(undone) // 3 * 3} undone or more")

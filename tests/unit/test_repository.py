@@ -34,6 +34,19 @@ def test_no_file_names_a_machine_or_a_package_index() -> None:
     assert found == []
 
 
+def test_no_file_holds_the_marks_of_a_merge() -> None:
+    marks = ("<" * 7 + " ", ">" * 7 + " ")
+
+    found = [
+        f"{path}:{number}"
+        for path in tracked_files()
+        for number, line in enumerate(text_of(path).splitlines(), 1)
+        if line.startswith(marks)
+    ]
+
+    assert found == []
+
+
 @pytest.mark.parametrize("name", ["Makefile", "README.md", "CONTRIBUTING.md", "LICENSE", "NOTICE"])
 def test_what_a_reader_looks_for_first_is_there(name: str) -> None:
     assert (ROOT / name).stat().st_size > 0
