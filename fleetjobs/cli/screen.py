@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sys
 import unicodedata
 from collections.abc import Mapping
@@ -39,7 +38,7 @@ class Screen:
             has_colour = False
         elif environ.get("FORCE_COLOR"):
             has_colour = True
-        width = shutil.get_terminal_size((WIDE, 24)).columns
+        width = _columns(environ)
         return cls(file=file, is_terminal=is_terminal, has_colour=has_colour, width=width)
 
     def paint(self, text: str, style: str) -> str:
@@ -53,6 +52,17 @@ class Screen:
     def flush(self) -> None:
         """Let it be seen now."""
         self.file.flush()
+
+
+def _columns(environ: Mapping[str, str]) -> int:
+    """As many as COLUMNS says, or the terminal has; shutil knows, too, and loads all packers."""
+    said = environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said):
+        return int(said)
+    try:
+        return os.get_terminal_size(1).columns or WIDE  # of standard output, whatever was asked
+    except OSError:
+        return WIDE
 
 
 def stdout() -> Screen:

@@ -1,12 +1,13 @@
 """What reaches a terminal, and what does not."""
 
 import io
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetjobs.cli.screen import Screen, clean, line, shorten
+from fleetjobs.cli.screen import WIDE, Screen, clean, line, shorten
 
 
 @pytest.mark.parametrize(
@@ -76,3 +77,17 @@ def test_colours_are_for_terminals_that_want_them(
 
 def test_colours_can_be_forced_into_a_pipe() -> None:
     assert Screen.of(io.StringIO(), {"FORCE_COLOR": "1"}).paint("x", "red") == "\x1b[31mx\x1b[0m"
+
+
+@pytest.mark.parametrize(("said", "width"), [("42", 42), ("0", WIDE), ("wide", WIDE), ("", WIDE)])
+def test_a_screen_is_as_wide_as_is_said(
+    said: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is said, and nothing is a terminal, it is as wide as most are."""
+
+    def none(_: int) -> os.terminal_size:
+        raise OSError("no terminal")
+
+    monkeypatch.setattr(os, "get_terminal_size", none)
+
+    assert Screen.of(io.StringIO(), {"COLUMNS": said}).width == width
