@@ -5,24 +5,21 @@ run is the same whether its job has one or ten thousand: the tally moves by what
 do those of the group and the plan above it.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Executable, delete, select
+from sqlalchemy import Connection, delete
 
-from fleetjobs.jobs import Kind
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import Reason, State, WaitReason, check_move
-from fleetjobs.store import dialect
 from fleetjobs.store.bells import DISPATCH
 from fleetjobs.store.database import ring
 from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry, RunName
 from fleetjobs.store.events import add_events, event_row
 from fleetjobs.store.lineage import derive_job, is_live, job_row, tell_parent
-from fleetjobs.store.locking import lock_jobs, plans_of, read_runs, update_alike, write_runs
+from fleetjobs.store.locked import Locked
+from fleetjobs.store.locking import update_alike, write_runs
 from fleetjobs.store.schema.jobs import jobs
 from fleetjobs.store.schema.runs import runs
 from fleetjobs.store.standing import SOON
@@ -32,20 +29,14 @@ ACCOUNT = "account:"  #: how the actor begins that is a person or a robot
 Ended = tuple[JobId, NodeId | None]  #: names what has ended: a run, or without a node a job
 
 
-class Ledger:
-    """Locks the jobs of the runs it is opened for, until the transaction ends.
-
-    The plan first, then its legs: whoever moves one leg of a plan has all of it to themselves.
-    """
+class Ledger(Locked):
+    """Moves the runs it is opened for, derives their jobs, and writes both with the log."""
 
     def __init__(self, connection: Connection, names: Iterable[RunName], now: datetime) -> None:
         """Lock the jobs, always in the same order, and read the runs."""
-        self.connection = connection
+        super().__init__(connection)
         self.now = now
         self._events: list[dict[str, Any]] = []
-        self._jobs: dict[JobId, JobEntry] = {}
-        self._runs: dict[RunName, RunEntry] = {}
-        self._nodes: dict[JobId, set[NodeId]] = defaultdict(set)
         self._moved: set[JobId] = set()
         self._stirred: set[JobId] = set()  # moved, and not derived since
         self._touched: set[RunName] = set()
@@ -57,61 +48,6 @@ class Ledger:
         ledger = cls(connection, (), now)
         ledger.include_jobs(set(ids))
         return ledger
-
-    def include(self, names: Iterable[RunName]) -> None:
-        """Also these runs, and their jobs."""
-        wanted = sorted({name for name in names if name not in self._runs})
-        self.lock({job for job, _ in wanted})
-        for name, run in read_runs(self.connection, wanted).items():
-            self._runs[name] = run
-            self._nodes[run.job].add(run.node)
-
-    def include_jobs(self, ids: Collection[JobId]) -> None:
-        """Also these jobs, with all their runs."""
-        self.lock(ids)
-        if ids:
-            query = _runs_of(sqlite=dialect.is_sqlite(self.connection))
-            found = self.connection.execute(query, dialect.name_values(self.connection, ids))
-            self.include([(row.job, row.node) for row in found])
-
-    def include_plans(self) -> None:
-        """Also all that is left to do of the plans whose legs are here."""
-        plans = {job.plan for job in self._jobs.values() if job.plan is not None}
-        query = select(jobs.c.id).where(jobs.c.plan.in_(sorted(plans)), jobs.c.ended_at.is_(None))
-        self.include_jobs(set(self.connection.execute(query).scalars()))
-
-    def lock(self, ids: Collection[JobId]) -> None:
-        """Also these jobs, without their runs."""
-        new = {job for job in ids if job not in self._jobs}
-        if new:
-            self._jobs |= lock_jobs(
-                self.connection, plans_of(self.connection, new) - self._jobs.keys()
-            )
-            self._jobs |= lock_jobs(self.connection, new - self._jobs.keys())
-
-    def job(self, job: JobId) -> JobEntry | None:
-        """The job, if there is one."""
-        return self._jobs.get(job)
-
-    def job_of(self, run: RunEntry) -> JobEntry:
-        """The job the run belongs to."""
-        return self._jobs[run.job]
-
-    def job_named(self, job: JobId) -> JobEntry:
-        """The job, known to be there."""
-        return self._jobs[job]
-
-    def runs_of(self, job: JobId) -> list[RunEntry]:
-        """The runs of the job, of those the ledger was opened for, by node."""
-        return [self._runs[job, node] for node in sorted(self._nodes[job])]
-
-    def plans(self) -> list[JobEntry]:
-        """The plans that the ledger was opened for, or for parts of."""
-        return [job for _, job in sorted(self._jobs.items()) if job.kind is Kind.PLAN]
-
-    def all_runs(self) -> list[RunEntry]:
-        """All that the ledger was opened for."""
-        return [run for _, run in sorted(self._runs.items())]
 
     def drop(self, run: RunEntry) -> None:
         """Forget a run that never began, as if it had never been."""
@@ -129,10 +65,6 @@ class Ledger:
         """Give the job's columns other values."""
         job.set(**columns)
         self._stirred.add(job.id)
-
-    def run(self, job: JobId, node: NodeId) -> RunEntry | None:
-        """The run, if there is one."""
-        return self._runs.get((job, node))
 
     def move(
         self,
@@ -290,9 +222,3 @@ class Ledger:
         for run in self._runs.values():
             if run.changes:
                 run.found, run.changes = run.state, {}
-
-
-@cache
-def _runs_of(*, sqlite: bool) -> Executable:
-    table = dialect.names(sqlite=sqlite)
-    return select(runs.c.job, runs.c.node).join_from(table, runs, table.c.name == runs.c.job)
