@@ -33,6 +33,18 @@ def up(state: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
             process.stdout.read()
 
 
+def run_fj(
+    state: Path, *arguments: str, code: int = 0, within: float = 120.0
+) -> subprocess.CompletedProcess[str]:
+    """A command line on that fleet, when it has ended; with `code`, or the test fails."""
+    argv = [sys.executable, "-m", "fleetjobs.cli.main", "--config", str(state / "client.toml")]
+    done = subprocess.run(
+        [*argv, *arguments], capture_output=True, text=True, timeout=within, check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
 def logs(state: Path) -> str:
     """The ends of all logs, for whoever has to find out."""
     return "\n".join(

@@ -215,6 +215,14 @@ class Story:
         """Let nodes have what is due; nothing may come that is not free to."""
         self.open += [(JobId(job), NodeId(node)) for job, node, *_ in self.desk.hand_over()]
 
+    def play(self, script: list[int]) -> None:
+        """Hand over at odd numbers, have replies come at even ones."""
+        for number in script:
+            if number % 2:
+                self.hand_over()
+            else:
+                self.reply(number)
+
     def reply(self, number: int) -> None:
         """One or several of the runs that nodes have end as they are to."""
         if not self.open:
@@ -316,11 +324,7 @@ def test_a_plan_ends_as_its_legs_do(
 ) -> None:
     """In whatever order nodes answer, alone or together."""
     story = Story(database, plan, fates)
-    for number in script:
-        if number % 2:
-            story.hand_over()
-        else:
-            story.reply(number)
+    story.play(script)
     story.check()
     story.end()
 
@@ -388,11 +392,7 @@ def test_a_plan_that_is_called_off_ends_at_once_and_begins_nothing(
     database: Database, plan: Plan, fates: list[State], script: list[int]
 ) -> None:
     story = Story(database, plan, fates)
-    for number in script:
-        if number % 2:
-            story.hand_over()
-        else:
-            story.reply(number)
+    story.play(script)
     before = story.desk.job(story.id)
 
     found = story.desk.control.verbs.cancel(story.id, force=True, **WHO)
@@ -441,11 +441,7 @@ def test_a_rollback_undoes_what_was_done_and_nothing_else(
 ) -> None:
     """Each leg once where it succeeded, after all that waited for it there; none elsewhere."""
     story = WayBack(database, reversible(plan), fates)
-    for number in script:
-        if number % 2:
-            story.hand_over()
-        else:
-            story.reply(number)
+    story.play(script)
     story.end_of_forward()
     done = {
         (one.leg.key, run.node)

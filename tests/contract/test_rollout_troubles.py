@@ -7,33 +7,24 @@ import pytest
 
 from fleetjobs.access import Role
 from fleetjobs.contract import Next
-from fleetjobs.control.followers import Followers
 from fleetjobs.control.jobs import Control
-from fleetjobs.messages import Reply, encode
 from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Leg, OnFailure, Rollout
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.states import Completion, Reason, Rollback, State, WaitReason
 from fleetjobs.store.access import Account, create_account, get_account
 from fleetjobs.store.database import Database
-from fleetjobs.store.replies import apply_replies
+from tests.contract.test_control_followers import FollowersDesk
 from tests.contract.test_control_rollouts import NODES, end_well, handed, reap, roll
 from tests.contract.test_store_rollbacks import BackDesk, leg
-from tests.desk import KEY, MINUTE, WHO
+from tests.desk import MINUTE, WHO
 from tests.makers import NOW, ORG, Clock, enroll, make_reply
 
 TWO = {"rollout": Rollout(batch="2")}
 
 
-class TroubledDesk(BackDesk):
+class TroubledDesk(FollowersDesk, BackDesk):
     """A desk whose replies may ask for more, and whose plans go back."""
-
-    def say(self, *replies: Reply) -> set[JobId]:
-        follow = Followers(lambda request: KEY.seal(encode(request))).follow
-        with self.control.database.transaction() as connection:
-            moved = apply_replies(connection, replies, self.clock(), follow=follow)
-        self.ours |= moved
-        return moved
 
 
 @pytest.fixture

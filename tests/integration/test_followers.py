@@ -1,9 +1,7 @@
 """Followers on a real fleet: agents in Python and in shell whose replies ask for jobs."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +10,10 @@ from celery import chain
 from fleetjobs import Fleet, rpcclient
 from fleetjobs.client.replies import Document
 from tests.fleets import up
+from tests.integration.conftest import Fj
 from tests.processes import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-Fj = Callable[..., str]
 
 PYTHON = """\
 from fleetjobs.agent import Agent, action, main
@@ -95,24 +92,6 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def fleet(state: Path) -> Fleet:
     return Fleet.connect(state / "client.toml")
-
-
-@pytest.fixture
-def fj(state: Path) -> Fj:
-    """Run a command line on it; what it printed."""
-
-    def call(*args: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "fleetjobs.cli.main", "--config", state / "client.toml", *args],
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip()
-
-    return call
 
 
 def relay(fleet: Fleet, agent: str, *, bad: int) -> Document:

@@ -1,10 +1,6 @@
 """The life of jobs on a real fleet, as a person leads it from the command line."""
 
 import json
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,38 +12,10 @@ from fleetjobs.client.jobs import Job
 from fleetjobs.client.profile import read_profile
 from fleetjobs.client.transport import Transport
 from fleetjobs.states import State
-from tests.fleets import up
+from tests.integration.conftest import Fj
 from tests.processes import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-
-Fj = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The directory of a fleet of three nodes."""
-    place = tmp_path_factory.mktemp("fleet")
-    with up(place, "--nodes", "3"):
-        yield place
-
-
-@pytest.fixture
-def fj(state: Path) -> Fj:
-    """Run a command line on it; what it printed. Fails unless it ends with `code`."""
-
-    def call(*args: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "fleetjobs.cli.main", "--config", state / "client.toml", *args],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout.strip()
-
-    return call
 
 
 def shown(fj: Fj, job: str) -> dict[str, Any]:
@@ -202,8 +170,7 @@ def test_a_paused_coordinator_keeps_what_it_is_asked(fj: Fj) -> None:
     try:
         job = fj("submit", "demo", "echo", "text=a", "-I", "node1")
         fj("coordinator", "check", code=1)
-        time.sleep(0.5)
-        assert shown(fj, job)["wait_reason"] == "outbox"
+        wait_for(lambda: shown(fj, job)["wait_reason"] == "outbox")
         assert job in fj("coordinator", "outbox", "list")
     finally:
         fj("coordinator", "resume")

@@ -1,46 +1,14 @@
 """Limits and pauses on a real fleet, from the command line."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fleets import up
+from tests.integration.conftest import Fj
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-
-Fj = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The directory of a fleet of three nodes."""
-    place = tmp_path_factory.mktemp("fleet")
-    with up(place, "--nodes", "3"):
-        yield place
-
-
-@pytest.fixture
-def fj(state: Path) -> Fj:
-    """Run a command line on it; what it printed. Fails unless it ends with `code`."""
-
-    def call(*args: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "fleetjobs.cli.main", "--config", state / "client.toml", *args],
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout.strip()
-
-    return call
 
 
 def runs_of(fj: Fj, job: str) -> list[dict[str, Any]]:

@@ -1,8 +1,6 @@
 """A fleet right after its first start: it has a node of its own, and looks after itself."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +10,7 @@ import pytest
 
 from fleetjobs.clocks import VARIABLE
 from fleetjobs.seeds.nightly import MAINTENANCE, SEEDS
-from tests.fleets import up
+from tests.fleets import run_fj, up
 from tests.processes import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -26,11 +24,7 @@ def fj(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fj]:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "clock"))
 
     def call(*args: str) -> str:
-        profile = tmp_path / "state" / "client.toml"
-        argv = [sys.executable, "-m", "fleetjobs.cli.main", "--config", profile, *args]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip()
+        return run_fj(tmp_path / "state", *args).stdout.strip()
 
     with up(tmp_path / "state", "--nodes=1"):
         yield call

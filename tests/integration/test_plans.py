@@ -1,9 +1,6 @@
 """Plans on a real fleet: written in YAML and run by command, composed with Celery and handed in."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +10,9 @@ from celery import chain, chord, group
 from fleetjobs import Fleet, rpcclient
 from fleetjobs.client.rpc import RpcClient
 from fleetjobs.errors import Problem
-from tests.fleets import up
+from tests.integration.conftest import Fj
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-
-Fj = Callable[..., str]
 
 TALK = """\
 name: talk
@@ -38,32 +33,6 @@ legs:
       needs: "right:failed"
   - report: {action: demo.echo, data: {text: done}, needs: both, start_if: completed}
 """
-
-
-@pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The directory of a fleet of three nodes."""
-    place = tmp_path_factory.mktemp("fleet")
-    with up(place, "--nodes", "3"):
-        yield place
-
-
-@pytest.fixture
-def fj(state: Path) -> Fj:
-    """Run a command line on it; what it printed. Fails unless it ends with `code`."""
-
-    def call(*args: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "fleetjobs.cli.main", "--config", state / "client.toml", *args],
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout.strip() or done.stderr.strip()
-
-    return call
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,10 @@ import pytest
 
 from tests.fake_sinks import Mailbox, mail_server
 from tests.fleets import up
+from tests.integration.conftest import Fj
 from tests.processes import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-
-Fj = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +35,6 @@ def state(tmp_path_factory: pytest.TempPathFactory, box: Mailbox) -> Iterator[Pa
     (place / "coordinator.toml").write_text(mail)
     with up(place, "--nodes", "2"):
         yield place
-
-
-@pytest.fixture
-def fj(state: Path) -> Fj:
-    """Run a command line on it; what it printed. Fails unless it ends with `code`."""
-
-    def call(*args: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "fleetjobs.cli.main", "--config", state / "client.toml", *args],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return (done.stdout if code == 0 else done.stderr).strip()
-
-    return call
 
 
 def jobs_of(fj: Fj, label: str) -> list[dict[str, Any]]:

@@ -1,8 +1,6 @@
 """Agents of Choria and MCollective on a real fleet: from the command line to the reply and back."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleetjobs.client import rpcclient
-from tests.fleets import up
+from tests.fleets import run_fj, up
 from tests.processes import wait_for
 from tests.wild import ddl, put
 from tests.wild_programs import put_all, put_chatter, put_lab
@@ -37,18 +35,7 @@ def fj(state: Path) -> Fj:
     """Run a command line on it; what it printed as JSON. Fails unless it ends with `code`."""
 
     def call(*args: str, code: int = 0) -> Any:
-        done = subprocess.run(
-            [
-                *[sys.executable, "-m", "fleetjobs.cli.main", "--config"],
-                *[str(state / "client.toml"), *args, "--json"],
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return json.loads(done.stdout)
+        return json.loads(run_fj(state, *args, "--json", code=code).stdout)
 
     return call
 
@@ -95,17 +82,7 @@ def test_an_agent_of_the_wild_is_called_from_the_command_line(
     (run,) = fj("job", "show", job)["runs"]
     assert (run["state"], run["statuscode"], run["statusmsg"]) == ("succeeded", 0, "OK")
     assert run["data"] == {"tone": "calm", **data}
-    log = subprocess.run(
-        [
-            *[sys.executable, "-m", "fleetjobs.cli.main", "--config", state / "client.toml"],
-            *["job", "logs", job],
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert stdout in log.stdout
+    assert stdout in run_fj(state, "job", "logs", job).stdout
 
 
 @pytest.mark.spec("EA-15", "EA-18")
@@ -122,17 +99,7 @@ def test_what_the_interface_does_not_let_through_is_refused_before_the_node(
     state: Path,
 ) -> None:
     for words in (["msg=HI"], ["other=1"]):
-        done = subprocess.run(
-            [
-                *[sys.executable, "-m", "fleetjobs.cli.main", "--config", state / "client.toml"],
-                *["rpc", "shellchat", "say", *words],
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 1
+        done = run_fj(state, "rpc", "shellchat", "say", *words, code=1)
         assert "msg" in done.stderr
 
 

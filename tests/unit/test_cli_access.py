@@ -17,19 +17,11 @@ from fleetjobs.client.profile import Profile, read_profile, save_token
 from fleetjobs.client.transport import Transport
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.store.denials import deny
-from tests.api_house import House, make_house
+from tests.api_house import House
 from tests.house_fleet import HouseTransport
-from tests.tables import sqlite_url
 
 Fj = Callable[..., tuple[int, str, str]]
 PASSWORD = "correct horse battery"  # noqa: S105  of nobody
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = make_house(sqlite_url(tmp_path))
-    yield made
-    made.database.close()
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ from fleetjobs.cli.main import run
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.templates import Template
 from fleetjobs.control.sowing import Sowing
-from tests.api_house import House, make_house
+from tests.api_house import House
 from tests.house_fleet import HouseTransport
-from tests.tables import sqlite_url
 
 Fj = Callable[..., tuple[int, str, str]]
 LOOK = """\
@@ -24,13 +23,6 @@ action: rpcutil.ping
 target: {identities: "${params.node}"}
 """
 TWO = "legs:\n  - a: rpcutil.ping\n  - b: rpcutil.ping\n"
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = make_house(sqlite_url(tmp_path))
-    yield made
-    made.database.close()
 
 
 @pytest.fixture

@@ -1,22 +1,12 @@
-"""Fixtures: a server in this process, on SQLite."""
+"""Fixtures: who asks the server."""
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from tests.api_house import House, make_house
-from tests.tables import sqlite_url
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    """A server's parts."""
-    made = make_house(sqlite_url(tmp_path))
-    yield made
-    made.database.close()
+from tests.api_house import House
 
 
 @pytest.fixture

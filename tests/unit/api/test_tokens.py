@@ -1,24 +1,13 @@
 """Tokens, remembered for a moment."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from fleetjobs.api.tokens import KEEP, Tokens
 from fleetjobs.errors import Unauthenticated
 from fleetjobs.store.tokens import revoke_tokens
-from tests.api_house import House, make_house
-from tests.tables import sqlite_url
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    """Only its database is wanted."""
-    made = make_house(sqlite_url(tmp_path))
-    yield made
-    made.database.close()
+from tests.api_house import House
 
 
 class Clock:
