@@ -25,6 +25,7 @@ from fleetjobs.store.questions import mark_asked, questions_to_send, save_answer
 from fleetjobs.store.replies import apply_replies
 from fleetjobs.store.tokens import create_token
 from tests.fake_fleet import RPCUTIL
+from tests.processes import PATIENCE
 
 NODES = ("web1", "web2", "web3")
 
@@ -88,7 +89,7 @@ class House:
 
     def answer(self, *silent: str, within: float = 5.0, **said: Any) -> None:
         """Nodes answer the next questions, with that; but for the silent ones."""
-        end = time.monotonic() + within
+        end = time.monotonic() + within * PATIENCE
         while time.monotonic() < end:
             now = datetime.now(UTC)
             with self.database.transaction() as connection:

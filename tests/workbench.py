@@ -21,6 +21,7 @@ from fleetjobs.signing import SigningKey, digest, node_key_id, unseal
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 from fleetjobs.spool.spool import Spool
 from fleetjobs.targets import Target
+from tests.processes import PATIENCE
 
 NODE = NodeId("web1")
 CALLER = SigningKey.generate("account:ann")
@@ -29,7 +30,7 @@ COORDINATOR = SigningKey.generate("coordinator")
 
 def wait_for(condition: Callable[[], object], within: float = 15.0) -> None:
     """Until the condition holds."""
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + within * PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "did not come true in time"
         time.sleep(0.01)
@@ -225,7 +226,7 @@ class Desk:
 
     def drive(self, until: Callable[[], object], within: float = 20.0) -> None:
         """Let the launcher work until the condition holds."""
-        deadline = time.monotonic() + within
+        deadline = time.monotonic() + within * PATIENCE
         while True:
             self.launcher.step()
             if until():

@@ -6,8 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 from fleetjobs.errors import InvalidInput
 from tests.agent_programs import ROOT, call, take_reply
 from tests.apt_system import System, make_system
+from tests.processes import wait_for
 
 AGENT = ROOT / "agents" / "package"
 pytestmark = [
@@ -225,11 +224,3 @@ def test_a_name_is_neither_a_pattern_nor_an_option(system: System) -> None:
     for name in ("tool-", "-tool", "tool=1", "tool*", "tool other", "../tool", "tool/stable"):
         with pytest.raises(InvalidInput):
             system.call("install", name=name)
-
-
-def wait_for(condition: Callable[[], bool], *, within: float) -> None:
-    """Look until it holds; seconds."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
