@@ -26,7 +26,7 @@ check: lint ## the gate of every commit: format, rules, types, floors, unit test
 	$(PYTEST) -n $(JOBS) tests/unit
 
 test: setup servers ## set everything up and run all tests, on real brokers and databases
-	$(PYTEST) -n $(JOBS) tests
+	$(PYTEST) -n $(JOBS) --dist worksteal tests
 
 faults: setup servers ## run the whole fault suite, with what is too long for `make test`
 	$(PYTEST) -n $(JOBS) -m "long or not long" tests/faults

@@ -10,6 +10,7 @@ from fleetjobs.plans.documents import LEGS_MOST, Group, Need
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.states import Completion, Reason, State
 from fleetjobs.store.database import Database
+from tests.contract.shares import ONE_DATABASE
 from tests.makers import Clock, enroll, make_reply
 from tests.plans import PlanDesk, make_leg
 
@@ -70,6 +71,7 @@ def test_a_wide_chord_with_one_failure_too_many_has_no_body(desk: PlanDesk) -> N
 
 
 @pytest.mark.timeout(300)
+@ONE_DATABASE
 def test_ten_thousand_legs_in_a_row_are_kept_and_left_out_when_one_fails(desk: PlanDesk) -> None:
     """What stands behind a failure is judged in memory: leg by leg it took minutes."""
     legs = [make_leg("l0", "web1")]

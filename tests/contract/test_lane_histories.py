@@ -19,6 +19,7 @@ from fleetjobs.store.limits import set_limit
 from fleetjobs.store.schema.gates import limits
 from fleetjobs.store.schema.runs import runs
 from fleetjobs.targets import Target
+from tests.contract.shares import ONE_DATABASE
 from tests.desk import Desk
 from tests.makers import Clock, enroll, make_reply, make_request
 from tests.unit.coordinator.fakes import FakePublisher
@@ -159,6 +160,7 @@ def test_no_history_leaves_a_slot_or_gives_one_too_many(
 @pytest.mark.spec("F21")
 @pytest.mark.spec("I10")
 @pytest.mark.slow
+@ONE_DATABASE
 def test_ten_thousand_holders_that_die_leave_no_slot(database: Database) -> None:
     """Killed before they begin, at work, or with an agent that cannot be loaded."""
     enroll(database, *(f"n{number}" for number in range(100)))

@@ -13,6 +13,7 @@ from fleetjobs.states import Reason, StartIf, State, WaitReason
 from fleetjobs.store.database import Database
 from fleetjobs.store.dependencies import judge, list_dependants, list_dependencies
 from fleetjobs.store.replies import apply_replies
+from tests.contract.shares import ONE_DATABASE
 from tests.desk import WHO, Desk
 from tests.makers import NOW, ORG, Clock, add_org, enroll, keep_job, make_reply, new_id
 
@@ -125,6 +126,7 @@ def test_what_two_end_at_a_time_is_judged_once(desk: Desk) -> None:
     assert desk.kinds(last).count("run.skipped") == 1
 
 
+@ONE_DATABASE
 def test_a_chain_of_a_thousand_ends_with_its_first(desk: Desk) -> None:
     first = last = desk.submit("web1")
     for _ in range(300):

@@ -9,7 +9,7 @@ from tests.faults.fleet import raise_fleet
 from tests.faults.thousand import endure
 from tests.processes import ServerMissing
 
-JOBS, NODES = 100, 5
+JOBS, NODES = 60, 5
 
 
 @pytest.mark.slow
@@ -21,7 +21,7 @@ def test_each_of_many_jobs_has_one_outcome_whoever_is_killed_meanwhile(
 ) -> None:
     try:
         with raise_fleet(tmp_path, stack, NODES) as fleet:
-            account = endure(fleet, seed, jobs=JOBS, seconds=30, every_s=0.6)
+            account = endure(fleet, seed, jobs=JOBS, seconds=18, every_s=0.6)
     except ServerMissing as missing:
         refuse_or_skip(str(missing))
 
