@@ -1,6 +1,7 @@
 """The life of jobs on a real fleet, as a person leads it from the command line."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,10 @@ def test_a_job_on_a_nodes_disk_is_held_changed_and_released(fj: Fj) -> None:
 
 @pytest.mark.spec("S0-09")
 def test_a_job_waits_for_another_on_another_node(fj: Fj) -> None:
-    first = fj("submit", "demo", "sleep", "seconds=2", "-I", "node1")
+    first = fj("submit", "demo", "sleep", "seconds=0.5", "-I", "node1", "--at", "+2h")
     second = fj("submit", "demo", "echo", "text=a", "-I", "node2", "--after", f"{first}@node1")
     assert shown(fj, second)["wait_reason"] == "dependency"
+    fj("job", "edit", first, "--delay", "0s")
 
     found = ended(fj, second)
 
@@ -180,9 +182,9 @@ def test_a_paused_coordinator_keeps_what_it_is_asked(fj: Fj) -> None:
 
 @pytest.mark.spec("S1-21")
 def test_what_is_held_for_too_long_expires(fj: Fj) -> None:
-    job = fj("submit", "demo", "echo", "text=a", "-I", "node1", "--delay", "1s",
-             "--start-before", "+3s")  # fmt: skip
+    job = fj("submit", "demo", "echo", "text=a", "-I", "node1", "--at", "+2h")
     fj("job", "hold", job)
+    fj("job", "edit", job, "--delay", "0s", "--start-before", "+2s")
 
     found = ended(fj, job)
 
@@ -191,8 +193,12 @@ def test_what_is_held_for_too_long_expires(fj: Fj) -> None:
 
 @pytest.mark.spec("S1-05")
 def test_jobs_start_in_the_order_of_their_times(fj: Fj) -> None:
-    late = fj("submit", "demo", "echo", "text=b", "-I", "node1", "--delay", "5s")
-    soon = fj("submit", "demo", "echo", "text=a", "-I", "node1", "--delay", "3s")
+    soon_at = datetime.now(UTC) + timedelta(seconds=6)  # both are known by then
+    late_at = soon_at + timedelta(seconds=2)
+    late, soon = [
+        fj("submit", "demo", "echo", "text=a", "-I", "node1", "--at", moment.isoformat())
+        for moment in (late_at, soon_at)
+    ]
 
     assert ended(fj, soon)["started_at"] < ended(fj, late)["started_at"]
 
