@@ -15,7 +15,7 @@ from fleetjobs.store.schema.fleet import questions, switches
 from fleetjobs.store.schema.gates import limits, windows
 from fleetjobs.store.schema.jobs import jobs
 from fleetjobs.store.schema.nodes import nodes
-from fleetjobs.store.schema.runs import runs
+from fleetjobs.store.schema.runs import IN_LINE, runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Errands:
     deliveries: bool  # never while the relay is paused
     orders: bool
     questions: bool
-    limited: bool  # some actions have limits
+    limited: bool  # some actions have limits, or had: there are runs in line
     gated: bool  # there are windows, or pauses of orgs or nodes
     next_at: datetime | None  # when more will be due, as far as is known now
     rights: int  # the epoch of what accounts may do
@@ -65,7 +65,10 @@ _ERRANDS = select(
     ),
     exists().where(runs.c.order_at <= _NOW).label("orders"),
     exists().where(questions.c.sent_at.is_(None), questions.c.expires_at > _NOW).label("questions"),
-    (exists(select(limits.c.task)) & ~exists().where(switches.c.name == RELAY)).label("limited"),
+    (
+        (exists(select(limits.c.task)) | exists(select(runs.c.job).where(IN_LINE)))
+        & ~exists().where(switches.c.name == RELAY)
+    ).label("limited"),
     (exists(select(windows.c.name)) | exists().where(switches.c.name.not_in([RELAY, STOP]))).label(
         "gated"
     ),

@@ -60,9 +60,12 @@ class Gates:
     )
 
     @classmethod
-    def read(cls, connection: Connection, nodes: Iterable[NodeId]) -> "Gates":
-        """As far as they concern these nodes."""
-        return cls.of(connection, read_pauses(connection), list_windows(connection), nodes)
+    def read(
+        cls, connection: Connection, nodes: Iterable[NodeId], *, lock: bool = False
+    ) -> "Gates":
+        """As far as they concern these nodes; with `lock` none is lifted before we have ended."""
+        paused = read_pauses(connection, lock=lock)
+        return cls.of(connection, paused, list_windows(connection, lock=lock), nodes)
 
     @classmethod
     def of(
@@ -122,10 +125,12 @@ def _asks(window: Window) -> bool:
     return window.target != Target()
 
 
-def look_at_due(connection: Connection, now: datetime, limit: int) -> list[Look]:
+def look_at_due(
+    connection: Connection, now: datetime, limit: int, *, lock: bool = False
+) -> list[Look]:
     """The runs that are due and have not begun, longest due first, and whether they may."""
     found = connection.execute(_DUE.where(runs.c.dispatch_at <= now).limit(limit)).all()
-    gates = Gates.read(connection, (row.node for row in found))
+    gates = Gates.read(connection, (row.node for row in found), lock=lock)
     return [_look(gates, row, now) for row in found]
 
 
@@ -162,9 +167,11 @@ def _look(gates: Gates, row: Any, now: datetime) -> Look:
 def hold_up(connection: Connection, now: datetime, limit: int) -> tuple[int, set[JobId]]:
     """Let what is due and may not begin wait; how many, and the jobs that moved.
 
-    What is delivered ahead for a time at which it may not begin is not due before that time.
+    What is delivered ahead for a time at which it may not begin is not due before that time. Who
+    lifts a pause or a window waits until we have ended, or would not see what waits for it.
     """
-    closed = [look for look in look_at_due(connection, now, limit) if not look.may_go]
+    found = look_at_due(connection, now, limit, lock=True)
+    closed = [look for look in found if not look.may_go]
     ledger = Ledger(connection, [look.name for look in closed], now)
     for look in closed:
         run = ledger.run(*look.name)

@@ -80,9 +80,13 @@ def read_switch(connection: Connection, name: str) -> Switch | None:
     return None if row is None else Switch(**row)
 
 
-def read_pauses(connection: Connection) -> frozenset[str]:
-    """The switches of what begins nothing: the relay, orgs, nodes."""
-    return frozenset(connection.execute(_PAUSES).scalars())
+def read_pauses(connection: Connection, *, lock: bool = False) -> frozenset[str]:
+    """The switches of what begins nothing: the relay, orgs, nodes.
+
+    With `lock` none of them is switched off before the transaction ends.
+    """
+    query = _PAUSES.with_for_update(read=True) if lock else _PAUSES
+    return frozenset(connection.execute(query).scalars())
 
 
 _PAUSES = select(switches.c.name).where(switches.c.name != STOP)  # built once: each submission asks

@@ -25,9 +25,15 @@ class Calendar:
     at: datetime
 
 
-def list_windows(connection: Connection, org: str | None = None) -> list[Calendar]:
-    """Those that hold for the org, the fleet's first; `org` None: everybody's."""
-    found = connection.execute(_ALL if org is None else _OF_ORG, {"org": org})
+def list_windows(
+    connection: Connection, org: str | None = None, *, lock: bool = False
+) -> list[Calendar]:
+    """Those that hold for the org, the fleet's first; `org` None: everybody's.
+
+    With `lock` none of them is changed before the transaction ends.
+    """
+    query = _ALL if org is None else _OF_ORG
+    found = connection.execute(query.with_for_update(read=True) if lock else query, {"org": org})
     return [_calendar(row) for row in found]
 
 

@@ -1,5 +1,6 @@
 """Gates: pauses and windows hold up what would begin, wherever it lies; what has begun goes on."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from fleetjobs.schedules.windows import Opening, Window, WindowKind
 from fleetjobs.signing import COORDINATOR, SigningKey, unseal
 from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.database import Database
+from fleetjobs.store.gates import hold_up
 from fleetjobs.targets import Target
 from tests.desk import WHO, Desk
 from tests.makers import NOW, ORG, Clock, enroll, make_reply
@@ -254,3 +256,32 @@ def test_a_paused_node_keeps_no_other_from_beginning(desk: Desk, dispatcher: Dis
         desk.control.pauses.pause(Place(node="nowhere"), **WHO)
     with pytest.raises(NotFound):
         desk.control.pauses.pause(Place(org="other"), **WHO)
+
+
+@pytest.mark.parametrize("gate", ["pause", "window"])
+def test_what_is_held_up_while_its_gate_is_opened_goes_on(
+    desk: Desk, dispatcher: Dispatcher, database: Database, gate: str
+) -> None:
+    """Whoever opens it does not see what another transaction has not committed yet."""
+    if gate == "pause":
+        desk.control.pauses.pause(Place(org=ORG), **WHO)
+    else:
+        dark = window("freeze", WindowKind.BLACKOUT, NOW - HOUR, 20 * HOUR)
+        desk.control.windows.create(dark, **WHO)
+    job = desk.submit("web1")
+
+    def lift() -> None:
+        if gate == "pause":
+            desk.control.pauses.resume(Place(org=ORG), **WHO)
+        else:
+            desk.control.windows.delete("freeze", **WHO)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as connection:
+            hold_up(connection, NOW, 100)
+            lifting = pool.submit(lift)
+            wait([lifting], timeout=0.5)  # it ends, or waits for this transaction
+        lifting.result()
+    drain(dispatcher)
+
+    assert desk.job(job).state is State.QUEUED

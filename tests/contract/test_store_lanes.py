@@ -22,6 +22,7 @@ from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.access import Account, create_account
 from fleetjobs.store.bells import DISPATCH
 from fleetjobs.store.database import Database
+from fleetjobs.store.lanes import join_lanes
 from fleetjobs.store.limits import delete_limit, list_limits, set_limit
 from fleetjobs.targets import Target
 from tests.desk import KEY, MINUTE, WHO, Desk
@@ -351,6 +352,20 @@ def test_who_waits_goes_on_when_the_limit_is_gone(desk: Desk, dispatcher: Dispat
     drain(dispatcher)
 
     assert [desk.job(job).state for job in jobs] == [State.QUEUED] * 3
+
+
+def test_who_joins_a_line_whose_limit_is_gone_goes_on(
+    desk: Desk, dispatcher: Dispatcher, database: Database
+) -> None:
+    """As when the last limit of all is deleted while a coordinator puts runs in line by it."""
+    job = desk.submit("web1")
+    with database.transaction() as connection:
+        join_lanes(connection, NOW, [ECHO], 100)
+
+    while dispatcher.step():
+        pass
+
+    assert desk.job(job).state is State.QUEUED
 
 
 def test_an_interface_declares_a_limit_for_its_org_and_takes_it_back(desk: Desk) -> None:
