@@ -146,7 +146,7 @@ def test_a_limit_holds_whatever_asks(desk: Desk, dispatcher: Dispatcher) -> None
     found = [
         plain,
         *(leg_id(plan.id, key) for key in ("first", "second")),
-        control.schedules.run_now("c", **WHO, seal=seal).id,
+        control.schedules.run_now("c", **WHO, seal=seal).job.id,
         control.rerun(plain, **WHO, id=new_id(), seal=seal).job.id,
     ]
     desk.ours |= set(found)
