@@ -17,7 +17,8 @@ from fleetjobs.signing import SigningKey
 from fleetjobs.store.agenda import Errands, look_for_errands
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
-from fleetjobs.store.entries import RunName
+from fleetjobs.store.departures import end_runs
+from fleetjobs.store.entries import COORDINATOR, RunName
 from fleetjobs.store.fills import Unfilled, fail_unfilled, fill_in
 from fleetjobs.store.gates import Look, hold_up, look_at_due
 from fleetjobs.store.handovers import Handover, mark_queued, postpone, runs_to_dispatch
@@ -144,7 +145,8 @@ class Dispatcher:
         with self.database.reading() as connection:
             tasks = read_ceilings(connection).tasks if errands.limited else ()
             found = runs_to_dispatch(connection, now, BATCH, self.expected.names())
-            found = [item for item in found if _may_go(item, tasks)]
+            gone = [(item.job, item.node) for item in found if item.node_key is None]
+            found = [item for item in found if item.node_key and _may_go(item, tasks)]
             if self.warden is not None:
                 refused = self.warden.refusals(connection, found, epoch=errands.rights)
                 found = [item for item in found if (item.job, item.node) not in refused]
@@ -153,6 +155,7 @@ class Dispatcher:
             due, broken = fill_in(connection, found)
         if self.warden is not None:
             self.warden.deny(refused)
+        self._end(gone)
         self.expected.add(due, now)  # now: a reply may be faster than the broker's confirmation
         try:
             sick = self._publish(Packer(self.key).pack(due, now))
@@ -164,7 +167,16 @@ class Dispatcher:
         self.expected.drop(held)
         if held or broken:
             self._put_off(held, broken)
-        return len(due) + len(broken) + len(refused)
+        return len(due) + len(broken) + len(refused) + len(gone)
+
+    def _end(self, gone: Sequence[RunName]) -> None:
+        """End what came about when its node was just taken off the fleet, or is to undo there."""
+        if not gone:
+            return
+        with self.database.transaction() as connection:
+            moved = end_runs(connection, gone, self.clock(), actor=COORDINATOR)
+            if moved:
+                ring(connection, CHANGES, ",".join(sorted(moved)))
 
     def _put_off(self, held: Sequence[Handover], broken: Sequence[Unfilled]) -> None:
         """What could not be handed over goes later, or never."""

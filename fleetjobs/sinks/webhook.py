@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from fleetjobs.errors import Undelivered
 from fleetjobs.notices import FORBIDDEN, Notice
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 10.0  #: of each step
+WHOLE_S = 30.0  #: of all of it: who answers a byte at a time would keep all others waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from fleetjobs.errors import BrokerAway
 from fleetjobs.messages import Delivery, decode
 from fleetjobs.names import NodeId
 from fleetjobs.signing import COORDINATOR, SigningKey, digest, unseal
-from fleetjobs.states import State
+from fleetjobs.states import Reason, State
 from fleetjobs.store.accepting import insert_job
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database, ring
@@ -64,6 +64,7 @@ def test_each_node_gets_a_delivery_of_its_own(
 
 
 def test_what_was_handed_over_is_noted_and_rung(dispatcher: Dispatcher, database: Database) -> None:
+    enroll(database, "web1", alive=False)
     job = keep_job(database, "web1").id
     listener = database.listen(CHANGES)
 
@@ -81,6 +82,7 @@ def test_what_was_handed_over_is_noted_and_rung(dispatcher: Dispatcher, database
 def test_nothing_is_noted_while_the_broker_is_away(
     dispatcher: Dispatcher, database: Database, publisher: FakePublisher
 ) -> None:
+    enroll(database, "web1", alive=False)
     job = keep_job(database, "web1").id
     publisher.away = True
 
@@ -96,6 +98,7 @@ def test_nothing_is_noted_while_the_broker_is_away(
 
 
 def test_large_jobs_go_in_batches(dispatcher: Dispatcher, database: Database) -> None:
+    enroll(database, *(f"n{number}" for number in range(BATCH + 1)), alive=False)
     keep_job(database, *(f"n{number}" for number in range(BATCH + 1)))
 
     assert [dispatcher.step() for _ in range(3)] == [BATCH, 1, 0]
@@ -105,6 +108,7 @@ def test_a_sick_queue_holds_up_nobody_else(
     dispatcher: Dispatcher, database: Database, publisher: FakePublisher, clock: Clock
 ) -> None:
     """What the broker did confirm counts; what it did not is tried again later."""
+    enroll(database, "web1", "web2", alive=False)
     job = keep_job(database, "web1", "web2").id
     publisher.sick = {"node.web1"}
 
@@ -125,6 +129,7 @@ def test_the_broker_is_given_no_times_to_keep(
     dispatcher: Dispatcher, database: Database, publisher: FakePublisher, clock: Clock
 ) -> None:
     """A time that a broker keeps fires again when its message is redelivered."""
+    enroll(database, "web1", alive=False)
     keep_job(database, "web1", not_before=NOW + timedelta(minutes=30))
     clock.forward(timedelta(minutes=30))
 
@@ -141,6 +146,7 @@ def test_the_broker_is_given_no_times_to_keep(
 def test_what_is_not_committed_is_not_handed_over(
     dispatcher: Dispatcher, database: Database, publisher: FakePublisher
 ) -> None:
+    enroll(database, "web1", alive=False)
     listener = database.listen(DISPATCH)
     with database.transaction() as connection:
         job = make_job()
@@ -162,8 +168,29 @@ def test_a_pass_tells_when_more_will_be_due(dispatcher: Dispatcher, database: Da
     later, sooner = NOW + timedelta(hours=3), NOW + timedelta(seconds=2)
     keep_job(database, "web1", not_before=later)
     keep_job(database, "web2", not_before=sooner)
+    enroll(database, "web3", alive=False)
     keep_job(database, "web3")
 
     sent = dispatcher.send()
 
     assert (sent.number, sent.next_at) == (1, sooner)
+
+
+def test_what_is_due_on_a_node_that_is_no_more_has_failed(
+    dispatcher: Dispatcher, database: Database, publisher: FakePublisher
+) -> None:
+    """It was accepted while the node was taken off, or undoes what was done there before."""
+    enroll(database, "web1", alive=False)
+    job = keep_job(database, "web1", "gone1", start_before=None).id
+
+    while dispatcher.step():
+        pass
+
+    with database.reading() as connection:
+        runs = get_runs(connection, [(job, NodeId("web1")), (job, NodeId("gone1"))])
+    found = {node: (run.state, run.reason) for (_, node), run in runs.items()}
+    assert found == {
+        "web1": (State.QUEUED, None),
+        "gone1": (State.FAILED, Reason.NODE_REMOVED),
+    }
+    assert {parcel.queue for parcel in publisher.published} >= {"node.web1"}

@@ -51,6 +51,7 @@ def test_a_run_that_has_ended_is_not_noted_as_handed_over(database: Database, cl
 def test_what_was_handed_over_is_not_sent_again_before_it_is_noted(
     database: Database, clock: Clock
 ) -> None:
+    enroll(database, "web1", "web2", alive=False)
     job = keep_job(database, "web1").id
     publisher = FakePublisher()
     dispatcher = Dispatcher(database, publisher, KEY, clock)
@@ -69,6 +70,7 @@ def test_what_was_handed_over_is_not_sent_again_before_it_is_noted(
 
 def test_only_an_end_takes_a_run_out(database: Database, clock: Clock) -> None:
     """One that has merely started still has to be noted, or it would be sent once more."""
+    enroll(database, "web1", alive=False)
     job = keep_job(database, "web1").id
     dispatcher = Dispatcher(database, FakePublisher(), KEY, clock)
     dispatcher.send()
