@@ -11,6 +11,7 @@ from fleetjobs.cli.complete import (
 from fleetjobs.cli.conditions import warn
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
+from fleetjobs.cli.listing import show_list
 from fleetjobs.cli.options import json_option
 from fleetjobs.cli.rpc import find_action
 from fleetjobs.cli.schedule_making import create
@@ -23,7 +24,7 @@ from fleetjobs.cli.schedule_views import (
     show_times,
     tell_schedule,
 )
-from fleetjobs.cli.screen import line, stderr, stdout
+from fleetjobs.cli.screen import line, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import local
 from fleetjobs.client.fleet import Fleet
@@ -51,13 +52,6 @@ def list_(*, ended: bool, is_fleet: bool, as_json: bool) -> int:
         return show_shared(fleet().transport.get("fleet-schedules"), as_json=as_json)
     query = [("ended", "true")] if ended else []
     items = list(fleet().pages("schedules", query=query))
-    screen = stdout()
-    if as_json:
-        screen.write(in_json({"items": items}))
-        return Exit.OK
-    if not items:
-        stderr().write(f"There are no schedules; `{program()} schedule create --help` makes one.")
-        return Exit.OK
     columns = [
         Column("label", "bold"),
         Column("next"),
@@ -67,15 +61,16 @@ def list_(*, ended: bool, is_fleet: bool, as_json: bool) -> int:
         Column("owner"),
         Column("of"),
     ]
-    rows = [
-        [
+    return show_list(
+        {"items": items},
+        columns,
+        lambda item: [
             *(item["label"], next_time(item), say_work(item), item["rule"], item["made"]),
             *(item["owner"], item["org"] or "(fleet)"),
-        ]
-        for item in items
-    ]
-    draw(screen, columns, rows)
-    return Exit.OK
+        ],
+        as_json=as_json,
+        if_none=f"There are no schedules; `{program()} schedule create --help` makes one.",
+    )
 
 
 @schedule.command(epilog=EPILOG)
