@@ -12,6 +12,7 @@ from fleetjobs.api.describing import describe
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.outlooks import Outlooks
 from fleetjobs.coordinator.lead import Lead
+from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.coordinator.scheduler import Scheduler
 from fleetjobs.errors import Conflict, InvalidSchedule, NotFound, Outdated, UnknownAction
 from fleetjobs.jobs import Job, Kind
@@ -33,7 +34,7 @@ from fleetjobs.store.schema.nodes import nodes
 from fleetjobs.targets import Target
 from tests.desk import KEY, WHO
 from tests.desk import Desk as OldDesk
-from tests.makers import NOW, ORG, Clock, enroll
+from tests.makers import NOW, ORG, Clock, enroll, make_reply
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -286,6 +287,46 @@ def test_while_a_job_lives_no_other_is_made(desk: Desk, overlap: Overlap) -> Non
 
     assert len(desk.jobs_of(entry)) == 2
     assert desk.fates(entry)[1] == (Fate.SKIPPED, Reason.OVERLAP)
+
+
+@pytest.mark.spec("S1-35", "T15")
+@pytest.mark.parametrize("how", ["killed", "gone"])
+def test_who_dies_keeps_the_next_one_waiting_no_longer_than_its_node_is_waited_for(
+    desk: Desk, how: str
+) -> None:
+    """Whether its program was killed or its node never returns: nobody has to unlock anything."""
+    entry = desk.create(overlap=Overlap.SKIP, rule=Rule(every_s=HOUR.total_seconds()))
+    desk.pass_time(HOUR)
+    (job,) = desk.jobs_of(entry)
+    desk.hand_over()
+    desk.start(job.id)
+
+    if how == "killed":
+        desk.fail(job.id, reason=Reason.INTERRUPTED)
+    for _ in range(30):  # a node that is silent is waited for for a day
+        Reaper(desk.control.database, desk.clock, lambda: desk.clock() - 2 * HOUR).step()
+        desk.pass_time(HOUR)
+
+    assert desk.job(job.id).state is State.FAILED
+    fates = [fate for fate, _ in desk.fates(entry)]
+    assert fates.index(Fate.RAN, 1) in ({1} if how == "killed" else {24, 25, 26})
+
+
+@pytest.mark.spec("S1-19")
+def test_a_schedule_goes_on_however_its_jobs_end(desk: Desk) -> None:
+    entry = desk.create()
+
+    for number in range(4):
+        desk.pass_time(MINUTE)
+        job = desk.jobs_of(entry)[-1].id
+        desk.hand_over()
+        desk.start(job)
+        desk.fail(job) if number % 2 else desk.say(make_reply(job))
+
+    ends = [job.state for job in desk.jobs_of(entry)]
+    assert ends == [State.SUCCEEDED, State.FAILED] * 2
+    assert desk.entry(entry).document.enabled
+    assert desk.entry(entry).next_at == desk.clock() + MINUTE
 
 
 def test_the_previous_one_is_cancelled_where_that_is_wanted(desk: Desk) -> None:

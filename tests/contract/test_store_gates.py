@@ -12,6 +12,7 @@ from fleetjobs.control.pauses import Place
 from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.messages import Delivery, Stage, Verb, decode
+from fleetjobs.plans.shapes import leg_id
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.schedules.windows import Opening, Window, WindowKind
 from fleetjobs.signing import COORDINATOR, SigningKey, unseal
@@ -21,6 +22,7 @@ from fleetjobs.store.gates import hold_up
 from fleetjobs.targets import Target
 from tests.desk import WHO, Desk
 from tests.makers import NOW, ORG, Clock, enroll, make_reply
+from tests.plans import PlanDesk, make_leg
 from tests.unit.coordinator.fakes import FakePublisher
 
 HOUR = timedelta(hours=1)
@@ -285,3 +287,23 @@ def test_what_is_held_up_while_its_gate_is_opened_goes_on(
     drain(dispatcher)
 
     assert desk.job(job).state is State.QUEUED
+
+
+@pytest.mark.parametrize("kind", list(WindowKind))
+def test_a_plan_that_has_begun_goes_on_to_its_end(
+    desk: Desk, dispatcher: Dispatcher, clock: Clock, kind: WindowKind
+) -> None:
+    """A window gates the start of a plan alone: none of its legs is kept from following."""
+    plans = PlanDesk(desk.control, clock)
+    plan = plans.plan(make_leg("first", "web1"), make_leg("then", "web1"), caller="bob")
+    drain(dispatcher)
+    plans.start(leg_id(plan, "first"))
+
+    away = NOW if kind is WindowKind.BLACKOUT else NOW + 5 * HOUR
+    desk.control.windows.create(window("change", kind, away, HOUR), **WHO)
+    late = plans.submit("web2")
+    plans.succeed(plan, "first", "web1")
+    drain(dispatcher)
+
+    assert plans.states(plan, "then") == [State.QUEUED]
+    assert plans.job(late).wait_reason is WaitReason.WINDOW

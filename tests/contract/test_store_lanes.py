@@ -89,7 +89,7 @@ def drain(dispatcher: Dispatcher) -> None:
         pass
 
 
-@pytest.mark.spec("S2-12")
+@pytest.mark.spec("S2-12", "T6")
 def test_the_second_of_what_is_not_parallelizable_waits_for_the_first(
     desk: Desk, dispatcher: Dispatcher
 ) -> None:
@@ -182,7 +182,7 @@ def test_no_more_than_may_are_handed_over(desk: Desk, dispatcher: Dispatcher) ->
     ],
     ids=lambda reply: str(reply["state"]),
 )
-@pytest.mark.spec("S2-37")
+@pytest.mark.spec("S2-37", "T7")
 def test_every_end_frees_the_slot(desk: Desk, dispatcher: Dispatcher, reply: dict) -> None:  # type: ignore[type-arg]  a reply's fields
     """An action that cannot even be loaded keeps nobody else from starting."""
     limit(desk, 1)

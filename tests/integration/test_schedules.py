@@ -63,18 +63,6 @@ def test_a_schedule_makes_jobs_that_run(fj: Fj) -> None:
     assert len({job["id"] for job in jobs}) == len(jobs)
 
 
-@pytest.mark.spec("S1-19")
-def test_a_schedule_whose_jobs_fail_goes_on(fj: Fj) -> None:
-    failing = ("demo", "out", "code=1", "-I", "node1")
-    fj("schedule", "create", "failing", *failing, "--every", "1s", "--max-jobs", "2")
-
-    wait_for(
-        lambda: [job["state"] for job in jobs_of(fj, "failing")] == ["failed", "failed"],
-        within=60.0,
-    )
-    assert json.loads(fj("schedule", "show", "failing", "--json"))["next_at"] is None
-
-
 @pytest.mark.spec("F6", "I6")
 def test_a_coordinator_that_is_killed_makes_no_job_twice(fj: Fj, state: Path) -> None:
     """Killed again and again while occurrences come every second; `fj up` starts it anew."""

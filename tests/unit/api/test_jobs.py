@@ -208,6 +208,8 @@ def test_another_orgs_job_does_not_exist(house: House, submit: Submit) -> None:
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
     assert eve.get("/api/v1/jobs", params={"ids": job["id"]}).json()["items"] == []
     assert eve.get("/api/v1/events").json()["items"] == []
+    assert eve.get("/api/v1/jobs").json()["items"] == []
+    assert not any(eve.get("/api/v1/status").json()["jobs"].values())
 
 
 def test_another_orgs_nodes_are_out_of_reach(house: House) -> None:
@@ -247,6 +249,9 @@ def test_filters_compose(house: House, ann: TestClient, submit: Submit) -> None:
     assert found(agent="rpcutil", action="ping", caller="me", node="web2") == {live["id"]}
     assert found(caller="olaf") == set()
     assert found(ids=",".join(both), state="waiting") == {live["id"]}
+    assert (
+        found(caller="me", ids=",".join(both), state="waiting,succeeded", sort="-created") == both
+    )
     assert found(since="2020-01-01T00:00:00Z", until="2020-01-02T00:00:00Z") == set()
     assert found(attention="true") == set()
 
@@ -269,6 +274,7 @@ def test_pages_have_no_gap_and_no_repetition_while_jobs_arrive(
         submit()
 
     assert seen == before[::-1]
+    assert len(ann.get("/api/v1/jobs", params={"limit": 10**6}).json()["items"]) > len(before)
     assert [job["id"] for job in ann.get("/api/v1/jobs?sort=created").json()["items"]][:5] == before
 
 

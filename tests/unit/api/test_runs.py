@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
 from fleetjobs.messages import Output
 from fleetjobs.states import State
+from fleetjobs.store.schema.records import logs as logs_table
 from tests.api_house import House
 from tests.unit.api.conftest import Submit
 
@@ -123,4 +125,6 @@ def test_a_silent_run_has_empty_logs(house: House, ann: TestClient, submit: Subm
     run = ann.get(f"/api/v1/jobs/{job['id']}/runs/web1").json()
 
     assert run["logs"] == {"stdout": {"size": 0}, "stderr": {"size": 0}}
+    with house.database.reading() as connection:
+        assert connection.execute(select(func.count()).select_from(logs_table)).scalar() == 0
     assert ann.get(f"/api/v1/jobs/{job['id']}/runs/web1/logs/stdout").content == b""

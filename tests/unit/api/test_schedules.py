@@ -177,7 +177,6 @@ def test_what_another_job_handles_says_so(house: House, ann: TestClient) -> None
     assert item["text"] == f"job {job} handles it"
 
 
-@pytest.mark.spec("S4-17")
 def test_the_jobs_of_a_schedule_and_of_a_node_are_listed(house: House, ann: TestClient) -> None:
     create(ann)
     job = ann.post(f"{SCHEDULES}/nightly/run-now").json()["id"]

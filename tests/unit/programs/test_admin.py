@@ -65,7 +65,7 @@ def test_an_account_may_keep_its_private_key_to_itself(config: str, tmp_path: Pa
     keys = [SigningKey.generate(account_key_id("ann")).verify_key for _ in range(2)]
 
     for key in keys:
-        assert main(["account", "ann", "--config", config, "--verify-key", key.text]) == 0
+        assert main(["account", "ann", "--config", config, f"--verify-key={key.text}"]) == 0
 
     database = Database.open(f"sqlite:///{tmp_path / 'fleetjobs.sqlite'}")
     with database.reading() as connection:
