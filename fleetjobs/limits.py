@@ -8,7 +8,7 @@ from enum import StrEnum
 from fleetjobs.errors import InvalidDocument
 
 MOST = 1_000_000  #: a limit beyond that is a mistake
-_TASK = re.compile(r"\A[a-z0-9_]{1,64}\.[a-z0-9_]{1,64}\Z")
+_ACTION = re.compile(r"\A[a-z0-9_]{1,64}\.[a-z0-9_]{1,64}\Z")
 
 
 class Scope(StrEnum):
@@ -23,7 +23,7 @@ class Scope(StrEnum):
 class Limit:
     """So many runs of an action at once."""
 
-    task: str  # agent.action
+    action: str  # agent.action
     scope: Scope
     name: str | None = None  # of the org or node; None: of each by itself, or the fleet
     most: int
@@ -32,8 +32,8 @@ class Limit:
 
 def check_limit(limit: Limit) -> None:
     """Let a limit pass that means something. Raises InvalidDocument."""
-    if not _TASK.match(limit.task):
-        raise InvalidDocument(f"{limit.task[:80]!r} names no action; write AGENT.ACTION")
+    if not _ACTION.match(limit.action):
+        raise InvalidDocument(f"{limit.action[:80]!r} names no action; write AGENT.ACTION")
     if not 1 <= limit.most <= MOST:
         raise InvalidDocument(
             f"max_parallel {limit.most}: a number from 1 to {MOST}; `fj pause` stops all starts"
@@ -51,21 +51,21 @@ class Ceilings:
         self._declared: dict[tuple[str, Scope, str | None], int] = {}
         for limit in limits:
             kept = self._declared if limit.declared else self._set
-            kept[limit.task, limit.scope, limit.name] = limit.most
+            kept[limit.action, limit.scope, limit.name] = limit.most
 
     @property
-    def tasks(self) -> frozenset[str]:
+    def actions(self) -> frozenset[str]:
         """The actions that have one, `agent.action`."""
-        return frozenset(task for task, _, _ in (*self._set, *self._declared))
+        return frozenset(action for action, _, _ in (*self._set, *self._declared))
 
-    def most(self, task: str, scope: Scope, name: str | None = None) -> int | None:
+    def most(self, action: str, scope: Scope, name: str | None = None) -> int | None:
         """How many at once; None: no limit.
 
         What an admin set for that very org or node stands; else the lowest of what was declared
         and what is set for each of them.
         """
-        own = None if name is None else self._set.get((task, scope, name))
+        own = None if name is None else self._set.get((action, scope, name))
         if own is not None:
             return own
-        found = (self._declared.get((task, scope, name)), self._set.get((task, scope, None)))
+        found = (self._declared.get((action, scope, name)), self._set.get((action, scope, None)))
         return min((most for most in found if most is not None), default=None)

@@ -150,7 +150,7 @@ class FakeServer:
                     {
                         "job": job.request.id,
                         "attempt": 1,
-                        "task": "rpcutil.ping",
+                        "action": "rpcutil.ping",
                         "progress": {"percent": 40.0, "text": "unpacking"},
                     }
                 ],

@@ -65,7 +65,7 @@ def show_action(
         max_parallel={
             each.limit.scope: each.limit.most
             for each in limits
-            if each.limit.task == str(declared) and each.limit.name in {None, caller.org}
+            if each.limit.action == str(declared) and each.limit.name in {None, caller.org}
         },
     )
 

@@ -71,7 +71,7 @@ class QueuedDocument(BaseModel):
     job: str
     node: str
     attempt: int
-    task: str = Field(description="agent.action")
+    action: str = Field(description="agent.action")
     due_at: datetime
 
 

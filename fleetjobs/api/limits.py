@@ -54,7 +54,7 @@ class LimitDocument(BaseModel):
         """The limit as a document."""
         limit = shown.limit
         return cls(
-            action=limit.task,
+            action=limit.action,
             scope=limit.scope,
             name=limit.name,
             max_parallel=limit.most,
@@ -80,7 +80,7 @@ def index(desk: AtDesk, caller: Caller) -> Page[LimitDocument]:
 async def put(request: Request, desk: AtDesk, caller: Admin, action: Task) -> Page[LimitDocument]:
     """From now on; what is at work goes on. Gives all limits of the action."""
     wish = decode_body(LimitWish, await read_body(request, kinds={JSON}))
-    limit = Limit(task=action, scope=wish.scope, name=wish.name, most=wish.max_parallel)
+    limit = Limit(action=action, scope=wish.scope, name=wish.name, most=wish.max_parallel)
     _check(caller, limit)
     set_ = desk.control.parallel.set
     await run_in_threadpool(set_, limit, org=caller.org, account=caller.name)
@@ -93,7 +93,7 @@ def delete(
     desk: AtDesk, caller: Admin, action: Task, query: Annotated[LimitQuery, Query()]
 ) -> Page[LimitDocument]:
     """Who waits for it goes on, unless another limit holds. Gives what is left of the action's."""
-    limit = Limit(task=action, scope=query.scope, name=query.name, most=1)
+    limit = Limit(action=action, scope=query.scope, name=query.name, most=1)
     _check(caller, limit)
     desk.control.parallel.delete(limit, org=caller.org, account=caller.name)
     items = [item for item in index(desk, caller).items if item.action == action]

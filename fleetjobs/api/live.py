@@ -45,7 +45,7 @@ class ReportDocument(BaseModel):
     job: str
     attempt: int
     generation: int
-    task: str = Field(description="agent.action")
+    action: str = Field(description="agent.action")
     stage: Stage
     state: State | None = Field(description="of an attempt that is over")
     statusmsg: str
@@ -60,7 +60,8 @@ class ReportDocument(BaseModel):
     @classmethod
     def of(cls, report: RunReport) -> "ReportDocument":
         """The report as a document."""
-        found = {name: getattr(report, name) for name in cls.model_fields}
+        names = cls.model_fields.keys() - {"action"}
+        found = {name: getattr(report, name) for name in names} | {"action": report.task}
         found["progress"] = ProgressDocument.told(report.progress)
         return cls.model_construct(**found)
 

@@ -50,13 +50,13 @@ class Parallel:
                 for kept in list_limits(connection)
                 if _concerns(connection, kept.limit, org)
             ]
-            known = {(each.limit.task, each.limit.scope, each.limit.name) for each in found}
+            known = {(each.limit.action, each.limit.scope, each.limit.name) for each in found}
             found += [
                 Shown(limit=limit, by=None, at=None, use=count_use(connection, limit, org))
                 for limit in _of_nodes(connection, org)
-                if (limit.task, limit.scope, limit.name) not in known
+                if (limit.action, limit.scope, limit.name) not in known
             ]
-        return sorted(found, key=lambda each: (each.limit.task, each.limit.scope))
+        return sorted(found, key=lambda each: (each.limit.action, each.limit.scope))
 
     def set(self, limit: Limit, *, org: str, account: str) -> Limit:
         """Let no more be at work at once from now on. Raises InvalidDocument, NotFound."""
@@ -75,7 +75,7 @@ class Parallel:
             before = _most(connection, limit)
             if not delete_limit(connection, limit):
                 of = f" {limit.name}" if limit.name else ""
-                raise NotFound(f"no limit of {limit.task} is set for {limit.scope}{of}")
+                raise NotFound(f"no limit of {limit.action} is set for {limit.scope}{of}")
             self._note(connection, "limit.deleted", limit, org, account, before, None)
 
     def _note(
@@ -88,7 +88,7 @@ class Parallel:
         before: int | None,
         after: int | None,
     ) -> None:
-        detail = {"action": limit.task, "scope": limit.scope, "name": limit.name}
+        detail = {"action": limit.action, "scope": limit.scope, "name": limit.name}
         add_event(
             connection,
             at=self.clock(),
@@ -101,7 +101,7 @@ class Parallel:
             at=self.clock(),
             author=Author(account=account, address=self.address),
             kind=kind,
-            subject=limit.task,
+            subject=limit.action,
             org=FLEET if limit.name is None else org,
             before=None if before is None else detail | {"max_parallel": before},
             after=None if after is None else detail | {"max_parallel": after},
@@ -110,10 +110,10 @@ class Parallel:
 
 def _most(connection: Connection, limit: Limit) -> int | None:
     """How many that limit lets be at work so far; None: it is not set."""
-    wanted = (limit.task, limit.scope, limit.name, limit.declared)
+    wanted = (limit.action, limit.scope, limit.name, limit.declared)
     for kept in list_limits(connection):
         found = kept.limit
-        if (found.task, found.scope, found.name, found.declared) == wanted:
+        if (found.action, found.scope, found.name, found.declared) == wanted:
             return found.most
     return None
 
@@ -141,5 +141,5 @@ def _of_nodes(connection: Connection, org: str) -> Iterator[Limit]:
             if action.max_parallel is not None:
                 most = lowest.get(str(action), action.max_parallel)
                 lowest[str(action)] = min(most, action.max_parallel)
-    for task, most in sorted(lowest.items()):
-        yield Limit(task=task, scope=Scope.NODE, most=most, declared=True)
+    for limited, most in sorted(lowest.items()):
+        yield Limit(action=limited, scope=Scope.NODE, most=most, declared=True)

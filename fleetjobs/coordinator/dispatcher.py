@@ -117,11 +117,11 @@ class Dispatcher:
     def _let_on(self, now: datetime) -> int:
         """Let due runs of actions that have limits go on as far as there are slots; how many."""
         with self.database.reading() as connection:
-            tasks = read_ceilings(connection).tasks
-            if not concerns_lanes(connection, now, tasks):
+            limited = read_ceilings(connection).actions
+            if not concerns_lanes(connection, now, limited):
                 return 0
         with self.database.transaction() as connection:
-            joined, moved = join_lanes(connection, now, tasks, BATCH)
+            joined, moved = join_lanes(connection, now, limited, BATCH)
             if moved:
                 ring(connection, CHANGES, ",".join(sorted(moved)))
         crash_point("dispatcher_after_lining_up")
@@ -143,10 +143,10 @@ class Dispatcher:
     def _deliver(self, now: datetime, errands: Errands) -> int:
         refused: Mapping[RunName, str] = {}
         with self.database.reading() as connection:
-            tasks = read_ceilings(connection).tasks if errands.limited else ()
+            limited = read_ceilings(connection).actions if errands.limited else ()
             found = runs_to_dispatch(connection, now, BATCH, self.expected.names())
             gone = [(item.job, item.node) for item in found if item.node_key is None]
-            found = [item for item in found if item.node_key and _may_go(item, tasks)]
+            found = [item for item in found if item.node_key and _may_go(item, limited)]
             if self.warden is not None:
                 refused = self.warden.refusals(connection, found, epoch=errands.rights)
                 found = [item for item in found if (item.job, item.node) not in refused]

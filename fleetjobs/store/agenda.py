@@ -66,7 +66,7 @@ _ERRANDS = select(
     exists().where(runs.c.order_at <= _NOW).label("orders"),
     exists().where(questions.c.sent_at.is_(None), questions.c.expires_at > _NOW).label("questions"),
     (
-        (exists(select(limits.c.task)) | exists(select(runs.c.job).where(IN_LINE)))
+        (exists(select(limits.c.action)) | exists(select(runs.c.job).where(IN_LINE)))
         & ~exists().where(switches.c.name == RELAY)
     ).label("limited"),
     (exists(select(windows.c.name)) | exists().where(switches.c.name.not_in([RELAY, STOP]))).label(

@@ -31,14 +31,14 @@ _UNSTARTED = (State.WAITING, State.SCHEDULED)
 
 
 def join_lanes(
-    connection: Connection, now: datetime, tasks: Collection[str], limit: int
+    connection: Connection, now: datetime, actions: Collection[str], limit: int
 ) -> tuple[int, set[JobId]]:
     """Put due runs of these actions in line; how many were looked at, and the jobs that moved.
 
     What is to start later only, and would be delivered ahead, is not due before: it would hold a
     slot for nothing.
     """
-    found = connection.execute(_due(now, tasks).limit(limit)).all()
+    found = connection.execute(_due(now, actions).limit(limit)).all()
     ledger = Ledger(connection, [(row.job, row.node) for row in found], now)
     for row in found:
         run = ledger.run(row.job, row.node)
@@ -52,27 +52,27 @@ def join_lanes(
             way = path(run.state, State.WAITING)
             ledger.move(run, way, actor=COORDINATOR, wait=WaitReason.CONCURRENCY)
         ledger.wait_for(run, WaitReason.CONCURRENCY)
-        run.change(lane=row.task, lined_at=run.dispatch_at, rank=-row.priority, dispatch_at=None)
+        run.change(lane=row.lane, lined_at=run.dispatch_at, rank=-row.priority, dispatch_at=None)
     return len(found), settle(ledger)
 
 
-def concerns_lanes(connection: Connection, now: datetime, tasks: Collection[str]) -> bool:
+def concerns_lanes(connection: Connection, now: datetime, actions: Collection[str]) -> bool:
     """Whether runs of these actions are due, or in line."""
     if connection.execute(select(runs.c.job).where(IN_LINE).limit(1)).first() is not None:
         return True
-    return connection.execute(_due(now, tasks).limit(1)).first() is not None
+    return connection.execute(_due(now, actions).limit(1)).first() is not None
 
 
-_TASK = (jobs.c.agent + "." + jobs.c.action).label("task")
+_ACTION = (jobs.c.agent + "." + jobs.c.action).label("lane")
 
 
-def _due(now: datetime, tasks: Collection[str]) -> Select[Any]:
+def _due(now: datetime, actions: Collection[str]) -> Select[Any]:
     times = (jobs.c.not_before, runs.c.not_before.label("own_not_before"))
     return (
-        select(runs.c.job, runs.c.node, runs.c.attempt, jobs.c.priority, _TASK, *times)
+        select(runs.c.job, runs.c.node, runs.c.attempt, jobs.c.priority, _ACTION, *times)
         .join(jobs, jobs.c.id == runs.c.job)
         .where(runs.c.dispatch_at <= now, runs.c.slot_at.is_(None))
-        .where(runs.c.state.in_(_UNSTARTED), _TASK.in_(sorted(tasks)))
+        .where(runs.c.state.in_(_UNSTARTED), _ACTION.in_(sorted(actions)))
         .order_by(runs.c.dispatch_at, runs.c.job, runs.c.node)
     )
 
@@ -199,7 +199,7 @@ class Use:
 
 def count_use(connection: Connection, limit: Limit, org: str) -> Use:
     """Of the org's runs that a limit counts; of each org or node by itself, all of them."""
-    conditions = [runs.c.lane == limit.task, runs.c.org == org]
+    conditions = [runs.c.lane == limit.action, runs.c.org == org]
     if limit.scope is Scope.NODE and limit.name is not None:
         conditions.append(runs.c.node == limit.name)
     numbers = [

@@ -34,7 +34,7 @@ class Kept:
 
 def read_ceilings(connection: Connection, *, lock: bool = False) -> Ceilings:
     """All limits; with `lock` whoever else gives slots away waits until the transaction ends."""
-    query = select(limits).order_by(limits.c.task, limits.c.scope, limits.c.name)
+    query = select(limits).order_by(limits.c.action, limits.c.scope, limits.c.name)
     rows = connection.execute(query.with_for_update() if lock else query)
     return Ceilings(_limit(row) for row in rows)
 
@@ -47,7 +47,7 @@ def list_limits(connection: Connection) -> list[Kept]:
 
 def _limit(row: Row[tuple[object, ...]]) -> Limit:
     return Limit(
-        task=row.task,
+        action=row.action,
         scope=Scope(row.scope),
         name=row.name or None,
         most=row.most,
@@ -57,8 +57,8 @@ def _limit(row: Row[tuple[object, ...]]) -> Limit:
 
 def set_limit(connection: Connection, limit: Limit, *, by: str, now: datetime) -> None:
     """Keep a limit, in the place of another one of the same."""
-    first = not connection.execute(select(exists().where(limits.c.task == limit.task))).scalar()
-    key = {"task": limit.task, "scope": limit.scope, "name": limit.name or ""}
+    first = not connection.execute(select(exists().where(limits.c.action == limit.action))).scalar()
+    key = {"action": limit.action, "scope": limit.scope, "name": limit.name or ""}
     values = {"most": limit.most, "by": by, "at": now}
     statement = dialect.insert(connection, limits).values(**key, declared=limit.declared, **values)
     statement = statement.on_conflict_do_update(
@@ -66,17 +66,17 @@ def set_limit(connection: Connection, limit: Limit, *, by: str, now: datetime) -
     )
     connection.execute(statement)
     if first:
-        _give_slots(connection, limit.task, now)
+        _give_slots(connection, limit.action, now)
     ring(connection, DISPATCH)
 
 
 def delete_limit(connection: Connection, limit: Limit) -> bool:
     """Forget a limit; False if there was none. Who waits for the last one of an action goes on."""
-    known = limits.c.task == limit.task, limits.c.scope == limit.scope
+    known = limits.c.action == limit.action, limits.c.scope == limit.scope
     named = limits.c.name == (limit.name or ""), limits.c.declared == limit.declared
     gone = connection.execute(delete(limits).where(*known, *named)).rowcount > 0
-    if not connection.execute(select(exists().where(limits.c.task == limit.task))).scalar():
-        _dissolve(connection, limit.task)
+    if not connection.execute(select(exists().where(limits.c.action == limit.action))).scalar():
+        _dissolve(connection, limit.action)
     ring(connection, DISPATCH)
     return gone
 
@@ -93,34 +93,36 @@ def declare(
         if (most := action.max_parallel_org) is not None
     }
     scope = (limits.c.scope == Scope.ORG, limits.c.name == org, limits.c.declared)
-    known = {row.task: row.most for row in connection.execute(select(limits).where(*scope))}
-    for task, most in wanted.items():
-        if known.get(task) != most:
-            limit = Limit(task=task, scope=Scope.ORG, name=org, most=most, declared=True)
+    known = {row.action: row.most for row in connection.execute(select(limits).where(*scope))}
+    for action, most in wanted.items():
+        if known.get(action) != most:
+            limit = Limit(action=action, scope=Scope.ORG, name=org, most=most, declared=True)
             set_limit(connection, limit, by=DECLARED, now=now)
-    for task in known.keys() - wanted.keys():
-        if task.partition(".")[0] in own:
-            limit = Limit(task=task, scope=Scope.ORG, name=org, most=known[task], declared=True)
+    for action in known.keys() - wanted.keys():
+        if action.partition(".")[0] in own:
+            limit = Limit(
+                action=action, scope=Scope.ORG, name=org, most=known[action], declared=True
+            )
             delete_limit(connection, limit)
 
 
-def _give_slots(connection: Connection, task: str, now: datetime) -> None:
+def _give_slots(connection: Connection, action: str, now: datetime) -> None:
     """What nodes have of the action is counted from now on."""
-    agent, _, action = task.partition(".")
-    its = exists().where(jobs.c.id == runs.c.job, jobs.c.agent == agent, jobs.c.action == action)
+    agent, _, name = action.partition(".")
+    its = exists().where(jobs.c.id == runs.c.job, jobs.c.agent == agent, jobs.c.action == name)
     lost = and_(runs.c.state == State.PAUSED, runs.c.reason == Reason.LOST)
     at_nodes = or_(runs.c.state.in_(_AT_NODES), lost)
     connection.execute(
         update(runs)
         .where(at_nodes, runs.c.slot_at.is_(None), its)
-        .values(lane=task, slot_at=func.coalesce(runs.c.handed_at, now))
+        .values(lane=action, slot_at=func.coalesce(runs.c.handed_at, now))
     )
 
 
-def _dissolve(connection: Connection, task: str) -> None:
-    in_line = runs.c.lane == task, runs.c.slot_at.is_(None)
+def _dissolve(connection: Connection, action: str) -> None:
+    in_line = runs.c.lane == action, runs.c.slot_at.is_(None)
     free = {"lane": None, "lined_at": None, "rank": None}
     going = {"wait_reason": WaitReason.OUTBOX, "dispatch_at": runs.c.lined_at}
     connection.execute(update(runs).where(*in_line).values(**free, **going))
-    has_slot = runs.c.lane == task, runs.c.slot_at.is_not(None)
+    has_slot = runs.c.lane == action, runs.c.slot_at.is_not(None)
     connection.execute(update(runs).where(*has_slot).values(**free, slot_at=None))

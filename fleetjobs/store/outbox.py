@@ -149,7 +149,7 @@ class Queued:
     job: JobId
     node: NodeId
     attempt: int
-    task: str  # agent.action
+    action: str  # agent.action
     due_at: datetime
 
 
@@ -177,7 +177,7 @@ def list_outbox(
             job=row.job,
             node=row.node,
             attempt=row.attempt,
-            task=f"{row.agent}.{row.action}",
+            action=f"{row.agent}.{row.action}",
             due_at=row.dispatch_at,
         )
         for row in connection.execute(query)

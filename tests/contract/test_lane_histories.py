@@ -57,7 +57,7 @@ class World:
 
     def limit(self, most: int, scope: Scope) -> None:
         """What is at work stays; a lower limit is kept by what begins later."""
-        found = Limit(task="demo.echo", scope=scope, most=most)
+        found = Limit(action="demo.echo", scope=scope, most=most)
         with self.desk.control.database.transaction() as connection:
             set_limit(connection, found, by="bob", now=self.clock())
         self.most[scope] = most
@@ -170,7 +170,7 @@ def test_ten_thousand_holders_that_die_leave_no_slot(database: Database) -> None
     nodes = [f"n{number}" for number in range(100)]
     most = 500
     with database.transaction() as connection:
-        found = Limit(task="demo.echo", scope=Scope.FLEET, most=most)
+        found = Limit(action="demo.echo", scope=Scope.FLEET, most=most)
         set_limit(connection, found, by="bob", now=clock())
     jobs = [desk.submit(*nodes) for _ in range(100)]
     died = 0

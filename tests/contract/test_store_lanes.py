@@ -64,7 +64,7 @@ def dispatcher(database: Database, clock: Clock) -> Dispatcher:
 
 def limit(desk: Desk, most: int, scope: Scope = Scope.FLEET, name: str | None = None) -> None:
     """So many of demo.echo at once."""
-    found = Limit(task=ECHO, scope=scope, name=name, most=most)
+    found = Limit(action=ECHO, scope=scope, name=name, most=most)
     with desk.control.database.transaction() as connection:
         set_limit(connection, found, by="bob", now=desk.clock())
 
@@ -348,7 +348,7 @@ def test_who_waits_goes_on_when_the_limit_is_gone(desk: Desk, dispatcher: Dispat
     drain(dispatcher)
 
     with desk.control.database.transaction() as connection:
-        assert delete_limit(connection, Limit(task=ECHO, scope=Scope.FLEET, most=1))
+        assert delete_limit(connection, Limit(action=ECHO, scope=Scope.FLEET, most=1))
     drain(dispatcher)
 
     assert [desk.job(job).state for job in jobs] == [State.QUEUED] * 3
@@ -382,7 +382,7 @@ def test_an_interface_declares_a_limit_for_its_org_and_takes_it_back(desk: Desk)
     with desk.control.database.transaction() as connection:
         save_beat(connection, msgspec.structs.replace(beats[0], inventory=inventory), NOW)
         (kept,) = list_limits(connection)
-        assert kept.limit == Limit(task=ECHO, scope=Scope.ORG, name=ORG, most=3, declared=True)
+        assert kept.limit == Limit(action=ECHO, scope=Scope.ORG, name=ORG, most=3, declared=True)
         save_beat(connection, beats[1], NOW)
         assert list_limits(connection) == []
 

@@ -20,7 +20,7 @@ windows = Table(
 limits = Table(  # how many runs of an action may be at work at once
     "limits",
     metadata,
-    Column("task", String, primary_key=True),  # agent.action
+    Column("action", String, primary_key=True),  # agent.action
     Column("scope", Word(Scope), primary_key=True),
     Column("name", String, primary_key=True),  # of the org or node; empty: each of them
     Column("declared", Boolean, primary_key=True),  # by an interface
