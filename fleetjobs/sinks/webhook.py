@@ -5,6 +5,7 @@ connects to no address of a forbidden network, checked after the name was looked
 was checked, follows no redirect, and shows nobody what came back.
 """
 
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -12,6 +13,7 @@ import ipaddress
 import json
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ class Poster:
 
     key: bytes | None  # None: they are not signed
     forbidden: Sequence[str] = FORBIDDEN  # networks
+    whole_s: float = WHOLE_S
 
     def send(self, address: str, notice: Notice) -> None:
         """Post it; any 2xx means that it was taken. Raises Undelivered."""
@@ -45,11 +48,17 @@ class Poster:
         url = urlsplit(address)
         body = json.dumps(notice.document).encode()
         connection = self._connect(url.scheme, url.hostname or "", url.port)
+        end = threading.Timer(self.whole_s, _hang_up, [connection.sock])
+        end.daemon = True
+        end.start()
         try:
+            if isinstance(connection.sock, ssl.SSLSocket):
+                connection.sock.do_handshake()
             path = (url.path or "/") + (f"?{url.query}" if url.query else "")
             connection.request("POST", path, body, self._headers(notice, body))
             return connection.getresponse().status
         finally:
+            end.cancel()
             connection.close()
 
     def _headers(self, notice: Notice, body: bytes) -> dict[str, str]:
@@ -72,7 +81,9 @@ class Poster:
         connection.sock = connected
         if scheme == "https":
             context = ssl.create_default_context()
-            connection.sock = context.wrap_socket(connected, server_hostname=host)
+            connection.sock = context.wrap_socket(
+                connected, server_hostname=host, do_handshake_on_connect=False
+            )
         return connection
 
     def _reach(self, host: str, port: int) -> socket.socket:
@@ -83,6 +94,12 @@ class Poster:
             if any(mapped in ipaddress.ip_network(network) for network in self.forbidden):
                 raise OSError(f"{mapped} is in a network to which no webhook may go")
         return socket.create_connection((str(found[0][4][0]), port), timeout=TIMEOUT_S)
+
+
+def _hang_up(connected: socket.socket) -> None:
+    """Whoever reads from it or writes to it, in another thread, comes to its end."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)  # of TLS, too: below it
 
 
 def sign(key: bytes, at: str, body: bytes) -> str:
