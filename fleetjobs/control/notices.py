@@ -77,9 +77,7 @@ class Notices:
     def drop(self, name: str, *, org: str, account: str) -> None:
         """Tell nothing more for that wish."""
         with self.database.transaction() as connection:
-            found = [wish for wish in list_wishes(connection, org=org) if wish.id == name]
-            drop_wish(connection, name, org=org)
-            told = _told(found[0])
+            told = _told(drop_wish(connection, name, org=org))
             self._log(connection, "notification.unwished", name, org, account, before=told)
 
     def retry(self, name: str, *, org: str | None, account: str) -> Notice:

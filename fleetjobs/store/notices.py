@@ -50,11 +50,13 @@ def list_wishes(connection: Connection, *, org: str, job: str | None = None) -> 
     return [_wish(row) for row in connection.execute(query.limit(1000)).mappings()]
 
 
-def drop_wish(connection: Connection, name: str, *, org: str) -> None:
-    """Forget a wish. Raises NotFound."""
-    found = connection.execute(delete(wishes).where(wishes.c.id == name, wishes.c.org == org))
-    if not found.rowcount:
+def drop_wish(connection: Connection, name: str, *, org: str) -> Wish:
+    """Forget a wish; gives it as it was. Raises NotFound."""
+    gone = delete(wishes).where(wishes.c.id == name, wishes.c.org == org).returning(wishes)
+    row = connection.execute(gone).mappings().first()
+    if row is None:
         raise NotFound(f"there is no wish {name[:60]!r}")
+    return _wish(row)
 
 
 def wishes_of(connection: Connection, ids: Sequence[str], orgs: Sequence[str]) -> list[Wish]:

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,7 +26,7 @@ from fleetjobs.states import Reason, State
 from fleetjobs.store.access import Account, create_account
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import JobFilter, list_jobs
-from fleetjobs.store.notices import list_notices
+from fleetjobs.store.notices import add_wish, list_notices
 from fleetjobs.targets import Target
 from tests.desk import KEY, MINUTE, WHO
 from tests.desk import Desk as OldDesk
@@ -257,6 +257,21 @@ def test_a_job_that_takes_too_long_is_told_of_once(desk: Desk) -> None:
         desk.tell()
 
     assert desk.box.subjects == ["fleetjobs: [acme] demo.echo takes longer than expected"]
+
+
+def test_a_wish_can_be_taken_back_however_many_came_after_it(desk: Desk) -> None:
+    """Lists show the newest thousand."""
+    wanted: dict[str, Any] = {"job": None, "sinks": [OPS], "on": "failure"}
+    first = desk.control.notices.wish(**WHO, **wanted)
+    with desk.control.database.transaction() as connection:
+        for number in range(1000):
+            later = first.created_at + MINUTE
+            add_wish(connection, replace(first, id=f"w{number}", created_at=later))
+
+    desk.control.notices.drop(first.id, **WHO)
+
+    with pytest.raises(NotFound):
+        desk.control.notices.drop(first.id, **WHO)
 
 
 @pytest.mark.spec("S1-33")
