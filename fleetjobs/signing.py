@@ -161,7 +161,9 @@ def peek(sealed: str) -> bytes:
 
 def digest(sealed: str | bytes) -> str:
     """SHA-256 of the bytes as they travel, hexadecimal."""
-    return sha256(sealed.encode() if isinstance(sealed, str) else sealed).hexdigest()
+    if isinstance(sealed, str):
+        sealed = sealed.encode("utf-8", "surrogatepass")  # a stranger's JSON may hold half a pair
+    return sha256(sealed).hexdigest()
 
 
 def _encode(raw: bytes) -> bytes:

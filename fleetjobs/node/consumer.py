@@ -52,7 +52,8 @@ class NodeConsumer(Consumer):
         def on_message(message: Any) -> None:
             body = message.body
             raw = body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogatepass")
-            claimed = str((message.headers or {}).get("id", ""))
+            named = str((message.headers or {}).get("id", ""))
+            claimed = named.encode("utf-8", "replace").decode()  # we tell it when we refuse
             try:
                 receiver.receive(raw, message.ack, claimed)
             except SpoolFull as full:

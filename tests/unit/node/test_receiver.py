@@ -169,6 +169,17 @@ def test_a_request_cannot_be_put_beside_another_delivery(bench: Bench) -> None:
     assert bench.spool.runs() == []
 
 
+def test_a_request_that_is_no_text_is_refused_in_writing(bench: Bench) -> None:
+    """Half a surrogate pair is JSON and no UTF-8: it was no refusal and ended the worker."""
+    body = json.loads(bench.letter())
+    body[1]["request"] = "\ud800"
+
+    bench.receive(json.dumps(body).encode())
+
+    assert isinstance(bench.only(), Refusal)
+    assert bench.acknowledged == 1
+
+
 @pytest.mark.parametrize("body", [b"", b"\xff\x00", b"{}", b"[" * 50_000, b"[[],{},{}]"])
 def test_rubbish_is_refused_in_writing(bench: Bench, body: bytes) -> None:
     bench.receive(body)
