@@ -109,7 +109,8 @@ def make_system(place: Path, repository: Path | None = None) -> System:
         f'Dir::Log "{root}/var/log/apt";\n'
         'Dir::Bin::methods "/usr/lib/apt/methods";\n'
         'Dir::Bin::dpkg "/usr/bin/dpkg";\n'
-        f'DPkg::Options {{ "--root={root}"; "--force-script-chrootless"; }};\n'
+        f'DPkg::Options {{ "--root={root}"; "--log={root}/var/log/dpkg.log"; }};\n'
+        'DPkg::Options { "--force-script-chrootless"; };\n'
         'DPkg::Path "/usr/sbin:/usr/bin:/sbin:/bin";\n'
         'APT::Sandbox::User "root";\n'
     )

@@ -25,6 +25,7 @@ class JobQuery(Part):
     agent: str | None = None
     action: str | None = None
     caller: str | None = Field(None, description="an account; `me` is whoever asks")
+    creator: str | None = Field(None, description="another word for `caller`")
     node: str | None = Field(None, description="the job has a run there")
     ids: Words = Field([], description="any of these; several, or separated by commas")
     since: Moment | None = Field(None, description="created at that time or later")
@@ -45,6 +46,7 @@ class JobQuery(Part):
 def listed(desk: Desk, caller: Acting, query: JobQuery) -> Page[JobDocument] | Response:
     """The jobs that the caller sees and wants."""
     org = caller.sees or query.org
+    account = query.caller or query.creator
     if query.org not in {None, org}:
         return Page(items=[], next=None)
     wanted = JobFilter(
@@ -52,7 +54,7 @@ def listed(desk: Desk, caller: Acting, query: JobQuery) -> Page[JobDocument] | R
         states=query.state,
         agent=query.agent,
         action=query.action,
-        caller=caller.name if query.caller == "me" else query.caller,
+        caller=caller.name if account == "me" else account,
         node=None if query.node is None else NodeId(query.node),
         ids=[JobId(job) for job in query.ids],
         since=query.since,

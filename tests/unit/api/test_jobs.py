@@ -247,10 +247,10 @@ def test_filters_compose(house: House, ann: TestClient, submit: Submit) -> None:
     assert found(state="succeeded,failed") == {ended["id"]}
     assert found(state=["waiting", "succeeded"]) == both
     assert found(agent="rpcutil", action="ping", caller="me", node="web2") == {live["id"]}
-    assert found(caller="olaf") == set()
+    assert found(caller="olaf") == set() == found(creator="olaf")
     assert found(ids=",".join(both), state="waiting") == {live["id"]}
     assert (
-        found(caller="me", ids=",".join(both), state="waiting,succeeded", sort="-created") == both
+        found(creator="me", ids=",".join(both), state="waiting,succeeded", sort="-created") == both
     )
     assert found(since="2020-01-01T00:00:00Z", until="2020-01-02T00:00:00Z") == set()
     assert found(attention="true") == set()
