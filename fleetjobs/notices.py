@@ -136,6 +136,7 @@ class Notice:
     due_at: datetime | None  # None: it was sent, or given up
     tries: int = 0
     sent_at: datetime | None = None
+    wish: str | None = None  # whose time has passed; of topic `duration` alone
     error: str = ""  # why it could not be sent the last time
 
 

@@ -19,10 +19,12 @@ from fleetjobs.store.notices import (
     mark_told,
     mark_untold,
     next_notice,
+    overlong_jobs,
 )
 from fleetjobs.store.telling import tell_overlong
 
 BATCH = 20
+OVERLONG = 200  #: jobs that take too long, of which one pass makes notices
 AT_ONCE = 4  #: sinks, so that a slow one keeps few waiting
 FIRST = timedelta(seconds=10)  #: after the first failure; then twice that, and so on
 LONGEST = timedelta(hours=1)
@@ -52,8 +54,13 @@ class Notifier:
 
     def step(self) -> int:
         """Tell some of what is due; how much it was. Raises DatabaseAway."""
-        with self.database.transaction() as connection:
-            tell_overlong(connection, self.clock())
+        now = self.clock()
+        with self.database.reading() as connection:
+            over = overlong_jobs(connection, now, OVERLONG)
+        if over:
+            with self.database.transaction() as connection:
+                tell_overlong(connection, over, now)
+        with self.database.reading() as connection:
             due = due_notices(connection, self.clock(), BATCH)
         if due:
             with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -1,22 +1,26 @@
 """Dialect: the few things that SQLite and PostgreSQL say differently."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    ColumnElement,
     Connection,
     FromClause,
     String,
     Table,
     bindparam,
+    extract,
     func,
+    literal,
     select,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as lite
 
-from fleetjobs.store.columns import to_json
+from fleetjobs.store.columns import Moment, to_json
 
 
 def is_sqlite(connection: Connection) -> bool:
@@ -64,6 +68,16 @@ def pair_values(connection: Connection, keys: Collection[tuple[str, str]]) -> di
         return {"pairs": to_json(list(keys))}
     the_jobs, the_nodes = zip(*keys, strict=True)
     return {"pair_jobs": list(the_jobs), "pair_nodes": list(the_nodes)}
+
+
+def seconds_since(
+    connection: Connection, moment: ColumnElement[Any], now: datetime
+) -> ColumnElement[Any]:
+    """How long ago that moment was; SQLite counts in milliseconds."""
+    until = literal(now, Moment)
+    if is_sqlite(connection):
+        return func.round((func.julianday(until) - func.julianday(moment)) * 86400.0, 3)
+    return extract("epoch", until - moment)
 
 
 def _json_text(value: Any, place: str) -> Any:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, literal, select, tuple_, update
+from sqlalchemy import Connection, delete, exists, insert, literal, select, tuple_, update
 from uuid_utils.compat import uuid7
 
 from fleetjobs.errors import NotFound
@@ -81,6 +81,7 @@ def make_notice(
     now: datetime,
     job: str | None = None,
     schedule: str | None = None,
+    wish: str | None = None,
     id: str | None = None,  # noqa: A002  as in every document
 ) -> Notice:
     """A notice that is to be told now; of an id of its own unless one is given."""
@@ -92,6 +93,7 @@ def make_notice(
         sink=sink,
         job=job,
         schedule=schedule,
+        wish=wish,
         document={"id": name, "topic": topic, "org": org, "at": now.isoformat(), **document},
         created_at=now,
         due_at=now,
@@ -190,21 +192,20 @@ def forget_notices(connection: Connection, before: datetime) -> int:
     return done
 
 
-def overlong_jobs(connection: Connection, now: datetime) -> list[tuple[str, str]]:
-    """Jobs, each with a wish, that take longer than was expected and were not told of."""
-    of_job = (wishes.c.job == jobs.c.id) | (
-        (wishes.c.job == FOR_ALL) & (wishes.c.org == jobs.c.org) & jobs.c.parent.is_(None)
+def overlong_jobs(connection: Connection, now: datetime, limit: int) -> list[tuple[str, str]]:
+    """So many wishes at most, each with a job that takes longer than it says, not told of yet."""
+    told = exists().where(notices.c.job == jobs.c.id, notices.c.wish == wishes.c.id)
+    over = (
+        wishes.c.duration_s.is_not(None),
+        jobs.c.org == wishes.c.org,
+        jobs.c.ended_at.is_(None),
+        jobs.c.started_at.is_not(None),
+        dialect.seconds_since(connection, jobs.c.started_at, now) >= wishes.c.duration_s,
+        ~told,
     )
-    told = select(notices.c.job).where(notices.c.topic == Topic.DURATION)
-    query = (
-        select(wishes.c.id, wishes.c.duration_s, jobs.c.id, jobs.c.started_at)
-        .join(jobs, of_job)
-        .where(wishes.c.duration_s.is_not(None), jobs.c.org == wishes.c.org)
-        .where(jobs.c.ended_at.is_(None), jobs.c.started_at.is_not(None))
-        .where(jobs.c.id.not_in(told.where(notices.c.job.is_not(None))))
-    )
-    return [
-        (wish, job)
-        for wish, duration_s, job, began in connection.execute(query).all()
-        if began + timedelta(seconds=duration_s) <= now
-    ]
+    pair = select(wishes.c.id.label("wish"), jobs.c.id.label("job"))
+    # apart, so that the database finds the job of a wish by its id
+    of_one = pair.where(wishes.c.job == jobs.c.id, *over).limit(limit).subquery()
+    of_all = pair.where(wishes.c.job == FOR_ALL, jobs.c.parent.is_(None), *over).limit(limit)
+    query = select(of_one).union_all(select(of_all.subquery())).limit(limit)
+    return [(wish, job) for wish, job in connection.execute(query)]

@@ -15,7 +15,6 @@ from fleetjobs.store.notices import (
     Wish,
     add_notices,
     make_notice,
-    overlong_jobs,
     wishes_of,
 )
 from fleetjobs.store.schema.jobs import jobs
@@ -45,11 +44,8 @@ def tell_moves(connection: Connection, moved: Iterable[Mapping[str, Any]], now: 
     add_notices(connection, made)
 
 
-def tell_overlong(connection: Connection, now: datetime) -> int:
-    """Tell of jobs that take longer than was expected, each once; how many."""
-    over = overlong_jobs(connection, now)
-    if not over:
-        return 0
+def tell_overlong(connection: Connection, over: Sequence[tuple[str, str]], now: datetime) -> None:
+    """Tell of these jobs that they take longer than their wishes say; told before is told once."""
     ids = sorted({job for _, job in over})
     found = {row["id"]: row for row in _heard_of(connection, ids)}
     every = wishes_of(connection, ids, [row["org"] for row in found.values()])
@@ -63,13 +59,13 @@ def tell_overlong(connection: Connection, now: datetime) -> int:
             document=_document(found[job]) | {"expected_s": by_id[name].duration_s},
             now=now,
             job=job,
+            wish=name,
         )
         for name, job in over
         if job in found and name in by_id
         for sink in by_id[name].sinks
     ]
     add_notices(connection, made)
-    return len(made)
 
 
 def _heard_of(connection: Connection, ids: Sequence[str]) -> list[RowMapping]:

@@ -26,7 +26,8 @@ from fleetjobs.states import Reason, State
 from fleetjobs.store.access import Account, create_account
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import JobFilter, list_jobs
-from fleetjobs.store.notices import add_wish, list_notices
+from fleetjobs.store.notices import add_wish, list_notices, overlong_jobs
+from fleetjobs.store.telling import tell_overlong
 from fleetjobs.targets import Target
 from tests.desk import KEY, MINUTE, WHO
 from tests.desk import Desk as OldDesk
@@ -257,6 +258,41 @@ def test_a_job_that_takes_too_long_is_told_of_once(desk: Desk) -> None:
         desk.tell()
 
     assert desk.box.subjects == ["fleetjobs: [acme] demo.echo takes longer than expected"]
+
+
+def test_each_wish_is_told_when_its_own_time_has_passed(desk: Desk) -> None:
+    """Also those for the whole org; one that was told says nothing to the others."""
+    job = desk.submit("web1")
+    for name, minutes in ((job, 10), (job, 30), (None, 20), (None, 90)):
+        desk.control.notices.wish(**WHO, job=name, sinks=[OPS], on=f"duration:{minutes}m")
+    desk.hand_over()
+    desk.start(job)
+    told = []
+
+    for _ in range(5):
+        desk.clock.now += 10 * MINUTE
+        desk.tell()
+        told.append(len(desk.box.mails))
+
+    assert told == [1, 2, 3, 3, 3]
+
+
+def test_what_takes_too_long_is_found_piece_by_piece(desk: Desk) -> None:
+    jobs = {desk.submit("web1") for _ in range(3)}
+    desk.control.notices.wish(**WHO, job=None, sinks=[OPS], on="duration:10m")
+    desk.hand_over()
+    for job in jobs:
+        desk.start(job)
+    desk.clock.now += 10 * MINUTE
+
+    found = []
+    with desk.control.database.transaction() as connection:
+        while over := overlong_jobs(connection, desk.clock(), 2):
+            tell_overlong(connection, over, desk.clock())
+            found.append({job for _, job in over})
+
+    assert [len(piece) for piece in found] == [2, 1]
+    assert set().union(*found) == jobs
 
 
 def test_a_wish_can_be_taken_back_however_many_came_after_it(desk: Desk) -> None:

@@ -17,6 +17,7 @@ wishes = Table(  # who wishes to hear of what
     Column("by", String, nullable=False),
     Column("created_at", Moment, nullable=False),
     Index(None, "job", "org"),
+    Index("ix_wishes_duration", "job", "org", **where(text("duration_s IS NOT NULL"))),
 )
 
 notices = Table(  # what is told to somebody
@@ -28,6 +29,7 @@ notices = Table(  # what is told to somebody
     Column("sink", String, nullable=False),
     Column("job", String, index=True),
     Column("schedule", String),
+    Column("wish", String),  # whose time has passed; null: it is told of something else
     Column("document", JSON, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("due_at", Moment),  # null: it was sent, or given up
