@@ -15,12 +15,12 @@ from fleetjobs.crashpoints import crash_point
 from fleetjobs.messages import Order, Question, encode
 from fleetjobs.signing import SigningKey
 from fleetjobs.store.agenda import Errands, look_for_errands
-from fleetjobs.store.bells import CHANGES
+from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.departures import end_runs
 from fleetjobs.store.entries import COORDINATOR, RunName
 from fleetjobs.store.fills import Unfilled, fail_unfilled, fill_in
-from fleetjobs.store.gates import Look, hold_up, look_at_due
+from fleetjobs.store.gates import Look, has_gates, hold_up, look_at_due, take_back
 from fleetjobs.store.handovers import Handover, mark_queued, postpone, runs_to_dispatch
 from fleetjobs.store.lanes import concerns_lanes, give_slots, join_lanes
 from fleetjobs.store.limits import read_ceilings
@@ -112,6 +112,24 @@ class Dispatcher:
         with self.database.transaction() as connection:
             moved = mark_queued(connection, handed, self.clock(), self.ask_after)
             if moved:
+                ring(connection, CHANGES, ",".join(sorted(moved)))
+        self._look_again([(item.job, item.node) for item in handed if item.begins])
+
+    def _look_again(self, names: Sequence[RunName]) -> None:
+        """Ask back what a pause or a window forbids that came before it was noted.
+
+        Whoever shuts a gate asks back what is noted by then, after the gate is shut; we look at
+        gates after the note is written. So one of the two sees the other.
+        """
+        if not names:
+            return
+        with self.database.reading() as connection:
+            if not has_gates(connection):
+                return
+        with self.database.transaction() as connection:
+            moved = take_back(connection, names, self.clock(), actor=COORDINATOR)
+            if moved:
+                ring(connection, DISPATCH)
                 ring(connection, CHANGES, ",".join(sorted(moved)))
 
     def _let_on(self, now: datetime) -> int:

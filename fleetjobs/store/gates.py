@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, exists, select, update
 
 from fleetjobs.jobs import Pending
 from fleetjobs.names import JobId, NodeId
@@ -17,10 +17,12 @@ from fleetjobs.schedules.windows import Verdict, Window, WindowKind, closes_at, 
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName
 from fleetjobs.store.judging import settle
-from fleetjobs.store.leases import ORG, PAUSED_NODE, RELAY, read_pauses
+from fleetjobs.store.leases import ORG, PAUSED_NODE, RELAY, STOP, read_pauses
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.nodes import list_nodes
 from fleetjobs.store.outbox import recall
+from fleetjobs.store.schema.fleet import switches
+from fleetjobs.store.schema.gates import windows
 from fleetjobs.store.schema.jobs import jobs
 from fleetjobs.store.schema.runs import HELD_UP, runs
 from fleetjobs.store.standing import latest, path
@@ -226,6 +228,14 @@ def _stands(gates: Gates, ledger: Ledger, run: RunEntry) -> bool:
     moment = max(ledger.now, begin or ledger.now)
     verdict, until = gates.judge(run.org, run.node, moment, window_only=job.window_only)
     return verdict.is_open and until == run.told_until
+
+
+def has_gates(connection: Connection) -> bool:
+    """Whether there is any pause or window at all."""
+    return bool(connection.execute(_GATES).scalar_one())
+
+
+_GATES = select(exists(select(windows.c.name)) | exists().where(switches.c.name != STOP))
 
 
 def queued_runs(connection: Connection, org: str | None, node: str | None) -> list[RunName]:

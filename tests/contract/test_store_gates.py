@@ -246,6 +246,42 @@ def test_a_pause_stops_starts_and_no_acceptance(
     assert desk.control.pauses.list(org=ORG) == []
 
 
+@pytest.mark.parametrize("gate", ["pause", "relay", "window"])
+def test_what_is_handed_over_and_not_noted_yet_is_asked_back_too(
+    desk: Desk, dispatcher: Dispatcher, publisher: FakePublisher, gate: str
+) -> None:
+    """Delivered ahead, it would begin by itself; what was told of the gate is left alone."""
+    job = desk.submit("web1", not_before=NOW + HOUR / 2)
+    dispatcher.send()
+
+    if gate == "window":
+        freeze = window("freeze", WindowKind.BLACKOUT, NOW + HOUR / 2, HOUR)
+        desk.control.windows.create(freeze, **WHO)
+    else:
+        desk.control.pauses.pause(Place(org=ORG if gate == "pause" else None), **WHO)
+    assert desk.orders() == []
+    dispatcher.note()
+
+    assert [parcel.queue for parcel in publisher.published] == ["node.web1"]
+    assert [(order.job, order.verb) for order in desk.orders()] == [(job, Verb.WITHDRAW)]
+
+
+def test_what_was_told_when_its_window_closes_is_not_asked_back_when_noted(
+    desk: Desk, dispatcher: Dispatcher
+) -> None:
+    """Not even if its node said that it has it before we noted that it would."""
+    freeze = window("freeze", WindowKind.BLACKOUT, NOW + HOUR, HOUR)
+    desk.control.windows.create(freeze, **WHO)
+    quiet, quick = desk.submit("web1"), desk.submit("web2")
+
+    dispatcher.send()
+    desk.say(make_reply(quick, node="web2", stage=Stage.ACCEPTED))
+    dispatcher.note()
+
+    assert desk.orders() == []
+    assert [desk.job(job).state for job in (quiet, quick)] == [State.QUEUED] * 2
+
+
 def test_a_paused_node_keeps_no_other_from_beginning(desk: Desk, dispatcher: Dispatcher) -> None:
     desk.control.pauses.pause(Place(node="web1"), **WHO)
     job = desk.submit("web1", "web2")
