@@ -92,7 +92,7 @@ class Dispatcher:
         with self.database.reading() as connection:
             due = look_for_errands(connection, now)
         watched = due.limited or due.gated  # who lets runs go on must not see them as waiting
-        self.note(None if watched else now - PATIENCE)
+        self.note(None if watched else PATIENCE)
         done = self._order(now) if due.orders else 0
         done += self._ask(now) if due.questions else 0
         let_on = self._let_on(now) if due.limited else 0
@@ -104,9 +104,9 @@ class Dispatcher:
         done += let_on
         return Sent(number=done, next_at=due.next_at)
 
-    def note(self, since: datetime | None = None) -> None:
-        """Note what was handed over, by then if that is said, and has not ended yet."""
-        handed = self.expected.take(since)
+    def note(self, patience: timedelta | None = None) -> None:
+        """Note what was handed over, so long ago if that is said, and has not ended yet."""
+        handed = self.expected.take(patience)
         if not handed:
             return
         with self.database.transaction() as connection:
@@ -174,7 +174,7 @@ class Dispatcher:
         if self.warden is not None:
             self.warden.deny(refused)
         self._end(gone)
-        self.expected.add(due, now)  # now: a reply may be faster than the broker's confirmation
+        self.expected.add(due)  # already: a reply may be faster than the broker's confirmation
         try:
             sick = self._publish(Packer(self.key).pack(due, now))
         except Exception:

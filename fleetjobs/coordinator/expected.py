@@ -5,9 +5,10 @@ the note is put off for a moment and left out for those that have ended by then;
 replies waits a little for those that are sure to come with it.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from threading import Lock
+from time import monotonic
 
 from fleetjobs.messages import Reply, Stage
 from fleetjobs.store.handovers import Handover, HandoverName
@@ -16,17 +17,23 @@ _Key = tuple[str, str, int]  # job, node, attempt
 
 
 class Expected:
-    """The dispatcher adds and takes back, the collector takes out; from any thread."""
+    """The dispatcher adds and takes back, the collector takes out; from any thread.
 
-    def __init__(self) -> None:
-        self._runs: dict[_Key, tuple[Handover, datetime]] = {}
+    The clock gives seconds and only ever goes forward: while a clock that was set back catches
+    up, what was handed over would be neither noted nor sent again.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._runs: dict[_Key, tuple[Handover, float]] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._runs)
 
-    def add(self, handovers: Iterable[Handover], now: datetime) -> None:
+    def add(self, handovers: Iterable[Handover]) -> None:
         """Expect their ends from now on."""
+        now = self._clock()
         with self._lock:
             self._runs.update(
                 {(item.job, item.node, item.attempt): (item, now) for item in handovers}
@@ -50,8 +57,9 @@ class Expected:
         with self._lock:
             return {item.name for item, _ in self._runs.values()}
 
-    def take(self, since: datetime | None = None) -> Sequence[Handover]:
-        """Those whose end has not come since then; it is expected no more. None: all of them."""
+    def take(self, patience: timedelta | None = None) -> Sequence[Handover]:
+        """Those whose end has not come for so long; it is expected no more. None: all of them."""
+        since = None if patience is None else self._clock() - patience.total_seconds()
         with self._lock:
             old = [key for key, (_, at) in self._runs.items() if since is None or at <= since]
             return [self._runs.pop(key)[0] for key in old]

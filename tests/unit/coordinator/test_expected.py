@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from fleetjobs.coordinator.collector import Collector
 from fleetjobs.coordinator.dispatcher import PATIENCE, Dispatcher
+from fleetjobs.coordinator.expected import Expected
 from fleetjobs.messages import Stage, encode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import COORDINATOR, SigningKey
@@ -51,10 +52,11 @@ def test_a_run_that_has_ended_is_not_noted_as_handed_over(database: Database, cl
 def test_what_was_handed_over_is_not_sent_again_before_it_is_noted(
     database: Database, clock: Clock
 ) -> None:
+    """And noted in time though the time of day is set back meanwhile."""
     enroll(database, "web1", "web2", alive=False)
     job = keep_job(database, "web1").id
-    publisher = FakePublisher()
-    dispatcher = Dispatcher(database, publisher, KEY, clock)
+    publisher, passed = FakePublisher(), [0.0]
+    dispatcher = Dispatcher(database, publisher, KEY, clock, expected=Expected(lambda: passed[0]))
 
     dispatcher.send()
     later = keep_job(database, "web2").id
@@ -62,7 +64,8 @@ def test_what_was_handed_over_is_not_sent_again_before_it_is_noted(
 
     assert [parcel.queue for parcel in publisher.published] == ["node.web1", "node.web2"]
     assert states(database, job, "web1") == [State.WAITING]
-    clock.forward(PATIENCE)
+    clock.forward(timedelta(hours=-1))
+    passed[0] += PATIENCE.total_seconds()
     dispatcher.send()
     assert states(database, job, "web1") + states(database, later, "web2") == [State.QUEUED] * 2
     assert len(publisher.published) == 2
