@@ -134,7 +134,7 @@ class NotificationListener:
 
     def _connect(self) -> None:
         try:
-            connection = psycopg.connect(self._conninfo, autocommit=True, connect_timeout=10)
+            connection = psycopg.connect(self._conninfo, autocommit=True)
             for topic in self._topics:
                 connection.execute(f'LISTEN "{channel(topic)}"'.encode())
         except psycopg.Error as error:

@@ -31,6 +31,14 @@ MIGRATING = 7_261_001  #: the advisory lock under which PostgreSQL is migrated: 
 _READING = "reading"
 _BELLS = "bells"
 _PATIENCE_S = 10
+_WIRE = {  #: libpq's words; without them a wire that swallows all holds a loop for a quarter hour
+    "connect_timeout": str(_PATIENCE_S),
+    "tcp_user_timeout": "30000",  # ms without an acknowledgement of what was sent
+    "keepalives": "1",
+    "keepalives_idle": "15",  # s until one who only waits for an answer asks whether it is there
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
 _AWAY = (wrong.OperationalError, wrong.InterfaceError, wrong.TimeoutError)
 
 
@@ -45,7 +53,8 @@ class Database:
     def open(cls, url: str) -> "Database":
         """The database at `sqlite:///path` or `postgresql://...`; connects at first use.
 
-        Raises InvalidSetting.
+        How long to wait for PostgreSQL's wire is up to the URL (`?tcp_user_timeout=...`), or to us
+        where it says nothing. Raises InvalidSetting.
         """
         try:
             address = make_url(url)
@@ -173,15 +182,16 @@ def _away() -> Iterator[None]:
 
 
 def _postgresql(address: URL) -> Engine:
+    unsaid = {name: value for name, value in _WIRE.items() if name not in address.query}
     return create_engine(
-        address.set(drivername="postgresql+psycopg"),
+        address.set(drivername="postgresql+psycopg").update_query_dict(unsaid),
         json_serializer=to_json,
         json_deserializer=from_json,
         pool_pre_ping=True,  # a restarted server costs nobody an error
         pool_size=5,
         max_overflow=35,
         pool_timeout=_PATIENCE_S,
-        connect_args={"connect_timeout": _PATIENCE_S, "options": "-c timezone=UTC"},
+        connect_args={"options": "-c timezone=UTC"},
     )
 
 
