@@ -121,19 +121,23 @@ def status_of(fault: errors.Fault) -> HTTPStatus:
 
 def answer_with_problems(app: FastAPI) -> None:
     """Have the app answer every error, its framework's too, with a problem document."""
-    app.add_exception_handler(errors.Fault, _of_fault)
+    app.add_exception_handler(errors.Fault, answer_fault)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_framework)
     app.add_exception_handler(Exception, _of_defect)
 
 
-def _of_fault(request: Request, fault: Exception) -> Response:
+def answer_fault(request: Request, fault: Exception) -> Response:
+    """The problem document of a fault."""
     assert isinstance(fault, errors.Fault)  # noqa: S101  registered for nothing else
     status = status_of(fault)
-    headers = {}
+    headers, detail = {}, str(fault)
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("%s %s: %s: %s", request.method, request.url.path, fault.code, fault)
     elif status is HTTPStatus.SERVICE_UNAVAILABLE:
+        # a driver's words name hosts, ports and users: they are for the log
+        logger.warning("%s %s: %s: %s", request.method, request.url.path, fault.code, fault)
+        detail = f"{_away(fault)} cannot be reached; try again soon"
         headers["Retry-After"] = str(RETRY_AFTER_S)
     elif status is HTTPStatus.TOO_MANY_REQUESTS:
         headers["Retry-After"] = str(FULL_RETRY_AFTER_S)
@@ -141,7 +145,17 @@ def _of_fault(request: Request, fault: Exception) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     note_refusal(request, status, fault.code, str(fault))
     field = getattr(fault, "field", None)
-    return problem(status, str(fault), code=fault.code, field=field, headers=headers)
+    return problem(status, detail, code=fault.code, field=field, headers=headers)
+
+
+def _away(fault: errors.Fault) -> str:
+    match fault:
+        case errors.DatabaseAway():
+            return "the database"
+        case errors.BrokerAway():
+            return "the broker"
+        case _:
+            return "something the server depends on"
 
 
 def _of_validation(request: Request, error: Exception) -> Response:

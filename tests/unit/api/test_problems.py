@@ -171,18 +171,23 @@ def test_head_of_a_stream_ends(ann: TestClient, submit: Submit) -> None:
 
 
 def test_an_absent_database_is_a_reason_to_come_again(
-    ann: TestClient, monkeypatch: pytest.MonkeyPatch
+    ann: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """503 with Retry-After; the server still lives, and says that it is not ready."""
+    """503 with Retry-After; the server still lives, and says that it is not ready.
+
+    Where the database was looked for is for the log alone.
+    """
 
     def gone(_: Database) -> None:
-        raise DatabaseAway("the database does not answer")
+        raise DatabaseAway('connection to "db.internal", user "fleet" failed')
 
     monkeypatch.setattr(Database, "reading", gone)
 
     answer = ann.get("/api/v1/jobs")
 
-    assert_problem(answer, 503, "database_away")
+    problem = assert_problem(answer, 503, "database_away")
+    assert problem["detail"] == "the database cannot be reached; try again soon"
+    assert "db.internal" in caplog.text
     assert answer.headers["retry-after"] == "5"
     assert ann.get("/api/v1/healthz").status_code == 200
     assert ann.get("/api/v1/readyz").status_code == 503
