@@ -1,10 +1,11 @@
 """Credentials: tokens, passwords, and logging in by one."""
 
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import timedelta
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, Path, Query, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
@@ -21,14 +22,15 @@ from fleetjobs.api.accounts import Named
 from fleetjobs.api.bodies import JSON, decode_body, json_body, read_body
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.documents import Page
+from fleetjobs.api.logins import GUESSES
 from fleetjobs.api.parameters import PAGE, PAGE_MAX, Parameters
-from fleetjobs.api.problems import CHANGES, RESPONSES, TOO_OFTEN
+from fleetjobs.api.problems import CHANGES, RESPONSES, TOO_OFTEN, answer_fault
 from fleetjobs.control.accounts import Accounts
 from fleetjobs.control.grants import Tokens
 from fleetjobs.control.passwords import hash_password, is_password
 from fleetjobs.control.ruling import Ruler
-from fleetjobs.errors import Denied, Unauthenticated
-from fleetjobs.store.access import get_account, password_of
+from fleetjobs.errors import Denied, Unauthenticated, Unavailable
+from fleetjobs.store.access import Account, get_account, password_of
 from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.tokens import Token
 
@@ -96,14 +98,20 @@ def revoke(desk: AtDesk, caller: Caller, token: Id) -> TokenDocument:
     "/login",
     summary="Log in by a password",
     status_code=HTTPStatus.CREATED,
+    response_model=NewTokenDocument,
     openapi_extra=json_body(Login),
     responses=TOO_OFTEN,
 )
-async def login(request: Request, desk: AtDesk) -> NewTokenDocument:
+async def login(request: Request, desk: AtDesk, later: BackgroundTasks) -> Any:
     """A token that counts for twelve hours. Whoever guesses often has to wait."""
     wish = decode_body(Login, await read_body(request, kinds={JSON}))
     address = request.client.host if request.client else ""
-    return await run_in_threadpool(_log_in, desk, wish, address)
+    try:
+        return await run_in_threadpool(_log_in, desk, wish, address)
+    except WrongPassword as wrong:
+        # once it is answered: how long the answer takes must not tell whether there is an account
+        later.add_task(_note_failure, desk, wrong, address)
+        return answer_fault(request, wrong)
 
 
 def _log_in(desk: Desk, wish: Login, address: str) -> NewTokenDocument:
@@ -113,19 +121,42 @@ def _log_in(desk: Desk, wish: Login, address: str) -> NewTokenDocument:
         account = get_account(connection, wish.account)
         kept = password_of(connection, wish.account)
     if not is_password(wish.password, kept) or account is None:
-        desk.logins.fail(wish.account, now)
-        _note_failure(desk, wish.account, account.org if account else None, address, now)
-        raise Unauthenticated("there is no account of that name and password")
+        guesses = desk.logins.fail(wish.account, now, exists=account is not None)
+        raise WrongPassword(account, guesses)
     desk.logins.forget(wish.account)
     ruler = Ruler(name=account.name, org=account.org, role=account.role, address=address)
     tokens = Tokens(desk.database, desk.clock, ruler)
     return _shown(*tokens.create(account.name, name=LOGIN, expires_at=now + LOGGED_IN_FOR))
 
 
-def _note_failure(desk: Desk, name: str, org: str | None, address: str, now: datetime) -> None:
-    with desk.database.transaction() as connection:
-        author = Author(account="", address=address)
-        add_record(connection, at=now, author=author, kind="login.refused", subject=name, org=org)
+class WrongPassword(Unauthenticated):
+    """There is no such account, or it has another password; the caller is not told which."""
+
+    def __init__(self, account: Account | None, guesses: int) -> None:
+        """Whose it is not; and how many wrong ones there were of late."""
+        super().__init__("there is no account of that name and password")
+        self.account = account
+        self.guesses = guesses
+
+
+def _note_failure(desk: Desk, wrong: WrongPassword, address: str) -> None:
+    """The first wrong one of late, and the last before it has to wait; of accounts that exist.
+
+    The audit keeps what it has, so strangers must not be able to fill it.
+    """
+    if wrong.account is None or wrong.guesses not in {1, GUESSES}:
+        return
+    note = "has to wait" if wrong.guesses == GUESSES else ""
+    with suppress(Unavailable), desk.database.transaction() as connection:
+        add_record(
+            connection,
+            at=desk.clock(),
+            author=Author(account="", address=address),
+            kind="login.refused",
+            subject=wrong.account.name,
+            org=wrong.account.org,
+            note=note,
+        )
 
 
 @router.put(

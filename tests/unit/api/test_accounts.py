@@ -255,13 +255,25 @@ def test_a_password_lets_one_in_for_twelve_hours(door: Door) -> None:
     assert PASSWORD not in str(door.audit())
 
 
-def test_who_guesses_often_has_to_wait(door: Door) -> None:
+def test_who_guesses_often_has_to_wait_and_learns_nothing(door: Door) -> None:
+    """Names that nobody has are answered alike, and are not written down: anyone invents them."""
     bare = TestClient(door.house.app, base_url=f"http://testserver{ROOT}")
-    wish = {"account": "vera", "password": "wrong"}
 
-    codes = [bare.post("/login", json=wish).status_code for _ in range(6)]
+    answers = {
+        name: [bare.post("/login", json={"account": name, "password": "wrong"}) for _ in range(6)]
+        for name in ("vera", "nobody")
+    }
 
-    assert codes == [401] * 5 + [429]
+    for found in answers.values():
+        assert [answer.status_code for answer in found] == [401] * 5 + [429]
+        assert found[0].headers["www-authenticate"] == "Bearer"
+    said = {name: [answer.text for answer in found] for name, found in answers.items()}
+    assert [text.replace("vera", "nobody") for text in said["vera"]] == said["nobody"]
+    rows = door.audit(kind="login.refused")
+    assert [(row["subject"], row["note"]) for row in rows] == [
+        ("vera", "has to wait"),
+        ("vera", ""),
+    ]
 
 
 def test_what_changes_is_written_down_without_secrets(door: Door) -> None:
