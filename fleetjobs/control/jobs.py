@@ -76,7 +76,7 @@ class Control:
     @property
     def schedules(self) -> Schedules:
         """Where schedules are made and changed."""
-        return Schedules(self.database, self.clock, self._acceptance, self.address)
+        return Schedules(self.database, self.clock, self._acceptance, self.limits, self.address)
 
     @property
     def templates(self) -> Templates:

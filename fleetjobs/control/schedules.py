@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from fleetjobs.access import Verb
 from fleetjobs.control.acceptance import Acceptance
+from fleetjobs.control.limits import NO_MORE, Limits
 from fleetjobs.control.occurrences import next_of
 from fleetjobs.control.submissions import Submission
 from fleetjobs.control.verbs import Verbs
@@ -47,6 +48,7 @@ class Schedules:
     database: Database
     clock: Callable[[], datetime]
     acceptance: Acceptance
+    limits: Limits = NO_MORE  # of what is asked for by hand; what comes by itself waits its turn
     address: str = ""  # from where it is asked, for the audit
 
     def create(self, schedule: Schedule, *, org: str, account: str) -> Entry:
@@ -194,6 +196,7 @@ class Schedules:
             org=org,
             caller=account,
             now=self.clock(),
+            limits=self.limits,
         )
 
     @contextmanager
