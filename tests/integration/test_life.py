@@ -211,14 +211,24 @@ def test_an_action_runs_here_and_is_recorded(fj: Fj) -> None:
     assert shown(fj, "last")["state"] == "succeeded"
 
 
-@pytest.mark.spec("S0-02")
-def test_python_speaks_as_simplerpcs_authors_wrote(state: Path) -> None:
-    demo = rpcclient("demo", nodes=["node1"], config=state / "client.toml")
+@pytest.mark.spec("S0-02", "S0-14")
+def test_puppet_runs_in_the_background_and_its_output_is_read_later(fj: Fj, state: Path) -> None:
+    """As SimpleRPC's authors wrote it; the puppet of this node ends as one that changed a thing."""
+    program = state / "bin/puppet"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho Notice: puppet $*\nexit 2\n")
+    program.chmod(0o755)
+    added = state / "nodes/node1/environment/puppet"
+    added.parent.mkdir(exist_ok=True)
+    added.write_text(f"PATH={program.parent}:/usr/bin:/bin\n")
+    puppet = rpcclient("puppet", nodes=["node1"], config=state / "client.toml")
 
-    background = demo.echo(text="a", schedule="background")
-    later = demo.schedule(at="+1s").echo(text="b")
+    background = puppet.runonce(forcerun=True, schedule="background")
+    later = puppet.schedule(at="+1s").runonce(noop=True)
 
     assert isinstance(background, Job)
     assert background.wait(30)
     assert later.wait(30)
     assert (background.state, later.state) == (State.SUCCEEDED, State.SUCCEEDED)
+    assert "Notice: puppet agent --test --color=false" in fj("job", "logs", background.id, "node1")
+    assert "Notice: puppet agent --test --noop" in fj("job", "logs", later.id, "node1")
