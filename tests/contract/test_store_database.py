@@ -1,11 +1,14 @@
 """The database: transactions, migrations, times; the same on SQLite and PostgreSQL."""
 
 import contextlib
+import os
+import socket
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -14,6 +17,7 @@ from sqlalchemy import func, insert, select, update
 
 from fleetjobs.access import FLEET
 from fleetjobs.errors import DatabaseAway, InvalidSetting
+from fleetjobs.store.bells import NotificationListener
 from fleetjobs.store.database import Database, _prepare
 from fleetjobs.store.schema.accounts import orgs
 from fleetjobs.store.schema.nodes import nodes
@@ -92,6 +96,31 @@ def test_a_database_that_is_not_there_is_away() -> None:
 
     with pytest.raises(DatabaseAway), database.reading():
         pass
+
+
+def test_a_wire_that_swallows_all_is_given_up_soon_or_when_the_url_says(database: Database) -> None:
+    """By queries and by who listens for bells; ours holds where the URL says nothing."""
+    with database.reading() as connection:
+        if connection.dialect.name == "sqlite":
+            pytest.skip("a file has no wire")
+        address = connection.engine.url.set(drivername="postgresql", query={})
+    url = address.render_as_string(hide_password=False)
+    asked = {"tcp_user_timeout": "7000", "connect_timeout": "4"}
+    ours = {"tcp_user_timeout": "30000", "connect_timeout": "10", "keepalives_idle": "15"}
+
+    for query, expected in (("", ours), ("?tcp_user_timeout=7000&connect_timeout=4", asked)):
+        opened = Database.open(url + query)
+        with contextlib.closing(opened), contextlib.closing(opened.listen("any")) as listener:
+            assert isinstance(listener, NotificationListener)
+            with opened.reading() as connection:
+                drivers = [connection.connection.driver_connection, listener._connection]
+                for driver in drivers:
+                    assert isinstance(driver, psycopg.Connection)
+                    assert driver.info.get_parameters().items() >= expected.items()
+                    with socket.socket(fileno=os.dup(driver.fileno())) as wire:
+                        patience_ms = wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+                        assert patience_ms == int(expected["tcp_user_timeout"])
+                        assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "mysql://x/y", "nonsense", "sqlite:///:memory:"])
