@@ -1,7 +1,7 @@
 """Access: who asks, in which org they act, and what their role lets them do."""
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -32,6 +32,7 @@ class Acting(Account):
     home: str  # its own org
     address: str  # from where it asks
     named: bool  # it said in which org it acts
+    token: str = field(repr=False)  # by which it asks
 
     @property
     def sees(self) -> str | None:
@@ -60,6 +61,7 @@ async def _authenticated(request: Request, desk: AtDesk) -> Acting:
         home=account.org,
         address=request.client.host if request.client else "",
         named=wanted is not None,
+        token=token,
     )
     request.state.caller = acting
     if wanted is not None:

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from fleetjobs.api.access import Caller, clean_query
+from fleetjobs.api.admission import Admission
 from fleetjobs.api.desk import AtDesk, Desk, find_job
 from fleetjobs.api.documents import Page
 from fleetjobs.api.faults import InvalidParameter
@@ -90,12 +91,15 @@ async def of_job(
 
     As a stream, `id` is the event's seq and `event` its kind; `progress`, without an id, says how
     much of the job is done when that has changed; the last message is `end` with the job. A stream
-    that stops without it is resumed by Last-Event-ID.
+    that stops without it is resumed by Last-Event-ID. `refused` ends it within seconds once the
+    token counts no longer, or the account was disabled or has another role.
     """
     if not following.wanted:
         return await run_in_threadpool(_page, desk, query, org=caller.sees, job=job)
     await run_in_threadpool(desk.job, job, org=caller.sees)
-    stream = Stream(desk=desk, job=job, org=caller.sees, only=query.only)
+    stream = Stream(
+        desk=desk, admission=Admission(desk, caller), job=job, org=caller.sees, only=query.only
+    )
     after = query.after if following.last is None else following.last
     return stream_of(stream.messages(after))
 

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from fleetjobs.api.access import Caller, Operator, clean_query
+from fleetjobs.api.access import Acting, Caller, Operator, clean_query
+from fleetjobs.api.admission import Admission
 from fleetjobs.api.bodies import JOSE, JSON, media_type, read_body, sealed_body
 from fleetjobs.api.describing import describe_new, describe_one, document_of, tag
 from fleetjobs.api.desk import AtDesk, Desk, find_job
@@ -98,14 +99,20 @@ async def submit(
     return await answer(desk, response, submission, document, terms)
 
 
-async def _stream(desk: Desk, caller: Account, sealed: Sealed, only: Only) -> Response:
+async def _stream(desk: Desk, caller: Acting, sealed: Sealed, only: Only) -> Response:
     """The job and then its events; a refusal is raised before anything is answered."""
 
     def accept() -> tuple[JobDocument, bool]:
         submission, document = _submit(desk, caller, sealed)
         return document, submission.created
 
-    stream = Stream(desk=desk, job=JobId(sealed.request.id), org=caller.org, only=only)
+    stream = Stream(
+        desk=desk,
+        admission=Admission(desk, caller),
+        job=JobId(sealed.request.id),
+        org=caller.org,
+        only=only,
+    )
     messages = stream.of_new(accept)
     first = await anext(messages)
     response = stream_of(_again(first, messages))

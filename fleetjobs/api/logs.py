@@ -15,6 +15,7 @@ from starlette.responses import StreamingResponse
 
 from fleetjobs.access import Verb
 from fleetjobs.api.access import Caller, clean_query
+from fleetjobs.api.admission import REFUSED, Admission
 from fleetjobs.api.asking import answers
 from fleetjobs.api.desk import AtDesk, Desk
 from fleetjobs.api.faults import InvalidParameter
@@ -43,7 +44,7 @@ ALIVE_S = 15.0  #: silence that long is broken by a comment, for proxies' sake
 _LOG: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The bytes; or, followed, events `log` with the bytes in base64 and their "
-        "offset, and at last `end`.",
+        "offset, and at last `end`; or `refused` once the token counts no longer.",
         "content": {
             BYTES: {"schema": {"type": "string", "format": "binary"}},
             EVENT_STREAM: {},
@@ -142,12 +143,15 @@ class Log:
         over = found.is_over and offset + len(found.content) >= found.size
         return Part(found.content, found.size, over)
 
-    async def messages(self, offset: int) -> AsyncIterator[bytes]:
+    async def messages(self, offset: int, admission: Admission) -> AsyncIterator[bytes]:
         """Everything from there on as events, until the run writes no more."""
         silent = 0.0
         yield format_sse_event(retry=1000, comment=f"{self.key.job} {self.key.node}")
         with self.desk.watch.follow(self.key.job) as changed:
             while not self.desk.watch.is_ending:
+                if not await admission.holds():
+                    yield REFUSED
+                    return
                 part = await self.read(offset, LOG_MAX)
                 if part.content:
                     silent = 0.0
@@ -249,7 +253,8 @@ async def log(
         if last_event_id and last_event_id.isascii() and last_event_id.isdecimal():
             start = min(int(last_event_id[:20]), SIZE_MAX)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(wanted.messages(start), media_type=EVENT_STREAM, headers=headers)
+        messages = wanted.messages(start, Admission(desk, caller))
+        return StreamingResponse(messages, media_type=EVENT_STREAM, headers=headers)
     part = await wanted.read(start, min(query.limit, LOG_MAX))
     headers = {
         "X-Log-Size": str(part.size),

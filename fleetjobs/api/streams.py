@@ -3,6 +3,7 @@
 `id` is the event's seq, so that Last-Event-ID resumes, also after the server was restarted.
 In between `progress` says how much of the job is done.
 The last message is `end`, with the job; a stream that stops without it wants to be resumed.
+Of a reader whose token counts no longer it is `refused`.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
+from fleetjobs.api.admission import REFUSED, Admission
 from fleetjobs.api.describing import describe
 from fleetjobs.api.desk import Desk, find_job
 from fleetjobs.api.job_documents import JobDocument
@@ -73,6 +75,7 @@ class Stream:
     """One follower of one job."""
 
     desk: Desk
+    admission: Admission
     job: JobId
     org: str | None  # None: whosever it is
     only: Only = Only.ALL
@@ -102,6 +105,9 @@ class Stream:
     async def _news(self, after: int, changed: asyncio.Event) -> AsyncIterator[bytes]:
         silent_since, percent = self.desk.clock(), None
         while not self.desk.watch.is_ending:
+            if not await self.admission.holds():
+                yield REFUSED
+                return
             piece = await run_in_threadpool(self._look, after, percent)
             after, percent = piece.last, piece.percent
             if piece.messages:

@@ -137,6 +137,8 @@ class Stream:
         with contextlib.closing(opened):
             for event in opened.events:
                 self.away = None
+                if event.kind == "refused":
+                    return False  # asked again, the server says why
                 self._last = event.id or self._last
                 self._queue.put(event)
                 if event.kind == "end":

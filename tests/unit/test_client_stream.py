@@ -1,6 +1,8 @@
 """Server-sent events: reading them, and going on where a connection broke."""
 
 from pathlib import Path
+from typing import cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -8,9 +10,9 @@ from fleetjobs.client.asking import Call, submit
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.jobs import Job
 from fleetjobs.client.profile import Profile
-from fleetjobs.client.stream import StreamEvent, read_events
+from fleetjobs.client.stream import Stream, StreamEvent, read_events
 from fleetjobs.client.transport import Transport
-from fleetjobs.errors import ServerAway
+from fleetjobs.errors import ServerAway, Unauthenticated
 from fleetjobs.targets import Target
 from tests.fake_fleet import FakeNode, ok
 from tests.fake_http import TOKEN
@@ -59,3 +61,26 @@ def test_a_server_that_went_away_for_good_is_named_at_the_deadline(tmp_path: Pat
 
     with pytest.raises(ServerAway, match=r"127\.0\.0\.1"):
         next(replies)
+
+
+def test_who_is_refused_amid_a_stream_is_told_why() -> None:
+    """By the answer to the next request: the same as whoever comes with a bad token."""
+
+    class Gate:
+        """Lets in once."""
+
+        asked = 0
+
+        def stream(self, *_: str, **__: object) -> tuple[list[bytes], object]:
+            """Two messages; then nothing any more."""
+            self.asked += 1
+            if self.asked > 1:
+                raise Unauthenticated("the token is unknown, expired or revoked")
+            lines = b'event: log\ndata: 1\n\nevent: refused\ndata: {"code": "unauthenticated"}\n\n'
+            return lines.splitlines(keepends=True), Mock()
+
+    stream = Stream(cast("Transport", Gate()), "jobs", "j1", "events")
+
+    assert stream.next(20) == StreamEvent("log", 1)
+    with pytest.raises(Unauthenticated):
+        stream.next(20)
