@@ -25,7 +25,7 @@ from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
-from fleetjobs.store.dependencies import leads_to
+from fleetjobs.store.dependencies import begin_adding, leads_to
 from fleetjobs.store.edits import apply_edit, edit_of, forget_place
 from fleetjobs.store.entries import JobEntry, RunEntry
 from fleetjobs.store.jobs import get_job
@@ -73,6 +73,8 @@ class Edits:
             bearings = Bearings.of(connection, before)
             weighed = self._weigh(connection, sealed, request, bearings, org=org, now=now)
         with self.database.transaction() as connection:
+            if request.after:
+                begin_adding(connection)
             ledger = Ledger.of_jobs(connection, [name], now)
             _check(ledger.job_named(name), version)
             blocked = bool(request.after) and has_to_wait(connection, request, org)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     insert,
     select,
     update,
@@ -28,6 +29,7 @@ from fleetjobs.store.entries import RunName
 from fleetjobs.store.schema.jobs import dependencies, jobs
 from fleetjobs.store.schema.runs import runs
 
+ADDING = 7_261_003  #: the advisory lock under which accepted jobs are made to wait for others
 WHOLE = NodeId("")  #: in place of a node: the whole job
 
 
@@ -254,8 +256,21 @@ def is_named_by_live() -> ColumnElement[bool]:
     return itself | exists().where(*of_it, *by_live)
 
 
+def begin_adding(connection: Connection) -> None:
+    """Let nobody else make an accepted job wait for others before the transaction has ended.
+
+    Of two at a time neither would see what the other adds, and both might close a circle. First
+    of all locks: whoever waits for it holds up nobody.
+    """
+    if not dialect.is_sqlite(connection):  # which lets one writer in at a time
+        connection.execute(select(func.pg_advisory_xact_lock(ADDING)))
+
+
 def leads_to(connection: Connection, after: Sequence[After], job: JobId) -> bool:
-    """Whether any of these waits, directly or not, for the job: then it may not wait for them."""
+    """Whether any of these waits, directly or not, for the job: then it may not wait for them.
+
+    Or will wait for it, once a node has given back what is to be edited.
+    """
     seen: set[str] = set()
     front = {item.job for item in after}
     while front:
@@ -263,5 +278,9 @@ def leads_to(connection: Connection, after: Sequence[After], job: JobId) -> bool
             return True
         seen |= front
         query = select(dependencies.c.on_job).where(dependencies.c.job.in_(sorted(front)))
-        front = set(connection.execute(query).scalars()) - seen
+        edits = select(jobs.c.edit).where(jobs.c.id.in_(sorted(front)), jobs.c.edit.is_not(None))
+        to_be = [edit for edit in connection.execute(edits).scalars() if edit]
+        front = {item["job"] for edit in to_be for item in edit["after"]}
+        front |= set(connection.execute(query).scalars())
+        front -= seen
     return False

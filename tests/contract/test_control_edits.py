@@ -1,9 +1,14 @@
 """Edits: an accepted job is asked for anew, as long as it has not begun."""
 
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier, BrokenBarrierError
+from typing import Any
 
 import pytest
 
+from fleetjobs.control import edits
 from fleetjobs.control.jobs import Control
 from fleetjobs.errors import Conflict, InvalidInput, NotFound, Outdated
 from fleetjobs.jobs import Pending
@@ -11,6 +16,7 @@ from fleetjobs.messages import After, Request, Verb, decode
 from fleetjobs.signing import peek
 from fleetjobs.states import State
 from fleetjobs.store.database import Database
+from fleetjobs.store.dependencies import leads_to
 from fleetjobs.store.handovers import runs_to_dispatch
 from fleetjobs.store.standing import DELIVER_AHEAD
 from fleetjobs.targets import Target
@@ -146,6 +152,41 @@ def test_an_edit_may_not_make_a_job_wait_for_itself(desk: Desk) -> None:
     for job in (first, second):
         with pytest.raises(Conflict, match="itself"):
             desk.edit(first, after=(After(job=job),))
+
+
+def test_an_edit_that_a_node_has_to_agree_to_counts_as_made(desk: Desk) -> None:
+    """Or both would be agreed to, and wait for one another."""
+    first, second = desk.submit("web1"), desk.submit("web2")
+    desk.hand_over()
+    desk.edit(first, after=(After(job=second),))
+
+    with pytest.raises(Conflict, match="itself"):
+        desk.edit(second, after=(After(job=first),))
+
+
+def test_of_two_edits_at_a_time_that_would_close_a_circle_one_is_refused(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them locks two of the four jobs, and none that the other has."""
+    first = desk.submit("web1", not_before=NOW + 5 * HOUR)
+    second = desk.submit("web1", after=(After(job=first),))
+    third = desk.submit("web1", not_before=NOW + 5 * HOUR)
+    fourth = desk.submit("web1", after=(After(job=third),))
+    both = Barrier(2)
+
+    def look(*about: Any) -> bool:
+        found = leads_to(*about)
+        with contextlib.suppress(BrokenBarrierError):
+            both.wait(0.5)  # the other looks now, or is kept waiting until we have ended
+        return found
+
+    monkeypatch.setattr(edits, "leads_to", look)
+    with ThreadPoolExecutor(2) as pool:
+        wishes = [(first, fourth), (third, second)]
+        asked = [pool.submit(desk.edit, job, after=(After(job=on),)) for job, on in wishes]
+        refused = [edit.exception() for edit in asked if edit.exception() is not None]
+
+    assert [str(error).partition(" ")[2] for error in refused] == ["would wait for itself"]
 
 
 def test_an_edit_may_take_a_dependency_away(desk: Desk) -> None:
