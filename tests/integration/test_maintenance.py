@@ -1,4 +1,4 @@
-"""A fleet right after its first start: it has a node of its own, and looks after itself."""
+"""A fleet on a clock of its own: it looks after itself, and does at night what it was asked."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ import pytest
 from fleetjobs.clocks import VARIABLE
 from fleetjobs.seeds.nightly import MAINTENANCE, SEEDS
 from tests.fleets import run_fj, up
+from tests.init_services import init_service
 from tests.processes import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -51,3 +52,19 @@ def test_it_has_a_node_of_its_own_and_its_maintenance_runs(fj: Fj) -> None:
     assert wait_for(lambda: len(jobs(fj)) >= len(SEEDS) - 1, within=120.0)
     assert {job["state"] for job in jobs(fj)} == {"succeeded"}
     assert {job["template_label"] for job in jobs(fj)} >= {"prune-history", "check-disk"}
+
+
+@pytest.mark.spec("S0-14")
+def test_a_service_is_restarted_at_four_in_the_morning(fj: Fj, tmp_path: Path) -> None:
+    """A real service, by the agent that comes with fleetjobs."""
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    with init_service(tmp_path) as name:
+        fj("rpc", "service", "start", f"name={name}")
+        first = (tmp_path / "pid").read_text()
+        job = fj("submit", "service", "restart", f"name={name}", "--at", f"{tomorrow:%F}T04:00Z")
+        assert json.loads(fj("job", "show", job, "--json"))["state"] == "scheduled"
+
+        fj("clock", "set", f"{tomorrow:%F}T04:00:30Z")
+        fj("job", "wait", job)
+
+        assert (tmp_path / "pid").read_text() != first

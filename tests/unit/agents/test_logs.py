@@ -63,6 +63,57 @@ def test_a_search_of_some_hundred_megabytes_stays_small(logs: Path, tmp_path: Pa
     assert reply["data"]["bytes"] > total
 
 
+@pytest.mark.spec("S0-14")
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_two_gigabytes_are_searched_in_the_memory_of_a_few_megabytes(
+    logs: Path, tmp_path: Path
+) -> None:
+    """The agent and its engine together, as the kernel counts them."""
+    block = "".join(stamped(12_000)).encode()
+    for number in range(8):
+        with (logs / f"app.log.{number}").open("wb") as file:
+            for _ in range(256 * MEBIBYTE // len(block) + 1):
+                file.write(block)
+            file.write(b"2020-11-21T00:00:00Z needle\n")
+    environment = prepare(
+        AGENT,
+        tmp_path / "work",
+        "search",
+        {"files": [f"{logs}/*"], "pattern": "needle"},
+        env={"FLEETJOBS_LOGS_CONFIG": str(tmp_path / "roots.json")},
+    )
+
+    most = 0
+    with subprocess.Popen(command_of(AGENT), env=environment) as process:
+        while process.poll() is None:
+            most = max(most, sum(pss(pid) for pid in [process.pid, *children(process.pid)]))
+            time.sleep(0.05)
+
+    reply = take_reply(tmp_path / "work")
+    assert reply is not None
+    assert reply["data"]["count"] == 8
+    assert reply["data"]["bytes"] > 2048 * MEBIBYTE
+    assert 0 < most < 64 * MEBIBYTE
+
+
+def children(pid: int) -> list[int]:
+    """The processes that it has started and that are there."""
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def pss(pid: int) -> int:
+    """Bytes of memory that it has for itself, and its share of what it shares; proc(5)."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # it has just ended
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
 @pytest.mark.parametrize("pack", [gzip.open, bz2.open, lzma.open])
 def test_packed_files_are_known_by_their_content(
     pack: Callable[..., Any], logs: Path, search: Search
