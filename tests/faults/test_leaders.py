@@ -85,7 +85,8 @@ def test_a_message_that_vanished_from_the_broker_is_sent_again_and_runs_once(
 ) -> None:
     fleet.worker(NODE).kill()
     calls = [caller.submit(NODE) for _ in range(3)]
-    wait_for(lambda: in_queue(fleet.broker_url, NODE) == 3, within=30.0)
+    for call in calls:
+        wait_for(lambda call=call: caller.states(call) == {State.QUEUED}, within=30.0)
 
     lose_messages(fleet)
     fleet.worker(NODE).start()

@@ -166,9 +166,7 @@ def test_what_comes_doubled_and_in_any_order_means_what_was_said_last(
     """
     dice = Random(seed)  # noqa: S311  no secret, a die
     fleet.worker(NODE).kill()
-    calls = [caller.submit(NODE) for _ in range(12)]
-    for call in calls:
-        wait_for(lambda call=call: caller.states(call) == {State.QUEUED}, within=30.0)
+    calls = [handed_over(caller) for _ in range(12)]
     for number, call in enumerate(calls):
         wish = [caller.cancel, caller.hold, lambda call: caller.edit(call, "new"), None][number % 4]
         if wish:
@@ -190,6 +188,13 @@ def test_what_comes_doubled_and_in_any_order_means_what_was_said_last(
         assert caller.states(call) == {State.SUCCEEDED if END in begun else State.CANCELLED}
         assert begun == [START, END] or call.called_off
     assert violations(caller) == []
+
+
+def handed_over(caller: Caller) -> Call:
+    """A job that lies in its node's queue: in a message of its own, as it went there alone."""
+    call = caller.submit(NODE)
+    wait_for(lambda: caller.states(call) == {State.QUEUED}, within=30.0)
+    return call
 
 
 def started(fleet: Fleet, caller: Caller, seconds: float) -> Call:
