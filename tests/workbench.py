@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 
 from fleetjobs.messages import Delivery, Order, Reply, Request, Stage, Verb, decode, encode
 from fleetjobs.names import JobId, NodeId
+from fleetjobs.node.backlog import Backlog
 from fleetjobs.node.hosting import RunnerHost
 from fleetjobs.node.launcher import Launcher
 from fleetjobs.node.orders import Orders
@@ -168,6 +169,7 @@ class Desk:
             spool=self.spool,
             host=self.host,
             orders=self.orders,
+            backlog=Backlog(),
             reports=Reports(
                 node=NODE,
                 spool=self.spool,

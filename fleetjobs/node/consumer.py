@@ -32,6 +32,7 @@ class NodeConsumer(Consumer):
     """
 
     app: NodeApp
+    connection: Any
     event_dispatcher: Any
 
     class Blueprint(Consumer.Blueprint):  # type: ignore[misc, valid-type]  # untyped in Celery
@@ -46,6 +47,8 @@ class NodeConsumer(Consumer):
         receiver: Receiver = self.app.node.receiver
         announcer: Announcer = self.app.node.announcer
         self._send_events_regularly(announcer)
+        own = self.app.conf.task_default_queue
+        self.app.node.backlog.found(self._lying_in(own))
         gc.freeze()  # what a worker has by now stays: searching it took a sixth of a query's time
         self.app.node.beat_now.set()  # a beat now tells the fleet that we are back
 
@@ -59,8 +62,18 @@ class NodeConsumer(Consumer):
             except SpoolFull as full:
                 logger.error("no room for %.120s: %s", claimed, full)
                 self.timer.call_after(FULL_PAUSE_S, message.requeue)
+            if message.delivery_info.get("routing_key") == own and self.app.node.backlog.read():
+                self.app.node.launcher.wake()
 
         return on_message
+
+    def _lying_in(self, queue: str) -> int:
+        """How many messages: nothing has been taken from it on this connection yet."""
+        try:
+            with self.connection.channel() as channel:
+                return int(channel.queue_declare(queue, passive=True).message_count)
+        except self.connection.channel_errors:  # it was deleted this moment, and comes anew
+            return 0
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect with short pauses: Celery's own grow to 30 s, which delays a fleet's return."""

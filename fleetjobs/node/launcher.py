@@ -15,6 +15,7 @@ from fleetjobs.errors import Fault, SpoolFull
 from fleetjobs.messages import Delivery, Reply, decode
 from fleetjobs.names import JobId
 from fleetjobs.node.active import PAUSE_MAX_S, ActiveRuns, OnFinished
+from fleetjobs.node.backlog import Backlog
 from fleetjobs.node.hosting import RunnerHost
 from fleetjobs.node.lanes import Lanes, Limits, behind, lane_of
 from fleetjobs.node.orders import Orders
@@ -46,6 +47,7 @@ class Launcher:
         host: RunnerHost,
         orders: Orders,
         reports: Reports,
+        backlog: Backlog,
         slots: int,
         limits: Limits,
         clock: Callable[[], datetime],
@@ -57,6 +59,7 @@ class Launcher:
         self._host = host
         self._orders = orders
         self._reports = reports
+        self._backlog = backlog
         self._clock = clock
         self._lanes = Lanes(slots, limits)
         self._active = ActiveRuns(
@@ -139,9 +142,12 @@ class Launcher:
         """Seconds until something is due by itself."""
         now, mono = self._clock(), time.monotonic()
         moments = [self._waiting.next_end(), *(at for at, _ in self._overdue[:1])]
-        if self._lanes.has_room():
+        held_back_s = self._backlog.wait_s()
+        if self._lanes.has_room() and not held_back_s:
             moments.append(self._waiting.next_due(now, self._lanes.full()))
         pauses = [(moment - now).total_seconds() for moment in moments if moment]
+        if held_back_s:
+            pauses.append(held_back_s)
         pauses.append(self._active.next_look() - mono)
         if not self._host.is_connected:
             pauses.append(self._host_at - mono)
@@ -251,6 +257,8 @@ class Launcher:
 
     def _start_due(self) -> int:
         count = 0
+        if self._backlog.wait_s():
+            return count
         while self._host.is_connected and self._lanes.has_room():
             waiting = self._waiting.take_due(self._clock(), self._lanes.full())
             if waiting is None:

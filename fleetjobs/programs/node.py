@@ -34,6 +34,7 @@ from fleetjobs.names import NodeId, node_id
 from fleetjobs.node.activation import Activator
 from fleetjobs.node.admission import Admission
 from fleetjobs.node.announcer import Announcer
+from fleetjobs.node.backlog import Backlog
 from fleetjobs.node.beater import Beater, Load
 from fleetjobs.node.consumer import take_over_control
 from fleetjobs.node.hosting import RunnerHost
@@ -72,6 +73,7 @@ class Node:
     receiver: Receiver
     announcer: Announcer
     sender: Sender
+    backlog: Backlog
     launcher: Launcher
     beater: Beater
     pruner: Pruner
@@ -116,6 +118,7 @@ def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: Runner
         ),
         orders=Orders(node=identity, spool=spool, signer=signer, clock=now),
         announcer=Announcer(),
+        backlog=Backlog(),
         gone=Seen(settings.state / "gone", now, is_durable=True),
     )
     launcher = _launcher(ground, host)
@@ -125,6 +128,7 @@ def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: Runner
         receiver=_receiver(ground, launcher, beater),
         announcer=ground.announcer,
         sender=sender,
+        backlog=ground.backlog,
         launcher=launcher,
         beater=beater,
         pruner=Pruner(
@@ -154,6 +158,7 @@ class _Ground:
     registry: Registry
     orders: Orders
     announcer: Announcer
+    backlog: Backlog
     gone: Seen
 
 
@@ -171,6 +176,7 @@ def _launcher(ground: _Ground, host: RunnerHost) -> Launcher:
             send=ground.sender.send,
             on_outbox=ground.sender.wake,
         ),
+        backlog=ground.backlog,
         slots=ground.settings.slots,
         limits=ground.registry.limit,
         clock=now,

@@ -11,6 +11,7 @@ import pytest
 from fleetjobs.errors import SpoolFull
 from fleetjobs.messages import Reply, Stage
 from fleetjobs.node import active, launcher
+from fleetjobs.node.backlog import Backlog
 from fleetjobs.node.hosting import RunnerHost, Told, Word
 from fleetjobs.node.launcher import Launcher
 from fleetjobs.node.orders import Orders
@@ -70,10 +71,12 @@ class Bench:
         self.sent: list[str] = []
         self.limits: dict[str, int] = {}
         self.orders = Orders(node=NODE, spool=self.spool, signer=self.signer, clock=now)
+        self.backlog = Backlog()
         self.launcher = Launcher(
             spool=self.spool,
             host=self.host,
             orders=self.orders,
+            backlog=self.backlog,
             reports=Reports(
                 node=NODE,
                 spool=self.spool,
@@ -167,6 +170,22 @@ def test_what_a_dead_process_held_is_adopted_and_again_after_pauses(
     wait_for(lambda: bench.launcher.step() or len(bench.host.asked) == 2)
 
     assert bench.host.asked == [("adopt", run.key)] * 2
+
+
+@pytest.mark.spec("I9", "F16")
+def test_what_is_called_off_further_back_in_the_queue_does_not_begin(bench: Bench) -> None:
+    bench.backlog.found(2)
+    off, run = bench.accept(), bench.accept()
+    bench.backlog.read()
+    bench.launcher.step()
+    assert bench.host.asked == []
+
+    bench.orders.stop(off, "not wanted any more")
+    bench.launcher.reconsider(off.key)
+    assert bench.backlog.read()
+    bench.launcher.step()
+
+    assert bench.host.asked == [("run", run.key)]
 
 
 def test_without_a_host_nothing_starts_and_it_is_tried_again(bench: Bench) -> None:
