@@ -37,7 +37,7 @@ def test_a_silent_node_is_answered_for_when_it_is_back(
         worker.send_signal(signal.SIGSTOP)
         job = ping.submit("ping")
         wait_for(ended(fleet, job, NODES - 1), within=30)
-        assert fleet.run(job.id, AWAY)["state"] == State.QUEUED
+        wait_for(lambda: fleet.run(job.id, AWAY)["state"] == State.QUEUED, within=10)
 
         worker.send_signal(signal.SIGCONT)
         wait_for(ended(fleet, job, NODES), within=30)
