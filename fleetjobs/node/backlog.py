@@ -26,8 +26,10 @@ class Backlog:
 
     def read(self) -> bool:
         """One more was read, and is on disk or refused; whether it was the last of them."""
-        self._left = max(0, self._left - 1)
-        return self._left == 0
+        if not self._left:
+            return False
+        self._left -= 1
+        return not self._left
 
     def wait_s(self) -> float:
         """How many seconds to wait for it at most; 0: runs may begin."""

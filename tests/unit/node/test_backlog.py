@@ -30,6 +30,7 @@ def test_it_is_over_with_the_last_message() -> None:
     assert backlog.wait_s() > 0.0
     assert backlog.read() is True
     assert backlog.wait_s() == 0.0
+    assert backlog.read() is False
 
 
 def test_what_somebody_else_took_is_not_waited_for_long() -> None:
