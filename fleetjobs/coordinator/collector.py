@@ -24,8 +24,7 @@ from fleetjobs.messages import (
 )
 from fleetjobs.signing import node_key_id
 from fleetjobs.store.attempts import Chance
-from fleetjobs.store.bells import CHANGES
-from fleetjobs.store.database import Database, ring
+from fleetjobs.store.database import Database, ring_changes
 from fleetjobs.store.headways import save_headways
 from fleetjobs.store.nodes import save_beats
 from fleetjobs.store.questions import save_answers
@@ -172,12 +171,11 @@ class Collector:
             save_beats(connection, batch.beats, now)
             note_refusals(connection, batch.refusals, now)
             note_rejects(connection, batch.rejects, now)
+            ring_changes(connection, moved | answered)
             if moved or answered:
-                ring(connection, CHANGES, ",".join(sorted(moved | answered)))
                 crash_point("collector_before_commit")
         self._expected.end(batch.replies)
         if batch.headways:  # apart: a transaction locks the jobs of one ledger, in one order
             with self._database.transaction() as connection:
                 concerned = save_headways(connection, batch.headways, now)
-                if concerned:
-                    ring(connection, CHANGES, ",".join(sorted(concerned)))
+                ring_changes(connection, concerned)

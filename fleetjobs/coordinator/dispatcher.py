@@ -15,8 +15,8 @@ from fleetjobs.crashpoints import crash_point
 from fleetjobs.messages import Order, Question, encode
 from fleetjobs.signing import SigningKey
 from fleetjobs.store.agenda import Errands, look_for_errands
-from fleetjobs.store.bells import CHANGES, DISPATCH
-from fleetjobs.store.database import Database, ring
+from fleetjobs.store.bells import DISPATCH
+from fleetjobs.store.database import Database, ring, ring_changes
 from fleetjobs.store.departures import end_runs
 from fleetjobs.store.entries import COORDINATOR, RunName
 from fleetjobs.store.fills import Unfilled, fail_unfilled, fill_in
@@ -111,8 +111,7 @@ class Dispatcher:
             return
         with self.database.transaction() as connection:
             moved = mark_queued(connection, handed, self.clock(), self.ask_after)
-            if moved:
-                ring(connection, CHANGES, ",".join(sorted(moved)))
+            ring_changes(connection, moved)
         self._look_again([(item.job, item.node) for item in handed if item.begins])
 
     def _look_again(self, names: Sequence[RunName]) -> None:
@@ -130,7 +129,7 @@ class Dispatcher:
             moved = take_back(connection, names, self.clock(), actor=COORDINATOR)
             if moved:
                 ring(connection, DISPATCH)
-                ring(connection, CHANGES, ",".join(sorted(moved)))
+            ring_changes(connection, moved)
 
     def _let_on(self, now: datetime) -> int:
         """Let due runs of actions that have limits go on as far as there are slots; how many."""
@@ -140,13 +139,11 @@ class Dispatcher:
                 return 0
         with self.database.transaction() as connection:
             joined, moved = join_lanes(connection, now, limited, BATCH)
-            if moved:
-                ring(connection, CHANGES, ",".join(sorted(moved)))
+            ring_changes(connection, moved)
         crash_point("dispatcher_after_lining_up")
         with self.database.transaction() as connection:
             given, moved = give_slots(connection, now)
-            if moved:
-                ring(connection, CHANGES, ",".join(sorted(moved)))
+            ring_changes(connection, moved)
         crash_point("dispatcher_after_giving_slots")
         return joined + given
 
@@ -154,8 +151,7 @@ class Dispatcher:
         """Let runs wait that may not begin now; how many."""
         with self.database.transaction() as connection:
             held, moved = hold_up(connection, now, BATCH)
-            if moved:
-                ring(connection, CHANGES, ",".join(sorted(moved)))
+            ring_changes(connection, moved)
         return held
 
     def _deliver(self, now: datetime, errands: Errands) -> int:
@@ -193,16 +189,14 @@ class Dispatcher:
             return
         with self.database.transaction() as connection:
             moved = end_runs(connection, gone, self.clock(), actor=COORDINATOR)
-            if moved:
-                ring(connection, CHANGES, ",".join(sorted(moved)))
+            ring_changes(connection, moved)
 
     def _put_off(self, held: Sequence[Handover], broken: Sequence[Unfilled]) -> None:
         """What could not be handed over goes later, or never."""
         with self.database.transaction() as connection:
             postpone(connection, held, self.clock() + SICK_PAUSE)
             moved = fail_unfilled(connection, broken, self.clock())
-            if moved:
-                ring(connection, CHANGES, ",".join(sorted(moved)))
+            ring_changes(connection, moved)
 
     def _order(self, now: datetime) -> int:
         with self.database.reading() as connection:

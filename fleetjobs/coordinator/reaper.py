@@ -8,7 +8,7 @@ from fleetjobs.names import JobId
 from fleetjobs.store.agenda import look_for_chores
 from fleetjobs.store.attempts import Chance
 from fleetjobs.store.bells import CHANGES, DISPATCH
-from fleetjobs.store.database import Database, ring
+from fleetjobs.store.database import Database, ring, ring_changes
 from fleetjobs.store.deadlines import end_overdue, runs_overdue
 from fleetjobs.store.handovers import ask_again, runs_to_ask
 from fleetjobs.store.judging import settle
@@ -61,8 +61,7 @@ class Reaper:
         with self.database.transaction() as connection:
             overdue = runs_overdue(connection, now, BATCH)
             moved = end_overdue(connection, overdue, now, since=self.hears_since())
-            if moved:
-                ring(connection, CHANGES, ",".join(sorted(moved)))
+            ring_changes(connection, moved)
         return len(overdue)
 
     def _wake(self, now: datetime) -> int:
@@ -71,8 +70,7 @@ class Reaper:
             ledger = Ledger(connection, (), now)
             wake_rollouts(ledger, due)
             moved = settle(ledger)
-            if moved:
-                ring(connection, CHANGES, ",".join(sorted(moved)))
+            ring_changes(connection, moved)
         return len(due)
 
     def _ask(self, now: datetime) -> int:

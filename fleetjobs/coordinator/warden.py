@@ -8,8 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from fleetjobs.control.rights import Register
-from fleetjobs.store.bells import CHANGES
-from fleetjobs.store.database import Database, ring
+from fleetjobs.store.database import Database, ring_changes
 from fleetjobs.store.denials import deny, starts_ahead
 from fleetjobs.store.entries import RunName
 from fleetjobs.store.handovers import Handover
@@ -45,8 +44,7 @@ class Warden:
             return
         with self.database.transaction() as connection:
             moved = deny(connection, refused, self.clock())
-            if moved:
-                ring(connection, CHANGES, ",".join(sorted(moved)))
+            ring_changes(connection, moved)
         for (job, node), why in refused.items():
             logger.warning("%s on %s waits for a person: %s", job, node, why)
 

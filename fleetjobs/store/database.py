@@ -4,6 +4,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,12 @@ class Database:
 def ring(connection: Connection, topic: str, payload: str = "") -> None:
     """Ring a bell when the connection's transaction is committed."""
     connection.info[_BELLS].append((topic, bells.fitting(payload)))
+
+
+def ring_changes(connection: Connection, moved: AbstractSet[str]) -> None:
+    """Tell who follows jobs that these have changed; if there are none, nobody."""
+    if moved:
+        ring(connection, bells.CHANGES, ",".join(sorted(moved)))
 
 
 def _notify(connection: Connection, rung: list[tuple[str, str]]) -> None:
