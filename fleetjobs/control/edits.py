@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fleetjobs.control.acceptance import Acceptance, Weighed, has_to_wait, meaning_of
+from fleetjobs.control.noting import note
 from fleetjobs.control.rewiring import Bearings
 from fleetjobs.errors import Conflict, NotFound, Outdated
 from fleetjobs.interfaces import Action
@@ -21,7 +22,6 @@ from fleetjobs.plans.checks import check_data
 from fleetjobs.signing import account_key_id, peek
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.accepting import insert_runs
-from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
@@ -86,12 +86,12 @@ class Edits:
             change.make(request, kept_target=request.target == before.target)
             ring(connection, CHANGES, ",".join(sorted(settle(ledger))))
             changed = get_job(connection, name, org=org) or before
-            add_record(
+            note(
+                self,
                 connection,
-                at=now,
-                author=Author(account=account, address=self.address),
-                kind="job.edited",
-                subject=name,
+                "job.edited",
+                name,
+                account=account,
                 org=org,
                 before=_told(before),
                 after=_told(changed),

@@ -3,15 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection
-
+from fleetjobs.control.noting import note
 from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.nodes import is_alive
 from fleetjobs.signing import VerifyKey, account_key_id
-from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.departures import end_runs, forget_node, live_runs_of
@@ -41,7 +38,7 @@ class Nodes:
                 actor = account_key_id(account)
                 add_event(connection, at=now, kind="node.enrolled", actor=actor, org=org, node=node)
                 told = {"verify_key": key.text}
-                self._note(connection, "node.enrolled", node, org, account, after=told)
+                note(self, connection, "node.enrolled", node, account=account, org=org, after=told)
         return is_new
 
     def remove(self, node: NodeId, *, org: str, account: str, force: bool = False) -> int:
@@ -69,21 +66,8 @@ class Nodes:
             if not names:
                 forget_node(connection, node, now, org=org, actor=actor)
                 told = {"given_up": ended}
-                self._note(connection, "node.removed", node, org, account, after=told)
+                note(self, connection, "node.removed", node, account=account, org=org, after=told)
                 return None
             moved: set[JobId] = end_runs(connection, names, now, actor=actor)
             ring(connection, CHANGES, ",".join(sorted(moved)))
         return len(names)
-
-    def _note(
-        self, connection: Connection, kind: str, node: NodeId, org: str, account: str, **told: Any
-    ) -> None:
-        add_record(
-            connection,
-            at=self.clock(),
-            author=Author(account=account, address=self.address),
-            kind=kind,
-            subject=node,
-            org=org,
-            **told,
-        )

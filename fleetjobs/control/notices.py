@@ -9,11 +9,11 @@ from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
 from fleetjobs.access import FLEET
+from fleetjobs.control.noting import note
 from fleetjobs.errors import InvalidNotification, NotFound
 from fleetjobs.names import JobId
 from fleetjobs.notices import Notice, Topic, check_sinks, read_topics
 from fleetjobs.signing import account_key_id
-from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.database import Database
 from fleetjobs.store.events import add_event
 from fleetjobs.store.jobs import get_job
@@ -115,12 +115,12 @@ class Notices:
         actor, now = account_key_id(account), self.clock()
         detail = {"wish": name, **(after or {})}
         add_event(connection, at=now, kind=kind, actor=actor, org=org, detail=detail)
-        add_record(
+        note(
+            self,
             connection,
-            at=now,
-            author=Author(account=account, address=self.address),
-            kind=kind,
-            subject=name,
+            kind,
+            name,
+            account=account,
             org=org or FLEET,
             before=before,
             after=after,

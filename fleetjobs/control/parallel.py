@@ -7,11 +7,11 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from fleetjobs.access import FLEET
+from fleetjobs.control.noting import note
 from fleetjobs.errors import NotFound
 from fleetjobs.limits import Limit, Scope, check_limit
 from fleetjobs.names import NodeId
 from fleetjobs.signing import account_key_id
-from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.database import Database
 from fleetjobs.store.events import add_event
 from fleetjobs.store.lanes import Use, count_use
@@ -96,12 +96,12 @@ class Parallel:
             actor=account_key_id(account),
             detail=detail | {"max_parallel": limit.most},
         )
-        add_record(
+        note(
+            self,
             connection,
-            at=self.clock(),
-            author=Author(account=account, address=self.address),
-            kind=kind,
-            subject=limit.action,
+            kind,
+            limit.action,
+            account=account,
             org=FLEET if limit.name is None else org,
             before=None if before is None else detail | {"max_parallel": before},
             after=None if after is None else detail | {"max_parallel": after},

@@ -6,13 +6,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from fleetjobs.control.noting import note
 from fleetjobs.control.relay import Relay
 from fleetjobs.errors import InvalidDocument, NotFound
 from fleetjobs.names import NodeId
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import WaitReason
 from fleetjobs.store.access import has_org
-from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.counts import Unended, count_unended
 from fleetjobs.store.database import Database, ring
@@ -142,12 +142,12 @@ class Pauses:
             node=None if place.node is None else NodeId(place.node),
             detail={"message": message},
         )
-        add_record(
+        note(
+            self,
             connection,
-            at=self.clock(),
-            author=Author(account=account, address=self.address),
-            kind=kind,
-            subject=place.node or org,
+            kind,
+            place.node or org,
+            account=account,
             org=org,
             after={"org": place.org, "node": place.node, "message": message},
         )

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fleetjobs.access import FLEET
+from fleetjobs.control.noting import note
 from fleetjobs.names import JobId
 from fleetjobs.signing import account_key_id
-from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
@@ -111,13 +111,8 @@ class Relay:
                 moved: set[JobId] = settle(ledger)
                 if moved:
                     ring(connection, CHANGES, ",".join(sorted(moved)))
-                    self._audit(
-                        connection,
-                        "outbox.cleared",
-                        account,
-                        org,
-                        after={"cancelled": done - before},
-                    )
+                    told = {"cancelled": done - before}
+                    self._audit(connection, "outbox.cleared", account, org, told)
             if not due:
                 return done
 
@@ -129,7 +124,7 @@ class Relay:
             actor=account_key_id(account),
             detail={"message": message},
         )
-        self._audit(connection, kind, account, None, after={"message": message})
+        self._audit(connection, kind, account, None, {"message": message})
 
     def _audit(
         self,
@@ -137,15 +132,6 @@ class Relay:
         kind: str,
         account: str,
         org: str | None,
-        *,
         after: dict[str, Any],
     ) -> None:
-        add_record(
-            connection,
-            at=self.clock(),
-            author=Author(account=account, address=self.address),
-            kind=kind,
-            subject="coordinators",
-            org=org or FLEET,
-            after=after,
-        )
+        note(self, connection, kind, "coordinators", account=account, org=org or FLEET, after=after)

@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 from fleetjobs.access import Verb
 from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.limits import NO_MORE, Limits
+from fleetjobs.control.noting import note
 from fleetjobs.control.occurrences import next_of
 from fleetjobs.control.submissions import Submission
 from fleetjobs.control.verbs import Verbs
@@ -25,7 +26,6 @@ from fleetjobs.schedules.documents import Overlap, Schedule, Work
 from fleetjobs.schedules.recurrence import anchor_of, check_jitter, check_recurs
 from fleetjobs.schedules.rules import check_moment
 from fleetjobs.signing import account_key_id
-from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import SCHEDULES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.events import add_event
@@ -147,7 +147,15 @@ class Schedules:
             job = asker.ask(entry.document.work, JobId(str(uuid7())), start, of(entry))
             self._log(connection, entry, "schedule.run_now", account, job=job.id)
             told = {"job": job.id}
-            self._note(connection, "schedule.run_now", account, entry.label, org, after=told)
+            note(
+                self,
+                connection,
+                "schedule.run_now",
+                entry.label,
+                account=account,
+                org=org,
+                after=told,
+            )
         return Submission(job, created=True, warnings=warnings)
 
     def reinitialize(self, *, org: str, account: str) -> int:
@@ -163,7 +171,15 @@ class Schedules:
                 if cursor is None:
                     break
             told = {"schedules": done}
-            self._note(connection, "schedule.reinitialized", account, "schedules", org, after=told)
+            note(
+                self,
+                connection,
+                "schedule.reinitialized",
+                "schedules",
+                account=account,
+                org=org,
+                after=told,
+            )
         return done
 
     def vet(
@@ -247,19 +263,15 @@ class Schedules:
         self, connection: Connection, kind: str, account: str, old: Entry | None, new: Entry
     ) -> None:
         before = None if old is None else _told(old)
-        self._note(connection, kind, account, new.label, new.org, before=before, after=_told(new))
-
-    def _note(
-        self, connection: Connection, kind: str, account: str, subject: str, org: str, **told: Any
-    ) -> None:
-        add_record(
+        note(
+            self,
             connection,
-            at=self.clock(),
-            author=Author(account=account, address=self.address),
-            kind=kind,
-            subject=subject,
-            org=org,
-            **told,
+            kind,
+            new.label,
+            account=account,
+            org=new.org,
+            before=before,
+            after=_told(new),
         )
 
     def _log(

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from fleetjobs.control.cases import Case
 from fleetjobs.control.holds import hold, may_be_held, release
+from fleetjobs.control.noting import note
 from fleetjobs.control.retries import Manner, end, resolve, retry
 from fleetjobs.control.rollbacks import check_may_go_back, plan_of, turn_back
 from fleetjobs.errors import Conflict, NotFound
@@ -17,7 +18,6 @@ from fleetjobs.names import JobId, NodeId
 from fleetjobs.nodes import SILENT_AFTER
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import Reason, State
-from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
@@ -197,12 +197,12 @@ class Verbs:
         nodes: Nodes,
     ) -> None:
         told = {"state": job.state, "version": job.version}
-        add_record(
+        note(
+            self,
             connection,
-            at=self.clock(),
-            author=Author(account=account, address=self.address),
-            kind=f"job.{deed}",
-            subject=job.id,
+            f"job.{deed}",
+            job.id,
+            account=account,
             org=job.org,
             before={"state": before},
             after=told if nodes is None else told | {"nodes": sorted(nodes)},

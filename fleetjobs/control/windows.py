@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from fleetjobs.access import FLEET
+from fleetjobs.control.noting import note
 from fleetjobs.errors import Conflict, Outdated
 from fleetjobs.jobs import Job, Kind
 from fleetjobs.names import NodeId
 from fleetjobs.schedules.windows import Window, check_window
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import State, WaitReason
-from fleetjobs.store.audit import Author, add_record
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.events import add_event
@@ -140,12 +140,12 @@ class Windows:
         detail = {"window": name, "version": calendar.version}
         actor, now = account_key_id(account), self.clock()
         add_event(connection, at=now, kind=kind, actor=actor, org=org, detail=detail)
-        add_record(
+        note(
+            self,
             connection,
-            at=now,
-            author=Author(account=account, address=self.address),
-            kind=kind,
-            subject=name,
+            kind,
+            name,
+            account=account,
             org=org,
             before=before and before.window,
             after=after and after.window,
