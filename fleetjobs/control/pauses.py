@@ -7,17 +7,18 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from fleetjobs.control.noting import note
+from fleetjobs.control.recalls import ask_back
 from fleetjobs.control.relay import Relay
 from fleetjobs.errors import InvalidDocument, NotFound
 from fleetjobs.names import NodeId
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import WaitReason
 from fleetjobs.store.access import has_org
-from fleetjobs.store.bells import CHANGES, DISPATCH
+from fleetjobs.store.bells import DISPATCH
 from fleetjobs.store.counts import Unended, count_unended
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.events import add_event
-from fleetjobs.store.gates import let_on, queued_runs, take_back
+from fleetjobs.store.gates import let_on
 from fleetjobs.store.leases import (
     ORG,
     PAUSED_NODE,
@@ -29,8 +30,6 @@ from fleetjobs.store.leases import (
     switch_on,
 )
 from fleetjobs.store.nodes import orgs_of
-
-BATCH = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +73,7 @@ class Pauses:
             Relay(self.database, self.clock, self.address).pause(account, message)
         else:
             self._switch_on(place, org, account, message)
-        self._ask_back(place, account)
+        ask_back(self.database, self.clock(), account=account, org=place.org, node=place.node)
         return self.show(place, org=org)
 
     def _switch_on(self, place: Place, org: str, account: str, message: str) -> None:
@@ -84,17 +83,6 @@ class Pauses:
                 said = Switch(at=self.clock(), by=account, message=message)
                 switch_on(connection, place.switch, said)
                 self._note(connection, "pause.begun", place, org, account, message)
-
-    def _ask_back(self, place: Place, account: str) -> None:
-        with self.database.reading() as connection:
-            names = queued_runs(connection, place.org, place.node)
-        for first in range(0, len(names), BATCH):
-            with self.database.transaction() as connection:
-                some = names[first : first + BATCH]
-                actor = account_key_id(account)
-                moved = take_back(connection, some, self.clock(), actor=actor)
-                ring(connection, DISPATCH)
-                ring(connection, CHANGES, ",".join(sorted(moved)))
 
     def resume(self, place: Place, *, org: str, account: str) -> Pause:
         """Begin again what has waited. Raises NotFound, InvalidDocument."""

@@ -9,16 +9,17 @@ from sqlalchemy import Connection
 
 from fleetjobs.access import FLEET
 from fleetjobs.control.noting import note
+from fleetjobs.control.recalls import ask_back
 from fleetjobs.errors import Conflict, Outdated
 from fleetjobs.jobs import Job, Kind
 from fleetjobs.names import NodeId
 from fleetjobs.schedules.windows import Window, check_window
 from fleetjobs.signing import account_key_id
 from fleetjobs.states import State, WaitReason
-from fleetjobs.store.bells import CHANGES, DISPATCH
+from fleetjobs.store.bells import DISPATCH
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.events import add_event
-from fleetjobs.store.gates import Gates, let_on, queued_runs, take_back
+from fleetjobs.store.gates import Gates, let_on
 from fleetjobs.store.jobs import JobFilter, list_jobs
 from fleetjobs.store.runs import nodes_of
 from fleetjobs.store.windows import (
@@ -30,7 +31,6 @@ from fleetjobs.store.windows import (
     save_window,
 )
 
-BATCH = 500
 SCHEDULED_MOST = 500  #: jobs with a time that a change is weighed against
 
 
@@ -81,7 +81,7 @@ class Windows:
         with self.database.transaction() as connection:
             insert_window(connection, calendar)
             self._tell(connection, "window.created", account, None, calendar)
-        self._look_again(account)
+        ask_back(self.database, self.clock(), account=account)
         return calendar
 
     def change(
@@ -100,7 +100,7 @@ class Windows:
             )
             save_window(connection, calendar)
             self._tell(connection, "window.changed", account, found, calendar)
-        self._look_again(account)
+        ask_back(self.database, self.clock(), account=account)
         return calendar
 
     def delete(self, name: str, *, org: str, account: str) -> Calendar:
@@ -109,19 +109,8 @@ class Windows:
             calendar = get_window(connection, name, org=org, lock=True)
             delete_window(connection, calendar)
             self._tell(connection, "window.deleted", account, calendar, None)
-        self._look_again(account)
+        ask_back(self.database, self.clock(), account=account)
         return calendar
-
-    def _look_again(self, account: str) -> None:
-        """Ask back what nodes have by other windows; who waits is looked at again."""
-        with self.database.reading() as connection:
-            names = queued_runs(connection, None, None)
-        for first in range(0, len(names), BATCH):
-            with self.database.transaction() as connection:
-                some, actor = names[first : first + BATCH], account_key_id(account)
-                moved = take_back(connection, some, self.clock(), actor=actor)
-                ring(connection, DISPATCH)
-                ring(connection, CHANGES, ",".join(sorted(moved)))
 
     def _tell(
         self,
