@@ -17,6 +17,7 @@ from fleetjobs.store.attempts import (
 )
 from fleetjobs.store.deadlines import give_up
 from fleetjobs.store.detours import next_step
+from fleetjobs.store.dialect import seconds_since
 from fleetjobs.store.entries import COORDINATOR, JobEntry, RunEntry, RunName, patience_of
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
@@ -25,6 +26,7 @@ from fleetjobs.store.schema.nodes import nodes
 from fleetjobs.store.schema.runs import AT_WORK, runs
 
 SILENCE_LEAST = timedelta(seconds=30)  #: nothing counts as lost any sooner
+_ROUNDED_S = 0.01  # by which a database may be wrong about a silence; what it finds is looked at
 
 
 def is_at_work() -> ColumnElement[bool]:
@@ -39,20 +41,22 @@ def runs_lost(connection: Connection, now: datetime, since: datetime, limit: int
     """
     if now - since < SILENCE_LEAST:
         return []
+    listened_s = (now - since).total_seconds()
     query = (
         select(runs.c.job, runs.c.node, jobs.c.lost_after_s, nodes.c.seen_at)
         .join(nodes, nodes.c.identity == runs.c.node)
         .join(jobs, jobs.c.id == runs.c.job)
         .where(is_at_work(), nodes.c.seen_at < now - SILENCE_LEAST)
-        .order_by(nodes.c.seen_at)
+        .where(jobs.c.lost_after_s <= listened_s + _ROUNDED_S)
+        .where(seconds_since(connection, nodes.c.seen_at, now) >= jobs.c.lost_after_s - _ROUNDED_S)
+        .order_by(nodes.c.seen_at, runs.c.node, runs.c.job)
+        .limit(limit)
     )
-    lost: list[RunName] = []
-    for row in connection.execute(query):
-        if now - max(row.seen_at, since) >= timedelta(seconds=row.lost_after_s):
-            lost.append((row.job, row.node))
-        if len(lost) == limit:
-            break
-    return lost
+    return [
+        (row.job, row.node)
+        for row in connection.execute(query)
+        if now - max(row.seen_at, since) >= timedelta(seconds=row.lost_after_s)
+    ]
 
 
 def lose_runs(
