@@ -68,8 +68,10 @@ class SigningKey:
 
     @classmethod
     def generate(cls, key_id: str) -> "SigningKey":
-        """A new key."""
-        return cls(key_id, Ed25519PrivateKey.generate())
+        """A new key; its public half begins with no `-`, for it is named on command lines."""
+        while (key := cls(key_id, Ed25519PrivateKey.generate())).verify_key.text.startswith("-"):
+            pass
+        return key
 
     @classmethod
     def load(cls, key_id: str, path: Path) -> "SigningKey":

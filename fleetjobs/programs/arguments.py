@@ -20,6 +20,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the program, for these words mean nothing to it."""
+        if message.endswith("expected one argument"):  # it may stand there, and look like an option
+            message += "; one that begins with - is given as --OPTION=VALUE"
         usage = " ".join(self.format_usage().split())
         sys.stderr.write(
             f"{self.prog}: {message}\n    {usage}\n    `{self.prog} --help` tells more\n"

@@ -36,7 +36,7 @@ def show_key(settings: NodeSettings) -> int:
         raise InvalidSetting(f"the key {settings.key} cannot be kept: {error}") from None
     key = SigningKey.load(key_id, settings.key).verify_key.text
     sys.stdout.write(f"{key}\n")
-    sys.stderr.write(f"let it in: fj node enroll {settings.identity} --verify-key {key}\n")
+    sys.stderr.write(f"let it in: fj node enroll {settings.identity} --verify-key={key}\n")
     return 0
 
 

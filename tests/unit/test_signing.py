@@ -47,6 +47,13 @@ def signed_with_header(header: object) -> str:
     return f"{signed}.{encoded(KEY._key.sign(signed.encode()))}"
 
 
+def test_no_new_key_looks_like_an_option() -> None:
+    """`--verify-key KEY` is typed by people; base64url has a `-`."""
+    texts = [SigningKey.generate("node:web1").verify_key.text for _ in range(400)]
+
+    assert not [text for text in texts if text.startswith("-")]
+
+
 @given(st.binary(max_size=1000))
 def test_what_was_sealed_is_unsealed(payload: bytes) -> None:
     assert unseal(KEY.seal(payload), TRUSTED) == (KEY.id, payload)

@@ -18,6 +18,7 @@ from fleetjobs.programs import admin, agent, coordinator, flower, node, server, 
         (server.main, ["--frob"], "unrecognized arguments: --frob"),
         (coordinator.main, ["frob"], "invalid choice: 'frob'"),
         (admin.main, ["account"], "the following arguments are required: name"),
+        (admin.main, ["account", "ann", "--verify-key", "-xy"], "is given as --OPTION=VALUE"),
         (agent.main, ["new"], "the following arguments are required: name, --language"),
     ],
 )
