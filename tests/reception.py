@@ -29,6 +29,7 @@ from fleetjobs.messages import (
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.admission import Admission
 from fleetjobs.node.announcer import Announcer
+from fleetjobs.node.backlog import Backlog
 from fleetjobs.node.inline import InlineActor
 from fleetjobs.node.orders import Orders
 from fleetjobs.node.questions import Questions
@@ -264,6 +265,7 @@ def make_bench(tmp_path: Path) -> Bench:
         inline=InlineActor(NodeId("web1"), tmp_path / "node.json", clock),
         send=sent.append,
         wake_launcher=lambda: None,
+        backlog=Backlog(),
         announcer=Announcer(),
         clock=clock,
     )

@@ -16,6 +16,7 @@ from celery.worker.state import maybe_shutdown
 from fleetjobs.broker.app import NodeApp
 from fleetjobs.errors import SpoolFull
 from fleetjobs.node.announcer import Announcer
+from fleetjobs.node.backlog import PATIENCE_S
 from fleetjobs.node.receiver import Receiver
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class NodeConsumer(Consumer):
         announcer: Announcer = self.app.node.announcer
         self._send_events_regularly(announcer)
         own = self.app.conf.task_default_queue
-        self.app.node.backlog.found(self._lying_in(own))
+        self._read_backlog(self._lying_in(own))
         gc.freeze()  # what a worker has by now stays: searching it took a sixth of a query's time
         self.app.node.beat_now.set()  # a beat now tells the fleet that we are back
 
@@ -63,9 +64,22 @@ class NodeConsumer(Consumer):
                 logger.error("no room for %.120s: %s", claimed, full)
                 self.timer.call_after(FULL_PAUSE_S, message.requeue)
             if message.delivery_info.get("routing_key") == own and self.app.node.backlog.read():
-                self.app.node.launcher.wake()
+                self._begin()
 
         return on_message
+
+    def _read_backlog(self, count: int) -> None:
+        """Let nothing begin before so many messages were read, or it took too long."""
+        self.app.node.backlog.found(count)
+        if count:
+            self.timer.call_after(PATIENCE_S + 0.1, self._begin)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Have begin what waited for the backlog."""
+        self.app.node.receiver.act_on_held()
+        self.app.node.launcher.wake()
 
     def _lying_in(self, queue: str) -> int:
         """How many messages: nothing has been taken from it on this connection yet."""

@@ -9,13 +9,14 @@ from datetime import datetime
 from fleetjobs.broker.tasks import task_id
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.documents import Document
-from fleetjobs.errors import DuplicateRun, InvalidDocument, Refused
+from fleetjobs.errors import DuplicateRun, InvalidDocument, Refused, SpoolFull
 from fleetjobs.interfaces import Action
 from fleetjobs.layouts import Agent
 from fleetjobs.messages import Order, Question, Refusal, Reply, encode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.admission import Admission, Letter, Mail
 from fleetjobs.node.announcer import Announcer
+from fleetjobs.node.backlog import Backlog
 from fleetjobs.node.gathering import Gathering
 from fleetjobs.node.orders import Orders
 from fleetjobs.node.questions import Questions
@@ -53,9 +54,11 @@ class Receiver:
     send: Callable[[str], None]
     wake_launcher: Callable[[], None]
     reconsider: Callable[[RunKey], None]  # the launcher: an order may have changed something
+    backlog: Backlog
     announcer: Announcer
     clock: Callable[[], datetime]
     recent: dict[RunKey, Reply] = field(default_factory=dict)  # oldest first
+    held: list[Letter] = field(default_factory=list)  # inline, until the backlog was read
 
     def receive(self, body: bytes, acknowledge: Acknowledge, claimed: str = "") -> None:
         """Take one message; it is acknowledged once what it asks is on disk, or refused.
@@ -82,6 +85,20 @@ class Receiver:
                 if kept:
                     crash_point("after_ack")
                     self.wake_launcher()
+
+    def act_on_held(self) -> None:
+        """Act on the queries that came while the backlog was read, but for what it called off.
+
+        They were acknowledged: one that is lost with the worker costs but another question.
+        """
+        held = self.held.copy()
+        self.held.clear()
+        with closing(Gathering(self.node, self._reply)) as gathering:
+            for letter in held:
+                try:
+                    self._take(letter, gathering, self.clock())
+                except SpoolFull as full:
+                    logger.error("%s has to be asked for again: %s", task_id(letter.delivery), full)
 
     def revoke(self, task: str, *, terminate: bool) -> str:
         """End an attempt by the name Celery knows it by, as an order would; what came of it.
@@ -152,7 +169,10 @@ class Receiver:
         audit.info("allowed %s %s by %s", letter.task, task_id(letter.delivery), letter.signer)
         begin = letter.delivery.not_before
         if action.inline and (begin is None or begin <= now):
-            self._act_inline(key, letter, agent, action, gathering)
+            if self.backlog.wait_s():
+                self.held.append(letter)
+            else:
+                self._act_inline(key, letter, agent, action, gathering)
             return False
         self._keep(key, letter, action, now)  # what comes ahead of its time waits, whatever it is
         return True

@@ -215,6 +215,7 @@ def _receiver(ground: _Ground, launcher: Launcher, beater: Beater) -> Receiver:
         send=ground.sender.send,
         wake_launcher=launcher.wake,
         reconsider=launcher.reconsider,
+        backlog=ground.backlog,
         announcer=ground.announcer,
         clock=now,
     )

@@ -1,11 +1,14 @@
 """Orders and questions: what was believed is on the disk before it is acknowledged."""
 
+import os
 from datetime import timedelta
+from errno import ENOSPC
 from typing import Any
 
 import pytest
 
 from fleetjobs.messages import Asked, Stage, Verb
+from fleetjobs.names import JobId
 from fleetjobs.spool.attempts import Holder, RunKey
 from fleetjobs.states import Reason, State
 from tests.reception import JOB, KEY, NOW, QUESTION, Bench
@@ -28,6 +31,54 @@ def test_an_order_that_comes_before_its_delivery_keeps_it_from_starting(
     assert bench.spool.runs() == []
     assert not bench.marks.exists()
     assert bench.acknowledged == 3
+
+
+@pytest.mark.spec("I9", "F16")
+def test_a_query_that_was_called_off_while_the_node_was_away_never_begins(bench: Bench) -> None:
+    """Its order lies behind it in the queue; others begin when all of that was read."""
+    other = JobId("019ab000-0000-7000-8000-000000000003")
+    bench.receiver.backlog.found(3)
+    bench.receive(bench.letter("look"))
+    bench.receive(bench.letter("look", job=other))
+    bench.receiver.backlog.read()
+    bench.receive(bench.order(Verb.STOP))
+    assert not bench.marks.exists()
+    bench.receiver.backlog.read()
+    bench.receiver.backlog.read()
+
+    bench.receiver.act_on_held()
+    bench.receive(bench.letter("look", job=other))
+
+    ordered, called_off, acted, again = bench.documents()
+    assert {ordered.state, called_off.state} == {State.CANCELLED}
+    assert (acted.job, acted.state) == (again.job, again.state) == (other, State.SUCCEEDED)
+    assert bench.marks.read_text() == "abc\n"
+    assert bench.acknowledged == 4
+
+
+def test_a_held_query_that_finds_no_room_holds_up_no_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not begun, and is asked for again."""
+    other = JobId("019ab000-0000-7000-8000-000000000003")
+    bench.receiver.backlog.found(1)
+    bench.receive(bench.letter("look"))
+    bench.receive(bench.letter("look", job=other))
+    bench.receiver.backlog.read()
+    write = os.write
+
+    def refuse(descriptor: int, content: bytes) -> int:
+        if KEY.job in bytes(content).decode("ascii", "replace"):
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
+        return write(descriptor, content)
+
+    monkeypatch.setattr("fleetjobs.spool.seen.os.write", refuse)
+    bench.receiver.act_on_held()
+    monkeypatch.undo()
+    bench.receive(bench.letter("look"))
+
+    assert [reply.job for reply in bench.documents()] == [other, KEY.job]
+    assert [reply.state for reply in bench.documents()] == [State.SUCCEEDED] * 2
 
 
 @pytest.mark.spec("I9")
