@@ -37,4 +37,6 @@ def compile(text: str) -> Pattern:  # noqa: A001  always read as patterns.compil
     try:
         return Pattern(text, re2.compile(text, options))
     except (re2.error, UnicodeEncodeError) as error:
-        raise InvalidPattern(f"{text[:60]!r} is not a pattern that RE2 takes: {error}") from None
+        why = error.args[0] if error.args else ""
+        told = why.decode("utf-8", "replace") if isinstance(why, bytes) else str(error)
+        raise InvalidPattern(f"{text[:60]!r} is not a pattern that RE2 takes: {told}") from None

@@ -68,7 +68,9 @@ def _check_text(text: str, name: str, *, may_hold_nul: bool) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InvalidInput(f"{name} holds half a surrogate pair, not a character") from None
+        raise InvalidInput(
+            f"{name} holds bytes that are not UTF-8, or half a surrogate pair"
+        ) from None
 
 
 def read_json(text: str, name: str) -> Any:
