@@ -28,6 +28,7 @@ PARTS = (  # what each node is, in turn: classes and facts that differ, so that 
     ("cache", "frankfurt"),
     ("build", "rome"),
 )
+RINGS = ("canary", "first", "rest")  #: in which nodes are updated; all after the second are rest
 LOOK_AFTER_ITSELF = f"""\
 [[rules]] # whoever the server knows may look
 effect = "allow"
@@ -154,7 +155,8 @@ def _prepare_node(directory: Path, identity: str, number: int) -> None:
     part, site = PARTS[number % len(PARTS)]
     (directory / "facts.d").mkdir(parents=True, exist_ok=True)
     own_key(node_key_id(identity), directory / "key.pem")
-    facts = {"role": part, "site": site, "rack": number + 1}
+    ring = RINGS[min(number, len(RINGS) - 1)]
+    facts = {"role": part, "site": site, "rack": number + 1, "ring": ring}
     _write_once(directory / "facts.d" / "site.json", json.dumps(facts, indent=2) + "\n")
     _write_once(directory / "classes", f"linux\n{part}\n")
 
