@@ -144,4 +144,9 @@ class PlanServer:
                 return {"items": self.runs.get(name, []), "next": None}
             case ("jobs",):
                 return {"items": [self.plan()], "next": None}
-        return self.plan()
+        legs = {found["id"]: found for found in self.scenes[0]}
+        return legs.get(path[1]) or self.plan()
+
+    def get_bytes(self, *path: str, query: object = ()) -> tuple[bytes, Json]:  # noqa: ARG002
+        """What a leg's program wrote: where it ran."""
+        return f"of {path[3]}\n".encode(), {}

@@ -40,6 +40,17 @@ def draw(screen: Screen, columns: Sequence[Column], rows: Iterable[Sequence[obje
         screen.write(_row(screen, kept, row[: len(widths)], widths))
 
 
+def fits(screen: Screen, columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> bool:
+    """Whether a table can be shown with nothing shortened or left out."""
+    if not screen.is_terminal:
+        return True
+    wide = [
+        max([cells(column.title), *(cells(line(row[at] or "")) for row in rows)])
+        for at, column in enumerate(columns)
+    ]
+    return sum(wide) + len(GAP) * (len(wide) - 1) <= screen.width
+
+
 def _fit(widths: list[int], columns: Sequence[Column], most: int) -> list[int]:
     """The widths of the columns that fit, the last ones left out if they must be."""
     for count in range(len(widths), FEWEST - 1, -1):

@@ -51,10 +51,16 @@ def is_settled(job: Document) -> bool:
     return bool(job["confirmed"]) and job["state"] != State.CANCELLING
 
 
-def tell(asked: Fleet, verb: str, job: Document) -> None:
-    """Say in plain words what came of it, what is still open, and what to do."""
+def tell(asked: Fleet, verb: str, job: Document, *, before: Document | None = None) -> None:
+    """Say in plain words what came of it, what is still open, and what to do.
+
+    `before`: the job as it was when it was asked for.
+    """
     screen = stdout()
     name = f"Job {line(job['id'])}"
+    if before and verb != "cancel" and State(before["state"]).is_terminal:
+        screen.write(f"{name} {_had_ended(State(before['state']))}.")
+        return
     if is_settled(job):
         screen.write(f"{name} {_outcome(verb, job)}.")
         return
@@ -79,10 +85,14 @@ def _outcome(verb: str, job: Document) -> str:
         return "is called off, and what it has done is being undone"
     if verb == "cancel" and state is not State.CANCELLED:
         if state.is_terminal:
-            return f"had ended before: {state}"
+            return _had_ended(state)
         counts = ", ".join(f"{number} {line(name)}" for name, number in job["tally"].items())
         return f"is cancelled there; its nodes now: {counts}"
     return DONE[verb]
+
+
+def _had_ended(state: State) -> str:
+    return f"had ended before: {state}"
 
 
 def _away(asked: Fleet, names: list[str]) -> set[str]:

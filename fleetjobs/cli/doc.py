@@ -114,8 +114,8 @@ def _of(interface: Interface, action: str) -> Any:
 
 def _action(screen: Screen, action: Action) -> None:
     agent, name, *inputs = usage(action).split(" ")
-    screen.write(" ".join([screen.paint(f"{agent} {name}", "bold"), *inputs]))
-    screen.write(f"   {line(action.description)}")
+    screen.write_folded(" ".join([screen.paint(f"{agent} {name}", "bold"), *inputs]), 6)
+    screen.write_folded(f"   {line(action.description)}", 3)
     traits = [
         "quick, runs inside the worker" if action.inline else f"timeout {span(action.timeout)}",
         "may be repeated" if action.idempotent else "",
@@ -125,16 +125,15 @@ def _action(screen: Screen, action: Action) -> None:
         screen.write("   Inputs:")
         for found in action.inputs.values():
             secret = found.name in action.secrets
-            screen.write(
-                f"      {screen.paint(line(found.name), 'cyan')}  {line(found.description)}"
-            )
-            screen.write(f"         {screen.paint(rules(found, secret=secret), 'dim')}")
+            name = screen.paint(line(found.name), "cyan")
+            screen.write_folded(f"      {name}  {line(found.description)}", 9)
+            screen.write_folded(f"         {screen.paint(rules(found, secret=secret), 'dim')}", 9)
     if action.outputs:
         screen.write("   Returns:")
         for output in action.outputs.values():
             kind = f" ({output.type})" if output.type else ""
             name = screen.paint(line(output.name), "cyan")
-            screen.write(f"      {name}  {line(output.description)}{kind}")
+            screen.write_folded(f"      {name}  {line(output.description)}{kind}", 9)
 
 
 def rules(found: Input, *, secret: bool) -> str:

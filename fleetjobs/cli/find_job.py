@@ -21,7 +21,13 @@ def job_argument(command: C) -> C:
 
 
 def find_job(asked: Fleet, text: str) -> Document:
-    """The job of that id, or the newest of one's own. Raises NotFound."""
+    """The job of that id, the newest of one's own, or a leg of either: `last/start`.
+
+    Raises NotFound.
+    """
+    name, _, key = text.partition("/")
+    if key:
+        return asked.job(find_leg(asked, find_job(asked, name), key))
     if text == LAST:
         newest = next(asked.jobs([("caller", "me")], most=1), None)
         if newest is None:
@@ -33,3 +39,16 @@ def find_job(asked: Fleet, text: str) -> Document:
         if problem.status != NOT_FOUND:
             raise
     raise NotFound(f"there is no job {text!r}")
+
+
+def find_leg(asked: Fleet, plan: Document, key: str) -> str:
+    """The id of the leg or group; those in groups are found by `group/leg` too.
+
+    Raises NotFound naming those that there are.
+    """
+    legs = {str(leg["key"]): str(leg["id"]) for leg in asked.legs(plan["id"])}
+    short = key.rpartition("/")[2]
+    if short not in legs:
+        few = ", ".join(list(legs)[:12]) or "none"
+        raise NotFound(f"{plan['id']} has no leg {key!r:.70}; it has {few}")
+    return legs[short]

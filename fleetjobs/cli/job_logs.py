@@ -5,12 +5,32 @@ import sys
 from collections.abc import Iterator, Sequence
 from threading import Lock, Thread
 
+from fleetjobs.cli.documents import is_plan
 from fleetjobs.cli.screen import Screen, clean, line, stderr, stdout
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
-from fleetjobs.errors import Fault
+from fleetjobs.errors import Fault, NotFound
 
 PIECE = 256 * 1024  #: bytes asked for at a time
+
+
+def find_runs(asked: Fleet, job: Document, node: str | None) -> Sequence[Document]:
+    """The runs of a job, of a plan those of its legs; all, or those on that node.
+
+    Of a leg's run, `leg` is its key. Raises NotFound if there is none on that node.
+    """
+    if not is_plan(job):
+        return [asked.run(job["id"], node)] if node else list(asked.runs(job["id"]))
+    found = [
+        {**run, "leg": leg["key"]}
+        for leg in asked.legs(job["id"])
+        if leg.get("started_at") and not is_plan(leg)
+        for run in asked.runs(leg["id"])
+        if node in {None, run["node"]}
+    ]
+    if node and not found:
+        raise NotFound(f"no leg of {job['id']} has begun on {node}")
+    return found
 
 
 def show_logs(
@@ -31,7 +51,8 @@ def show_logs(
             wrote = True
             screen = stdout() if several or stream == "stdout" or len(streams) == 1 else stderr()
             if several:
-                screen.write(screen.paint(f"==> {line(run['node'])} {stream} <==", "bold"))
+                leg = f"{line(run['leg'])} " if "leg" in run else ""
+                screen.write(screen.paint(f"==> {leg}{line(run['node'])} {stream} <==", "bold"))
             _write(screen, _pieces(asked, run, stream, tail), raw=raw)
             if several:
                 screen.write()

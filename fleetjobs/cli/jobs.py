@@ -11,7 +11,7 @@ from fleetjobs.cli.complete import node_names
 from fleetjobs.cli.documents import in_json, is_plan, style_of
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.find_job import find_job, job_argument
-from fleetjobs.cli.job_logs import follow_logs, show_logs
+from fleetjobs.cli.job_logs import find_runs, follow_logs, show_logs
 from fleetjobs.cli.job_views import details, header, runs_table
 from fleetjobs.cli.lazy import LazyGroup
 from fleetjobs.cli.screen import stderr, stdout
@@ -243,19 +243,22 @@ def logs(
 ) -> int:
     """Print what a job's programs wrote, node by node; of what still runs, what is there by now.
 
-    Of one node, its stdout goes to stdout and its stderr to stderr.
+    Of one node, its stdout goes to stdout and its stderr to stderr. Of a plan, leg after leg.
 
     [bold]Examples[/]
 
     fj job logs last web1 --follow --tail 2000
+
+    fj job logs last/start
     """
     asked = fleet()
-    found = find_job(asked, job)
-    runs = [asked.run(found["id"], node)] if node else list(asked.runs(found["id"]))
+    runs = find_runs(asked, find_job(asked, job), node)
     streams = ("stdout", "stderr") if stream == "both" else (stream,)
     if follow:
         if len(runs) != 1:
-            raise click.UsageError(f"--follow is of one node; the job is on {len(runs)}: name it")
+            raise click.UsageError(
+                f"--follow is of one run; there are {len(runs)}: name node or leg"
+            )
         follow_logs(asked, runs[0], streams, tail=tail, raw=raw)
         return Exit.OK
     show_logs(asked, runs, streams, tail=tail, raw=raw)

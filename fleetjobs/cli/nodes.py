@@ -124,7 +124,7 @@ def show(node: str, *, as_json: bool) -> int:
         ("classes", " ".join(found["classes"]) or "none"),
         ("agents", ", ".join(f"{k} {v}" for k, v in sorted(found["agents"].items())) or "none"),
     ):
-        screen.write(f"   {title:>7}: {line(value)}")
+        screen.write_folded(f"   {title:>7}: {line(value)}", 12)
     tell_warnings(screen, found["warnings"])
     screen.write()
     screen.write(screen.paint("Facts", "bold"))

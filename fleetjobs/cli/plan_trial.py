@@ -1,14 +1,14 @@
 """Trial: what a plan would do, before it does anything."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.columns import Column, draw, fits
 from fleetjobs.cli.conditions import warn
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import Exit
 from fleetjobs.cli.plan_views import needs_in_words
-from fleetjobs.cli.screen import line, stderr, stdout
+from fleetjobs.cli.screen import Screen, cells, line, stderr, stdout
 from fleetjobs.client.asking import fetch_interface
 from fleetjobs.client.conditions import AT_ONCE, Conditions
 from fleetjobs.client.fleet import Fleet
@@ -109,7 +109,23 @@ def _show(plan: Plan, found: list[Document]) -> None:
         Column("if it fails"),
         Column("taken back by", wraps=True),
     ]
-    draw(screen, columns, [_row(plan, each) for each in found])
+    rows = [_row(plan, each) for each in found]
+    if fits(screen, columns, rows):
+        draw(screen, columns, rows)
+    else:
+        _list(screen, columns, rows)
+
+
+def _list(screen: Screen, columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> None:
+    """Leg by leg, a line for each thing: where a table would leave out what matters most."""
+    most = max(cells(column.title) for column in columns)
+    for key, action, *more in rows:
+        screen.write(f"{screen.paint(line(key), 'bold')}  {line(action)}")
+        for column, value in zip(columns[2:], more, strict=True):
+            if value not in {None, ""}:
+                screen.write_folded(
+                    f"   {screen.paint(f'{column.title:>{most}}', 'dim')}  {line(value)}", most + 5
+                )
 
 
 def _row(plan: Plan, each: Document) -> list[Any]:

@@ -49,6 +49,21 @@ class Screen:
         """A line, or several."""
         self.file.write(text + "\n")
 
+    def write_folded(self, text: str, indent: int) -> None:
+        """A line, on a terminal broken between words; its further lines are indented so far."""
+        if not self.is_terminal:
+            self.write(text)
+            return
+        first, *words = text.lstrip(" ").split(" ")
+        row = " " * (len(text) - len(text.lstrip(" "))) + first
+        for word in words:
+            if cells(_SEQUENCE.sub("", f"{row} {word}")) > self.width:
+                self.write(row)
+                row = " " * indent + word
+            else:
+                row = f"{row} {word}"
+        self.write(row)
+
     def flush(self) -> None:
         """Let it be seen now."""
         self.file.flush()

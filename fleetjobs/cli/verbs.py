@@ -17,7 +17,6 @@ from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import Duration
 from fleetjobs.client.jobs import new_id
 from fleetjobs.client.replies import Document
-from fleetjobs.errors import NotFound
 from fleetjobs.plans.documents import RetryMode
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -95,24 +94,13 @@ def skip(job: str, *, leg: str | None, nodes: tuple[str, ...], **given: Any) -> 
     What needs it is skipped, too, unless it asks for completed or always: to have the rest go on
     as if the leg had been done, `fj job resolve --as succeeded`.
 
-    JOB is the leg, or its plan and the LEG's key.
+    JOB is the leg, or its plan and the LEG's key: `last make`, `last/make`.
 
     [bold]Examples[/]
 
     fj job skip last make_volume -I web1
     """
-    return _act(job if leg is None else _leg(job, leg), "skip", nodes, {}, **given)
-
-
-def _leg(plan: str, key: str) -> str:
-    """The id of the leg. Raises NotFound naming those that there are."""
-    asked = fleet()
-    found = find_job(asked, plan)
-    legs = {str(leg["key"]): str(leg["id"]) for leg in asked.legs(found["id"])}
-    if key not in legs:
-        few = ", ".join(list(legs)[:12]) or "none"
-        raise NotFound(f"{found['id']} has no leg {key!r:.70}; it has {few}")
-    return legs[key]
+    return _act(job if leg is None else f"{job}/{leg}", "skip", nodes, {}, **given)
 
 
 @click.command(epilog=EPILOG)
@@ -237,12 +225,13 @@ def _act(
     as_json: bool,
 ) -> int:
     asked = fleet()
-    found = asked.act(find_job(asked, job)["id"], verb, _on(nodes) | wish)
+    before = find_job(asked, job)
+    found = asked.act(before["id"], verb, _on(nodes) | wish)
     found = settled(asked, found, timeout)
     if as_json:
         stdout().write(in_json(found))
     else:
-        tell(asked, verb, found)
+        tell(asked, verb, found, before=before)
     return Exit.OK
 
 

@@ -170,6 +170,14 @@ def test_verbs_pass_on_what_was_said(fj: Fj, server: FakeServer) -> None:
     ]
 
 
+def test_what_comes_after_the_end_is_not_said_to_be_done(fj: Fj) -> None:
+    fj("rpc", "rpcutil", "ping", "-I", "web3")
+
+    _, out, _ = fj("job", "resolve", "last", "--as", "failed")
+
+    assert out.endswith(" had ended before: succeeded.\n")
+
+
 @pytest.mark.spec("S1-23")
 def test_a_rerun_prints_the_id_of_the_new_job(fj: Fj, server: FakeServer) -> None:
     """It was named by us, so that asking twice would be the same job."""
@@ -270,7 +278,7 @@ def test_only_one_run_is_followed(fj: Fj) -> None:
     code, _, err = fj("job", "logs", "last", "--follow")
 
     assert code == 1
-    assert "name it" in err
+    assert "name node or leg" in err
 
 
 def test_what_is_at_work_is_not_said_to_be_tried_again(fj: Fj) -> None:

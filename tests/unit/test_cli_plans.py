@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fleetjobs.cli.main import run
+from fleetjobs.cli.screen import Screen
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.errors import Problem
 from tests.fake_plans import PLAN, PlanServer, leg, need
@@ -124,6 +125,26 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(
     assert "vm.remove name=${data.name}" in make
     assert "fail, tried 3 times" in start
     assert "nothing can" in start
+
+
+def test_a_narrow_terminal_leaves_nothing_of_a_dry_run_out(
+    fj: Fj, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of 80 columns had no room for what would take each leg back."""
+    seen = io.StringIO()
+    screen = Screen(file=seen, is_terminal=True, has_colour=False, width=80)
+    monkeypatch.setattr("fleetjobs.cli.plan_trial.stdout", lambda: screen)
+
+    fj("plan", "run", file, "-p", "name=x", "--dry-run")
+
+    assert seen.getvalue().splitlines()[2:8] == [
+        "make  vm.make",
+        "           nodes  6",
+        "              on  web1, web2, web3, web4 and 2 more",
+        "     if it fails  fail, tried 3 times",
+        "   taken back by  vm.remove name=${data.name}",
+        "start  vm.start",
+    ]
 
 
 @pytest.mark.spec("S4-08")
@@ -269,6 +290,33 @@ def test_the_shape_of_a_plan_can_be_seen(fj: Fj, server: PlanServer) -> None:
     assert "parts" in out
     assert "check/start_1" in out
     assert len(json.loads(fj("job", "graph", PLAN, "--json")[1])["legs"]) == 6
+
+
+def wrote(leg: str, node: str) -> dict[str, Any]:
+    logs = {"stdout": {"size": 8}, "stderr": {"size": 0}}
+    return {"job": f"id-{leg}", "node": node, "logs": logs}
+
+
+def test_what_the_legs_of_a_plan_wrote_is_shown_leg_by_leg(fj: Fj, server: PlanServer) -> None:
+    """That of a leg which has not begun is not asked for."""
+    server.scenes = [[leg("make", "failed", started_at="2026-11-21T12:00:00Z"), leg("start")]]
+    server.runs = {"id-make": [wrote("make", "web1"), wrote("make", "web2")]}
+
+    _, out, _ = fj("job", "logs", PLAN)
+    assert out == ("==> make web1 stdout <==\nof web1\n\n==> make web2 stdout <==\nof web2\n\n")
+    assert fj("job", "logs", PLAN, "web2")[1] == "of web2\n"
+    code, _, err = fj("job", "logs", PLAN, "web9")
+    assert (code, f"no leg of {PLAN} has begun on web9" in err) == (1, True)
+
+
+def test_a_leg_is_named_by_its_plan_and_its_key(fj: Fj, server: PlanServer) -> None:
+    server.scenes = [[leg("both", kind="group"), leg("make", "running", group="both")]]
+    server.runs = {"id-make": [wrote("make", "web1")]}
+
+    assert fj("job", "logs", "last/make")[1] == "of web1\n"
+    assert fj("job", "logs", f"{PLAN}/both/make")[1] == "of web1\n"
+    code, _, err = fj("job", "logs", "last/mke")
+    assert (code, f"{PLAN} has no leg 'mke'; it has both, make" in err) == (1, True)
 
 
 def test_of_a_big_plan_those_legs_are_shown_that_matter(fj: Fj, server: PlanServer) -> None:

@@ -91,3 +91,17 @@ def test_a_screen_is_as_wide_as_is_said(
     monkeypatch.setattr(os, "get_terminal_size", none)
 
     assert Screen.of(io.StringIO(), {"COLUMNS": said}).width == width
+
+
+def test_a_long_line_is_broken_between_words_on_a_terminal() -> None:
+    """Which would break it anywhere; a file gets it whole."""
+    seen = io.StringIO()
+    screen = Screen(file=seen, is_terminal=True, has_colour=True, width=16)
+
+    screen.write_folded(f"  {screen.paint('name', 'cyan')}  what it is called", 4)
+
+    assert seen.getvalue() == "  \x1b[36mname\x1b[0m  what it\n    is called\n"
+    Screen(file=seen, is_terminal=False, has_colour=False, width=16).write_folded(
+        "x" * 9 + " y" * 9, 4
+    )
+    assert seen.getvalue().endswith("x y y y y y y y y y\n")
