@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import rich_click as click
+import click
 
 from fleetjobs.access import Role
 from fleetjobs.cli.columns import Column
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.job_views import as_options
@@ -35,7 +36,7 @@ _key = click.option(
 )
 
 
-@click.group(cls=click.RichGroup, epilog=EPILOG)
+@group(epilog=EPILOG)
 def account() -> None:
     """Look after who may ask: people and robots, each of an org, with a role."""
 

@@ -1,15 +1,14 @@
 """`fj action list`: every action of every agent that nodes have."""
 
-import rich_click as click
-
 from fleetjobs.cli.columns import Column
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.exits import EPILOG
 from fleetjobs.cli.listing import show_list
 from fleetjobs.cli.options import json_option
 from fleetjobs.cli.session import fleet
 
 
-@click.group(cls=click.RichGroup, epilog=EPILOG)
+@group(epilog=EPILOG)
 def action() -> None:
     """Everything that can be asked of the fleet; `fj doc AGENT ACTION` tells more of one."""
 

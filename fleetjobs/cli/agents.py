@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import rich_click as click
+import click
 from click.shell_completion import CompletionItem
 
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.exits import EPILOG
 from fleetjobs.cli.options import json_option
 from fleetjobs.cli.programs import become
@@ -25,7 +26,7 @@ Write an agent: begin one, check it, try it; no fleet is needed.
 LANGUAGES = ("python", "shell", "perl", "ruby", "node", "c")
 
 
-@click.group(help=AGENT, epilog=EPILOG)
+@group(help=AGENT, epilog=EPILOG)
 def agent() -> None:
     """Agents."""
 

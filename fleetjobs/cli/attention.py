@@ -1,8 +1,7 @@
 """`fj attention`: what waits for a person."""
 
-import rich_click as click
-
 from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.node_warnings import tell_warnings
@@ -23,7 +22,7 @@ WHAT = {
 TOLD = {"attempts_exhausted", "rollback_stuck"}  #: of these its action tells more
 
 
-@click.group(epilog=EPILOG)
+@group(epilog=EPILOG)
 def attention() -> None:
     """List what waits for a person to decide."""
 

@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.columns import Column
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.listing import show_list
@@ -18,7 +19,7 @@ from fleetjobs.client.replies import Document
 SHOWN = 50
 
 
-@click.group(cls=click.RichGroup, epilog=EPILOG)
+@group(epilog=EPILOG)
 def audit() -> None:
     """See who changed what, who was refused, and whether the record of it is whole."""
 

@@ -2,8 +2,9 @@
 
 from datetime import datetime, timedelta
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.screen import stdout
 from fleetjobs.cli.words import Duration
@@ -27,7 +28,7 @@ passes in a second. Without the variable there is no such clock and nothing is m
 """
 
 
-@click.group(help=ABOUT, epilog=EPILOG)
+@group(help=ABOUT, epilog=EPILOG)
 def clock() -> None:
     """Move the clock of a fleet that is being tested."""
 

@@ -5,7 +5,7 @@ from functools import wraps
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.session import fleet_of
 from fleetjobs.client.fleet import Fleet

@@ -1,8 +1,9 @@
 """`fj completion`: what makes a shell complete commands, agents, actions and nodes."""
 
-import rich_click as click
+import click
 from click.shell_completion import get_completion_class
 
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.screen import stdout
 
 HELP = """\
@@ -24,7 +25,7 @@ _NO_SPACE = (
 )
 
 
-@click.command(help=HELP)
+@command(help=HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import panel
 from fleetjobs.cli.find_job import find_job
 from fleetjobs.cli.rolling import ROLLOUT, ROLLOUT_OPTIONS, take_rollout
 from fleetjobs.cli.screen import line, stderr
@@ -85,7 +86,7 @@ def condition_options(command: C) -> C:
     """Let a command take conditions; read them by `take_conditions`."""
     for option in reversed((*_OPTIONS, *ROLLOUT)):
         command = option(command)
-    return click.option_panel("Batch after batch", options=ROLLOUT_OPTIONS)(command)
+    return panel("Batch after batch", ROLLOUT_OPTIONS)(command)
 
 
 def take_conditions(given: dict[str, Any], asked: Fleet) -> Conditions:

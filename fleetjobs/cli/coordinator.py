@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.columns import Column
+from fleetjobs.cli.commands import Group, group
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.listing import show_list
@@ -31,7 +32,7 @@ Tell the coordinator something; without a command: run one.
 WORKING, PAUSED = "working", "paused"
 
 
-@click.group(cls=ProgramGroup, program="coordinator", help=COORDINATOR, epilog=EPILOG)
+@group(cls=ProgramGroup, program="coordinator", help=COORDINATOR, epilog=EPILOG)
 def coordinator() -> None:
     """The coordinator."""
 
@@ -84,7 +85,7 @@ coordinator.add_command(
 )
 
 
-@coordinator.group(cls=click.RichGroup, epilog=EPILOG)
+@coordinator.group(cls=Group, epilog=EPILOG)
 def outbox() -> None:
     """What waits to be handed over to nodes."""
 

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.complete import dotted, fact_names
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
@@ -54,7 +55,7 @@ def _picked(target: Target) -> list[Document]:
     return nodes
 
 
-@click.command(help=FIND, epilog=EPILOG)
+@command(help=FIND, epilog=EPILOG)
 @target_options
 @json_option
 def find(**given: Any) -> int:
@@ -69,7 +70,7 @@ def find(**given: Any) -> int:
     return Exit.OK if nodes else Exit.ERROR
 
 
-@click.command(help=FACTS, epilog=EPILOG)
+@command(help=FACTS, epilog=EPILOG)
 @click.argument("fact", required=False, shell_complete=fact_names)
 @target_options
 @json_option

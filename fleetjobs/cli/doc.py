@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.complete import action_names, agent_names
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
@@ -32,7 +33,7 @@ Tell what agents there are, and what their actions take and return.
 """
 
 
-@click.command(help=HELP, epilog=EPILOG)
+@command(help=HELP, epilog=EPILOG)
 @click.argument("agent", required=False, shell_complete=agent_names)
 @click.argument("action", required=False, shell_complete=action_names)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the interface.")

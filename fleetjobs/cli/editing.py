@@ -3,8 +3,9 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.complete import node_names
 from fleetjobs.cli.conditions import show_times
 from fleetjobs.cli.confirming import settled, tell
@@ -23,7 +24,7 @@ from fleetjobs.targets import make_target
 from fleetjobs.times import EXAMPLES
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @job_argument
 @click.argument("words", nargs=-1, metavar="[INPUT=VALUE]...")
 @click.option("--at", metavar="TIME", help=f"Not before then: {EXAMPLES}.")

@@ -1,7 +1,8 @@
 """`fj node enroll` and `fj node remove`: who belongs to the fleet."""
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.complete import node_names
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
@@ -36,7 +37,7 @@ A machine that lives on is told to let go of its runs when it comes for its mess
 """
 
 
-@click.command(help=ENROLL, epilog=EPILOG)
+@command(help=ENROLL, epilog=EPILOG)
 @click.argument("node", metavar="NODE")
 @click.option(
     "--verify-key", required=True, metavar="TEXT", help="Its public key, as `fj node key` prints."
@@ -69,7 +70,7 @@ def _tell_what_it_needs(screen: Screen, node: Document) -> None:
     screen.write(f"`{program()} node show {name}` says when it was heard of.")
 
 
-@click.command(help=REMOVE, epilog=EPILOG)
+@command(help=REMOVE, epilog=EPILOG)
 @click.argument("nodes", metavar="NODE...", nargs=-1, required=True, shell_complete=node_names)
 @click.option("--force", is_flag=True, help="Also if it lives.")
 @json_option

@@ -2,7 +2,7 @@
 
 import re
 
-import rich_click as click
+import click
 from click.exceptions import NoSuchCommand
 
 from fleetjobs.cli.screen import Screen, clean

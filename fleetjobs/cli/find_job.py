@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.complete import job_ids
 from fleetjobs.client.fleet import NOT_FOUND, Fleet

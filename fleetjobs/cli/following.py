@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
-import rich_click as click
+import click
 
 from fleetjobs.aggregates import summarize
 from fleetjobs.cli.bar import Bar
+from fleetjobs.cli.commands import panel
 from fleetjobs.cli.exits import Exit, of_replies
 from fleetjobs.cli.printing import Grid, Lines, Names, Outcome, Printer, Texts, Whole
 from fleetjobs.cli.screen import Screen, cells, line, stderr, stdout
@@ -42,7 +43,7 @@ def format_options(command: C) -> C:
     """Let a command choose how replies are shown; read it by `take_manner`."""
     for option in reversed(_FORMATS):
         command = option(command)
-    return click.option_panel("What to show", options=FORMAT_OPTIONS)(command)
+    return panel("What to show", FORMAT_OPTIONS)(command)
 
 
 def take_manner(given: dict[str, Any]) -> "Manner":

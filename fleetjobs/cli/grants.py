@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import click
 import msgspec
-import rich_click as click
 
 from fleetjobs.access import Effect, Verb
 from fleetjobs.cli.accounts import say_grant
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.options import json_option, take_target, target_options
@@ -28,7 +29,7 @@ Without a target it holds on every node, without --verb for all verbs.
 """
 
 
-@click.group(cls=click.RichGroup, epilog=EPILOG)
+@group(epilog=EPILOG)
 def grant() -> None:
     """Narrow down what an account may do; without grants its role alone decides."""
 

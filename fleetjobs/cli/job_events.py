@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.find_job import find_job, job_argument
@@ -14,7 +15,7 @@ from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @job_argument
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
 @click.option("--jsonl", "as_json", is_flag=True, help="Print each event as a JSON line.")

@@ -1,7 +1,8 @@
 """`fj job graph` and `fj job legs`: the shape of a plan, and how each of its legs stands."""
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.documents import in_json, is_plan
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.find_job import find_job, job_argument
@@ -14,7 +15,7 @@ from fleetjobs.client.replies import Document
 from fleetjobs.errors import NotFound
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @job_argument
 @click.option("--dot", "as_dot", is_flag=True, help="In the language of Graphviz, to be drawn.")
 @json_option
@@ -41,7 +42,7 @@ def graph(job: str, *, as_dot: bool, as_json: bool) -> int:
     return Exit.OK
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @job_argument
 @click.option("-q", "--quiet", is_flag=True, help="Only their ids.")
 @json_option

@@ -4,9 +4,10 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.complete import node_names
 from fleetjobs.cli.documents import in_json, is_plan, style_of
 from fleetjobs.cli.exits import EPILOG, Exit
@@ -47,7 +48,7 @@ MORE = {  #: what is not needed to look at jobs is loaded when it is used
 }
 
 
-@click.group(
+@group(
     epilog=EPILOG,
     cls=LazyGroup,
     places={name: (_HERE + place, summary) for name, (place, summary) in MORE.items()},

@@ -3,10 +3,12 @@
 from importlib import import_module
 from typing import Any
 
-import rich_click as click
+import click
+
+from fleetjobs.cli.commands import Group
 
 
-class LazyGroup(click.RichGroup):
+class LazyGroup(Group):
     """A group that knows its commands by name, place and one line."""
 
     def __init__(

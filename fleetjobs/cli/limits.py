@@ -1,8 +1,9 @@
 """`fj limit`: how many runs of an action may be at work at once."""
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.options import json_option
@@ -32,7 +33,7 @@ _scope = click.option(
 _name = click.option("--name", metavar="NAME", help="Of one org or node alone, not of each.")
 
 
-@click.group(cls=click.RichGroup, epilog=EPILOG)
+@group(epilog=EPILOG)
 def limit() -> None:
     """Say how many runs of an action may be at work at once."""
 

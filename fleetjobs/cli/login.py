@@ -5,8 +5,9 @@ from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.screen import line, stderr, stdout
 from fleetjobs.cli.session import config_path, program
@@ -20,7 +21,7 @@ UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
 TOKEN_NAME = 16  #: digits of its SHA-256 by which a token is called
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @click.argument("account")
 @click.option("--url", metavar="URL", help="Of the server; else the profile's.")
 @click.option("--print", "prints", is_flag=True, help="Print the token, and write no profile.")
@@ -52,7 +53,7 @@ def login(account: str, *, url: str | None, prints: bool) -> int:
     return Exit.OK
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 def logout() -> int:
     """Have the token of the profile revoked, and taken out of its file."""
     path = config_path()

@@ -5,32 +5,20 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import rich_click as click
+import click
 from click.exceptions import Exit as CommandEnd
 from click.exceptions import NoArgsIsHelpError
 
 from fleetjobs import __version__
+from fleetjobs.cli.commands import group, panel
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.failures import complain
 from fleetjobs.cli.lazy import LazyGroup
 from fleetjobs.cli.screen import stderr, stdout
 from fleetjobs.errors import Fault
 
-HELP = click.RichHelpConfiguration(
-    text_markup="rich",
-    padding_helptext_first_line=(0, 0, 1, 0),
-    max_width=100,
-    show_arguments=False,
-    commands_before_options=True,
-    style_epilog_text="",
-    style_helptext="",
-    options_table_column_types=["required", "opt_short", "opt_long", "metavar", "help"],
-)
 GARBAGE = 50_000  #: objects; most commands end before it is worth while to look for any
-#: the configuration goes here, not through the decorator, which would load all of rich
-CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "rich_help_config": HELP}
 
 _HERE = "fleetjobs.cli."
 COMMANDS = {
@@ -138,18 +126,18 @@ Run actions on a whole fleet of machines, and lose none.
 """
 
 
-@click.group(
+@group(
     help=ABOUT,
     cls=LazyGroup,
     places={name: (_HERE + place, summary) for name, (place, summary) in COMMANDS.items()},
-    context_settings=CONTEXT,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EPILOG,
     no_args_is_help=True,
 )
-@click.command_panel("Ask the fleet", commands=list(PANELS["Ask the fleet"]))
-@click.command_panel("Look after it", commands=list(PANELS["Look after it"]))
-@click.command_panel("Who may ask", commands=list(PANELS["Who may ask"]))
-@click.command_panel("Programs", commands=list(PANELS["Programs"]))
+@panel("Ask the fleet", PANELS["Ask the fleet"])
+@panel("Look after it", PANELS["Look after it"])
+@panel("Who may ask", PANELS["Who may ask"])
+@panel("Programs", PANELS["Programs"])
 @click.option(
     "--config",
     metavar="FILE",

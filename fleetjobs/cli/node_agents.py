@@ -1,8 +1,9 @@
 """`fj node agents`: which agents there are, by which contract, and which are refused and why."""
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.complete import node_names
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
@@ -22,7 +23,7 @@ Tell which agents a node has, or all nodes, and which it refused and why.
 """
 
 
-@click.command("agents", help=HELP, epilog=EPILOG)
+@command("agents", help=HELP, epilog=EPILOG)
 @click.argument("node", metavar="[NODE]", required=False, shell_complete=node_names)
 @click.option("--refused", is_flag=True, help="Only those that are refused.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.commands import command, group
 from fleetjobs.cli.complete import node_names
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.enrolling import enroll, remove
@@ -40,7 +41,7 @@ List nodes, look at one; without a command: run this machine's node.
 """
 
 
-@click.group(cls=ProgramGroup, program="node", help=NODE, epilog=EPILOG)
+@group(cls=ProgramGroup, program="node", help=NODE, epilog=EPILOG)
 def node() -> None:
     """Nodes."""
 
@@ -101,7 +102,7 @@ def _state(node: Document) -> str:
     return "doubtful" if node["warnings"] else "alive"
 
 
-@click.command("show", epilog=EPILOG)
+@command("show", epilog=EPILOG)
 @click.argument("node", metavar="NODE", shell_complete=node_names)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(node: str, *, as_json: bool) -> int:

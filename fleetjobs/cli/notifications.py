@@ -1,8 +1,9 @@
 """`fj notification`: what is told to whom."""
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.columns import Column
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.find_job import find_job
@@ -36,7 +37,7 @@ _on = click.option(
 )
 
 
-@click.group(help=ABOUT, epilog=EPILOG)
+@group(help=ABOUT, epilog=EPILOG)
 def notification() -> None:
     """See what is told by mail and to webhooks, and have it told."""
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import panel
 from fleetjobs.cli.complete import agent_names, class_names, fact_names, node_names
 from fleetjobs.cli.screen import read_text
 from fleetjobs.cli.session import fleet
@@ -110,9 +111,7 @@ def target_options(command: C) -> C:
     """Let a command take a target; read it by `take_target`."""
     for option in reversed(_TARGET):
         command = option(command)
-    return click.option_panel("Which nodes (all, if nothing is given)", options=TARGET_OPTIONS)(
-        command
-    )
+    return panel("Which nodes (all, if nothing is given)", TARGET_OPTIONS)(command)
 
 
 def take_target(given: dict[str, Any]) -> Target:

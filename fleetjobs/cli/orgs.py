@@ -1,8 +1,9 @@
 """`fj org` and `fj setting`: tenants, and what holds for all of them."""
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.columns import Column
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.listing import show_list
@@ -14,7 +15,7 @@ from fleetjobs.client.replies import Document
 _name = click.argument("name")
 
 
-@click.group(cls=click.RichGroup, epilog=EPILOG)
+@group(epilog=EPILOG)
 def org() -> None:
     """Look after orgs: nobody sees another's jobs and nodes. Takes a fleet admin."""
 
@@ -78,7 +79,7 @@ def delete(name: str) -> int:
     return Exit.OK
 
 
-@click.group(cls=click.RichGroup, epilog=EPILOG)
+@group(epilog=EPILOG)
 def setting() -> None:
     """See and set what holds for all orgs. Takes a fleet admin."""
 

@@ -5,8 +5,9 @@ from datetime import timedelta
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.complete import node_names
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
@@ -67,7 +68,7 @@ def _place(given: dict[str, Any]) -> str:
 _message = click.option("--message", default="", metavar="TEXT", help="Why; shown in fj status.")
 
 
-@click.command(help=PAUSE, epilog=EPILOG)
+@command(help=PAUSE, epilog=EPILOG)
 @_place_options
 @_message
 @json_option
@@ -83,7 +84,7 @@ def pause(*, message: str, as_json: bool, **given: Any) -> int:
     return Exit.OK
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @_place_options
 @json_option
 def resume(*, as_json: bool, **given: Any) -> int:
@@ -94,7 +95,7 @@ def resume(*, as_json: bool, **given: Any) -> int:
     return Exit.OK
 
 
-@click.command(help=DRAIN, epilog=EPILOG)
+@command(help=DRAIN, epilog=EPILOG)
 @_place_options
 @_message
 @click.option(

@@ -5,8 +5,9 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import command, panel
 from fleetjobs.cli.exits import EPILOG
 from fleetjobs.cli.following import FORMAT_OPTIONS, follow, format_options, take_manner
 from fleetjobs.cli.options import is_named, take_target, target_options
@@ -59,7 +60,7 @@ class Times:
         )
 
 
-@click.command(help=HELP, epilog=EPILOG)
+@command(help=HELP, epilog=EPILOG)
 @target_options
 @format_options
 @click.option(
@@ -70,7 +71,7 @@ class Times:
     metavar="DURATION",
     help="Wait so long for replies; by default 5s.",
 )
-@click.option_panel("What to show", options=[*FORMAT_OPTIONS, "--timeout"])
+@panel("What to show", [*FORMAT_OPTIONS, "--timeout"])
 def ping(timeout: timedelta, **given: Any) -> int:
     """See which nodes answer."""
     began = monotonic()

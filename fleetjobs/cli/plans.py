@@ -5,8 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import group, panel
 from fleetjobs.cli.conditions import show_times, warn
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
@@ -83,7 +84,7 @@ _CHANGES = (
 )
 
 
-@click.group(epilog=EPILOG)
+@group(epilog=EPILOG)
 def plan() -> None:
     """Run plans: legs that depend on one another.
 
@@ -95,9 +96,9 @@ def _changes(command: C) -> C:
     """Let a command change a plan; see `_take_plan`."""
     for option in reversed(_CHANGES):
         command = option(command)
-    return click.option_panel(
-        "The plan", options=["--param", "--name", "--on-failure", "--max-failures", "--priority"]
-    )(command)
+    return panel("The plan", ["--param", "--name", "--on-failure", "--max-failures", "--priority"])(
+        command
+    )
 
 
 @plan.command(help=CHECK, epilog=EPILOG)
@@ -142,9 +143,7 @@ def check(file: str, *, offline: bool, as_json: bool, **given: Any) -> int:
 )
 @click.option("-q", "--quiet", is_flag=True, help="Only what went wrong, and how it ended.")
 @json_option
-@click.option_panel(
-    "When", options=["--at", "--delay", "--start-before", "--background", "--timeout"]
-)
+@panel("When", ["--at", "--delay", "--start-before", "--background", "--timeout"])
 def run_(
     file: str,
     *,

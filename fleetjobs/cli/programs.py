@@ -5,8 +5,9 @@ from importlib.util import find_spec
 from os import execv
 from typing import Any, NoReturn
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import Group, command
 from fleetjobs.cli.exits import EPILOG
 
 RAW = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
@@ -39,7 +40,7 @@ def become(program: str, args: tuple[str, ...]) -> NoReturn:
     )
 
 
-class ProgramGroup(click.RichGroup):
+class ProgramGroup(Group):
     """A group whose other options are for the program of that name."""
 
     def __init__(self, *given: Any, program: str, **more: Any) -> None:
@@ -61,7 +62,7 @@ class ProgramGroup(click.RichGroup):
 def passed_on(program: str, word: str, about: str) -> click.Command:
     """A command that the program itself knows."""
 
-    @click.command(word, help=about, context_settings=RAW, add_help_option=False)
+    @command(word, help=about, context_settings=RAW, add_help_option=False)
     @click.argument("args", nargs=-1, type=click.UNPROCESSED)
     def run(args: tuple[str, ...]) -> None:
         become(program, (word, *args))
@@ -70,7 +71,7 @@ def passed_on(program: str, word: str, about: str) -> click.Command:
 
 
 def _command(program: str) -> click.Command:
-    @click.command(program, context_settings=RAW, add_help_option=False)
+    @command(program, context_settings=RAW, add_help_option=False)
     @click.argument("args", nargs=-1, type=click.UNPROCESSED)
     def run(args: tuple[str, ...]) -> None:
         sets_up = program == "server" and args[:1] and args[0] in SET_UP
@@ -88,7 +89,7 @@ _SETTINGS = click.option(
 )
 
 
-@click.command("export", epilog=EPILOG)
+@command("export", epilog=EPILOG)
 @click.option("--all", "everything", is_flag=True, required=True, help="Everything there is.")
 @click.option("--move", is_flag=True, help="And let this installation hand nothing over any more.")
 @_SETTINGS
@@ -105,7 +106,7 @@ def export(*, everything: bool, move: bool, settings: str | None) -> None:
     become("carriage", ("export", *given, *(("--move",) if move else ()), *_named(settings)))
 
 
-@click.command("import", epilog=EPILOG)
+@command("import", epilog=EPILOG)
 @click.argument("file", metavar="FILE")
 @_SETTINGS
 def import_(file: str, *, settings: str | None) -> None:

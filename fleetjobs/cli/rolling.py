@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.words import Duration
 from fleetjobs.rollouts import Rollout

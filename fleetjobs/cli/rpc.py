@@ -4,8 +4,9 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import command, panel
 from fleetjobs.cli.complete import action_names, agent_names, input_words
 from fleetjobs.cli.conditions import (
     CONDITION_OPTIONS,
@@ -71,7 +72,7 @@ _ACTION = click.argument("action", shell_complete=action_names)
 _WORDS = click.argument("words", nargs=-1, metavar="[INPUT=VALUE]...", shell_complete=input_words)
 
 
-@click.command(help=RPC, epilog=EPILOG)
+@command(help=RPC, epilog=EPILOG)
 @_AGENT
 @_ACTION
 @_WORDS
@@ -86,7 +87,7 @@ _WORDS = click.argument("words", nargs=-1, metavar="[INPUT=VALUE]...", shell_com
     "timeout and some, and not for nodes that have been silent for long.",
 )
 @condition_options
-@click.option_panel("When", options=["--timeout", *CONDITION_OPTIONS])
+@panel("When", ["--timeout", *CONDITION_OPTIONS])
 def rpc(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
     """Call an action now and show the replies as they come."""
     began = monotonic()
@@ -107,7 +108,7 @@ def rpc(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
     return follow(replies, action=declared, manner=manner, named=is_named(target), began=began)
 
 
-@click.command(help=SUBMIT, epilog=EPILOG)
+@command(help=SUBMIT, epilog=EPILOG)
 @_AGENT
 @_ACTION
 @_WORDS
@@ -115,7 +116,7 @@ def rpc(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
 @click.option("--dry-run", is_flag=True, help="Show where it would run, and what is in its way.")
 @json_option
 @condition_options
-@click.option_panel("When", options=CONDITION_OPTIONS)
+@panel("When", CONDITION_OPTIONS)
 def submit(agent: str, action: str, words: tuple[str, ...], **given: Any) -> int:
     """Ask for an action and come back at once with the job's id."""
     target, asked = take_target(given), fleet()

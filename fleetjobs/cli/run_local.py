@@ -4,8 +4,9 @@ import socket
 from time import monotonic
 from typing import Any
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.complete import action_names, agent_names, input_words
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.following import follow, format_options, say_it_goes_on, take_manner
@@ -18,7 +19,7 @@ from fleetjobs.errors import NotFound, Problem
 from fleetjobs.targets import make_target
 
 
-@click.command("run-local", epilog=EPILOG)
+@command("run-local", epilog=EPILOG)
 @click.argument("agent", shell_complete=agent_names)
 @click.argument("action", shell_complete=action_names)
 @click.argument("words", nargs=-1, metavar="[INPUT=VALUE]...", shell_complete=input_words)

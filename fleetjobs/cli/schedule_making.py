@@ -3,10 +3,11 @@
 import re
 from typing import Any
 
+import click
 import msgspec
-import rich_click as click
 
 from fleetjobs.access import FLEET
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.complete import (
     action_names,
     agent_names,
@@ -46,7 +47,7 @@ What it comes to is shown: the next times, in the rule's own zone. It is asked f
 LABEL = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
 
-@click.command(help=CREATE, epilog=EPILOG)
+@command(help=CREATE, epilog=EPILOG)
 @click.argument("label")
 @click.argument("agent", shell_complete=agent_names, required=False)
 @click.argument("action", shell_complete=action_names, required=False)

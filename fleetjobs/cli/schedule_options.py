@@ -4,8 +4,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import panel
 from fleetjobs.cli.words import Duration
 from fleetjobs.client.asking import utc_now
 from fleetjobs.client.conditions import read_moment
@@ -98,8 +99,8 @@ def schedule_options(command: C) -> C:
     """Let a command take a rule and its bounds; read them by `take_rule` and `take_bounds`."""
     for option in reversed(_OPTIONS):
         command = option(command)
-    command = click.option_panel("When it recurs", options=RULE_OPTIONS)(command)
-    return click.option_panel("Bounds", options=BOUND_OPTIONS)(command)
+    command = panel("When it recurs", RULE_OPTIONS)(command)
+    return panel("Bounds", BOUND_OPTIONS)(command)
 
 
 def take_rule(given: dict[str, Any]) -> dict[str, Any] | None:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.complete import (
     schedule_labels,
 )
@@ -34,7 +35,7 @@ SHOWN = 5  #: of the times that are to come
 _label = click.argument("label", shell_complete=schedule_labels)
 
 
-@click.group(epilog=EPILOG)
+@group(epilog=EPILOG)
 def schedule() -> None:
     """Have work done again and again: by an interval, a clock, or a list of times."""
 

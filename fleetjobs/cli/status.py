@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.node_warnings import tell_warnings
@@ -12,7 +13,7 @@ from fleetjobs.cli.session import fleet
 from fleetjobs.client.replies import Document
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def status(*, as_json: bool) -> int:
     """Show how the fleet is: its server, its nodes, and how many jobs stand where."""

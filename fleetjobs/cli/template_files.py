@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
-import rich_click as click
 
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.complete import template_labels
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
@@ -42,7 +43,7 @@ All files are taken, or none. Again, it changes nothing. Templates that have no 
 """
 
 
-@click.command("apply", help=APPLY, epilog=EPILOG)
+@command("apply", help=APPLY, epilog=EPILOG)
 @click.argument("places", metavar="DIRECTORY|FILE...", nargs=-1, required=True)
 @_DUPLICATES
 @FLEET
@@ -73,7 +74,7 @@ def _read(place: Path) -> list[File]:
     ]
 
 
-@click.command("import", epilog=EPILOG)
+@command("import", epilog=EPILOG)
 @FILE
 @_DUPLICATES
 @click.option(
@@ -127,7 +128,7 @@ def _tell(screen: Screen, item: Document) -> None:
     show_diff(item["diff"].splitlines())
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @click.argument("labels", nargs=-1, metavar="[LABEL]...", shell_complete=template_labels)
 @click.option(
     "--to",

@@ -4,10 +4,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
-import rich_click as click
 
 from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.conditions import show_times, warn
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
@@ -44,7 +45,7 @@ It waits and shows how it goes; ctrl-C ends the waiting, not the job. With --at,
 """
 
 
-@click.command("run", help=RUN, epilog=EPILOG)
+@command("run", help=RUN, epilog=EPILOG)
 @LABEL
 @_WORDS
 @click.option("--version", type=click.IntRange(1), metavar="N", help="That one; the newest.")
@@ -114,7 +115,7 @@ def _follow(job: Job, *, timeout: timedelta | None, quiet: bool, as_json: bool) 
     return code
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @click.argument("name", metavar="LABEL|FILE")
 @_WORDS
 @click.option("--version", type=click.IntRange(1), metavar="N", help="That one; the newest.")

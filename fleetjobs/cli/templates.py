@@ -4,9 +4,10 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.complete import template_labels
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
@@ -35,7 +36,7 @@ FLEET = click.option(
 )
 
 
-@click.group(
+@group(
     epilog=EPILOG,
     cls=LazyGroup,
     places={name: (_HERE + place, summary) for name, (place, summary) in MORE.items()},

@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.columns import Column
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.listing import show_list
@@ -15,7 +16,7 @@ from fleetjobs.cli.words import local
 from fleetjobs.client.replies import Document
 
 
-@click.group(cls=click.RichGroup, epilog=EPILOG)
+@group(epilog=EPILOG)
 def token() -> None:
     """Make tokens, list them, revoke them: your own, or as an admin those of your org."""
 

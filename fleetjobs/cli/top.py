@@ -9,9 +9,10 @@ from io import StringIO
 from itertools import count as counting
 from time import sleep
 
-import rich_click as click
+import click
 
 from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.documents import in_json, is_plan, style_of
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.screen import Screen, line, stdout
@@ -31,7 +32,7 @@ ENTER, LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 HOME, REST, TAIL = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @click.option("-n", "--iterations", type=click.IntRange(1), metavar="N", help="Look so often.")
 @click.option(
     "--every", type=Duration(), default="2s", metavar="DURATION", help="Look again after that; 2s."

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import rich_click as click
+import click
 
+from fleetjobs.cli.commands import command
 from fleetjobs.cli.complete import node_names
 from fleetjobs.cli.confirming import settled, tell
 from fleetjobs.cli.documents import in_json
@@ -45,7 +46,7 @@ def _verb(command: C) -> C:
     return job_argument(_ON(_TIMEOUT(json_option(command))))
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @click.option("--force", is_flag=True, help="It is over now, whatever its nodes are doing.")
 @click.option("--rollback", is_flag=True, help="Of a plan: undo what it has done, then.")
 @_verb
@@ -65,7 +66,7 @@ def cancel(job: str, *, nodes: tuple[str, ...], force: bool, rollback: bool, **g
     return _act(job, "cancel", nodes, how, **given)
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @job_argument
 @_TIMEOUT
 @json_option
@@ -82,7 +83,7 @@ def rollback(job: str, **given: Any) -> int:
     return _act(job, "rollback", (), {}, **given)
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @job_argument
 @click.argument("leg", required=False)
 @_ON
@@ -103,7 +104,7 @@ def skip(job: str, *, leg: str | None, nodes: tuple[str, ...], **given: Any) -> 
     return _act(job if leg is None else f"{job}/{leg}", "skip", nodes, {}, **given)
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @_verb
 def resume(job: str, *, nodes: tuple[str, ...], **given: Any) -> int:
     """Let what is paused go on: released if it was held, tried again if it failed.
@@ -117,7 +118,7 @@ def resume(job: str, *, nodes: tuple[str, ...], **given: Any) -> int:
     return _act(job, "resume", nodes, {}, **given)
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @_verb
 def hold(job: str, *, nodes: tuple[str, ...], **given: Any) -> int:
     """Set a job aside before it begins; `release` lets it go on.
@@ -129,7 +130,7 @@ def hold(job: str, *, nodes: tuple[str, ...], **given: Any) -> int:
     return _act(job, "hold", nodes, {}, **given)
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @_verb
 def release(job: str, *, nodes: tuple[str, ...], **given: Any) -> int:
     """Let a job that was held go on.
@@ -141,7 +142,7 @@ def release(job: str, *, nodes: tuple[str, ...], **given: Any) -> int:
     return _act(job, "release", nodes, {}, **given)
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @click.option(
     "--as",
     "as_",
@@ -160,7 +161,7 @@ def resolve(job: str, *, as_: str, nodes: tuple[str, ...], **given: Any) -> int:
     return _act(job, "resolve", nodes, {"as": as_}, **given)
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @job_argument
 @_ON
 @click.option(
@@ -199,7 +200,7 @@ def retry(
     return _show_new(made, found, as_json=as_json)
 
 
-@click.command(epilog=EPILOG)
+@command(epilog=EPILOG)
 @job_argument
 @json_option
 def rerun(job: str, *, as_json: bool) -> int:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import click
 import msgspec
-import rich_click as click
 
 from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.commands import group
 from fleetjobs.cli.documents import in_json
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.listing import show_list
@@ -34,7 +35,7 @@ Times come from a rule and a length, or from an iCalendar file.
 """
 
 
-@click.group(cls=click.RichGroup, epilog=EPILOG)
+@group(epilog=EPILOG)
 def window() -> None:
     """Say when what may begin, and when nothing may."""
 

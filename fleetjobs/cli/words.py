@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import rich_click as click
+import click
 
 from fleetjobs.clocks import now
 from fleetjobs.errors import InvalidTime

@@ -152,7 +152,7 @@ def test_the_audit_is_listed_and_verified(fj: Fj) -> None:
 def test_a_login_is_kept_for_its_owner_alone(
     fj: Fj, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rich_click.prompt", lambda *_, **__: PASSWORD)
+    monkeypatch.setattr("click.prompt", lambda *_, **__: PASSWORD)
     assert fj("olaf", "account", "password")[0] == 0
     path = tmp_path / "client.toml"
     inner = HouseTransport(house.client("olaf"))
