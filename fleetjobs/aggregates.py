@@ -5,8 +5,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from fleetjobs.interfaces import Action, Aggregate
 
@@ -17,8 +18,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 _CONVERSION = re.compile(r"\A[^%]{0,200}%[-+ 0]?[0-9]{0,2}(?:\.[0-9]{1,2})?[dfsge][^%]{0,200}\Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AggregateResult:
+class AggregateResult(Struct, frozen=True, kw_only=True):
     """What one aggregate came to."""
 
     function: str

@@ -7,8 +7,9 @@ pattern on class names, `fact=value` a condition on a fact. What has spaces is p
 import re
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from fleetjobs import facts, patterns
 from fleetjobs.errors import InvalidPattern, InvalidTarget
@@ -32,8 +33,7 @@ _TOKEN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(Struct, frozen=True):
     kind: str  # ( ) and or not, or atom
     text: str
     test: Test = lambda _known, _classes: False  # of an atom

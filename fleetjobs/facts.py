@@ -8,8 +8,9 @@ holds what one of its elements holds. A node without the fact fails every condit
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from fleetjobs import patterns
 from fleetjobs.errors import InvalidPattern, InvalidTarget
@@ -25,8 +26,7 @@ _QUOTED = re.compile(r"\A(['\"])(.*)\1\Z", re.DOTALL)
 _SLASHED = re.compile(r"\A/(.+)/\Z", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(Struct, frozen=True, kw_only=True):
     """A comparison of one fact with a value."""
 
     fact: str

@@ -5,10 +5,11 @@ The types and rules are SimpleRPC's. Messages never quote a value: it may be a s
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
+
+from msgspec import Struct
 
 from fleetjobs import patterns
 from fleetjobs.errors import InvalidInput
@@ -32,8 +33,7 @@ class InputType(StrEnum):
     ANY = "any"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
+class Input(Struct, frozen=True, kw_only=True):
     """One declared input."""
 
     name: str

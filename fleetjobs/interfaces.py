@@ -2,10 +2,11 @@
 
 import copy
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from fleetjobs.declarations import (
     ActionDeclaration,
@@ -40,8 +41,7 @@ class Display(StrEnum):
     ALWAYS = "always"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Output(Struct, frozen=True, kw_only=True):
     """One declared field of a reply's data."""
 
     name: str
@@ -51,8 +51,7 @@ class Output:
     default: Any  # None: none
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aggregate:
+class Aggregate(Struct, frozen=True, kw_only=True):
     """A summary over all replies; see `aggregates`."""
 
     function: str  # summary, average, sum, boolean_summary, chart
@@ -60,8 +59,7 @@ class Aggregate:
     options: dict[str, Any]  # format, or the titles of a boolean_summary
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class Action(Struct, frozen=True, kw_only=True):
     """One typed operation of an agent."""
 
     agent: str
@@ -174,8 +172,7 @@ def _defaults(declared: Mapping[str, Input] | Mapping[str, Output]) -> dict[str,
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interface:
+class Interface(Struct, frozen=True, kw_only=True):
     """An agent, as its interface document declares it."""
 
     name: str

@@ -4,8 +4,9 @@ The dialect is RE2, as interface documents in the wild use it (`\A`, `\z`). Pyth
 would let one pattern such as `(a+)+$` stop a node for hours.
 """
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from fleetjobs.errors import InvalidPattern
 
@@ -13,8 +14,7 @@ LONGEST = 1_000  #: characters of a pattern
 MEMORY_BYTES = 1024 * 1024  #: of a compiled pattern; RE2 refuses more
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Struct, frozen=True):
     """A compiled expression."""
 
     text: str

@@ -10,12 +10,12 @@ import os
 import re
 from binascii import Error as NotBase64
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec import Struct
 
 from fleetjobs.errors import InvalidSetting, Unauthentic
 
@@ -36,8 +36,7 @@ def node_key_id(node: str) -> str:
     return f"node:{node}"
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyKey:
+class VerifyKey(Struct, frozen=True):
     """The public half: checks signatures."""
 
     raw: bytes  # 32
@@ -59,8 +58,7 @@ class VerifyKey:
         return cls(raw)
 
 
-@dataclass(frozen=True, slots=True)
-class SigningKey:
+class SigningKey(Struct, frozen=True):
     """The private half, and the id it goes by."""
 
     id: str

@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 from fleetjobs.errors import InvalidTransition
 
@@ -206,8 +206,7 @@ _ACTIVITY = (
 Tally = Counter[State]  #: how many of a job's runs stand in each state
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """What else says how a job stands, beside how many of its runs or legs stand where."""
 
     tolerated: int = 0  # so many may end badly

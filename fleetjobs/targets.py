@@ -4,7 +4,6 @@ import random
 import re
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
@@ -146,8 +145,7 @@ def _limited(target: Target, names: list[NameT]) -> list[NameT]:
     return names[:wanted]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
+class _Reading(Struct, frozen=True, kw_only=True):
     """A target, read once to be asked of many nodes."""
 
     names: frozenset[str]

@@ -5,7 +5,7 @@ column names its row, so that it can be copied: it is never shortened.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fleetjobs.cli.screen import Screen, cells, line, shorten
 
@@ -14,8 +14,7 @@ LEAST = 8  #: columns that a shortened cell keeps
 FEWEST = 2  #: columns of the table that are never left out
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column: its title, and how its cells look."""
 
     title: str

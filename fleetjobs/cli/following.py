@@ -1,11 +1,11 @@
 """Following: show a job's replies as they come, and what they come to at the end."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
 import click
+from msgspec import Struct
 
 from fleetjobs.aggregates import summarize
 from fleetjobs.cli.bar import Bar
@@ -56,8 +56,7 @@ def take_manner(given: dict[str, Any]) -> "Manner":
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class Manner(Struct, frozen=True, kw_only=True):
     """How replies are to be shown."""
 
     format: str | None = None  # json jsonl table senders; None: text
@@ -149,8 +148,7 @@ def _print_sorted(screen: Screen, printer: Printer, outcome: Outcome) -> None:
             screen.write(text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Show:
+class _Show(Struct, frozen=True):
     printer: Printer
     manner: Manner
     action: Action | None

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from fleetjobs.aggregates import AggregateResult
 from fleetjobs.cli.documents import in_json, style_of
@@ -14,8 +15,7 @@ from fleetjobs.interfaces import Action
 LONG = 100  #: characters of JSON that still go on one line
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """What a call came to."""
 
     job: Document
@@ -46,8 +46,7 @@ class Printer(Protocol):
         """Print the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(Struct, frozen=True):
     """For people: each reply under its node's name, then the summaries."""
 
     screen: Screen
@@ -111,7 +110,6 @@ def _titled(title: str, texts: list[str], width: int) -> list[str]:
     return [f"   {title:>{width}}:", *(f"      {text}" for text in texts)]
 
 
-@dataclass(frozen=True, slots=True)
 class Names:
     """The names of those who replied, one a line: for other programs."""
 
@@ -123,7 +121,6 @@ class Names:
         """Nothing more."""
 
 
-@dataclass(frozen=True, slots=True)
 class Lines:
     """Lines of JSON, as the replies come."""
 
@@ -135,7 +132,6 @@ class Lines:
         """Nothing more."""
 
 
-@dataclass(frozen=True, slots=True)
 class Whole:
     """One JSON document, at the end."""
 
@@ -167,8 +163,7 @@ class Whole:
         screen.write(in_json(document))
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(Struct, frozen=True):
     """A table, at the end: a row for each node, a column for each output."""
 
     action: Action | None

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from io import StringIO
 from itertools import count as counting
@@ -100,7 +99,7 @@ def _try(asked: Fleet, screen: Screen, *, each_action: bool) -> str:
 def _picture(asked: Fleet, screen: Screen, *, each_action: bool) -> str:
     """All that is shown, as text."""
     file = StringIO()
-    canvas = replace(screen, file=file)
+    canvas = screen._replace(file=file)
     canvas.write(_headline(canvas, asked.status()))
     jobs = _find(asked, each_action=each_action)
     if jobs:

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from msgspec import Struct, field
 from uuid_utils.compat import uuid7
 
 from fleetjobs.client.conditions import AT_ONCE, NEVER, Conditions
@@ -40,8 +40,7 @@ def utc_now() -> datetime:
     return now()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True):
     """One action on one target, not yet asked for."""
 
     agent: str

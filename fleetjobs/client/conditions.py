@@ -1,9 +1,10 @@
 """Conditions: when a job may start, what it waits for, and how often it is tried."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from fleetjobs.errors import InvalidDocument, InvalidTime
 from fleetjobs.messages import After
@@ -18,8 +19,7 @@ LATE = timedelta(hours=1)  #: a job with a time starts so much later at most, un
 Moment = datetime | timedelta | str  #: a timedelta: so long from now; a text: see times.read_time
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conditions:
+class Conditions(Struct, frozen=True, kw_only=True):
     """What has to hold before a job starts."""
 
     not_before: datetime | None = None  # None: at once
@@ -34,7 +34,7 @@ class Conditions:
     @property
     def fields(self) -> dict[str, Any]:
         """As fields of a Request."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.__struct_fields__}
 
 
 AT_ONCE = Conditions()

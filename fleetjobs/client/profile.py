@@ -4,9 +4,8 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fleetjobs.errors import InvalidSetting
 
@@ -15,21 +14,24 @@ NAME = "client.toml"
 SYSTEM_WIDE = Path("/etc/fleetjobs") / NAME
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(NamedTuple):
     """How a caller reaches a server."""
 
     url: str  # without a slash at its end
-    token: str = field(repr=False)
+    token: str
     account: str = ""  # needed with a key: the request names its caller
     org: str = ""
     key_path: Path | None = None  # None: the server signs what is asked
     origin: str = ""  # the file or variable it was found in
     as_org: str = ""  # of a fleet admin: in which org they act; empty: their own
 
+    def __repr__(self) -> str:
+        """Without the token: a profile may get into a log."""
+        return f"<Profile {self.account or '?'} at {self.url}>"
+
     def acting_in(self, org: str) -> "Profile":
         """The profile of a fleet admin who acts in that org."""
-        return replace(self, org=org, as_org=org)
+        return self._replace(org=org, as_org=org)
 
 
 def places(environ: Mapping[str, str]) -> list[Path]:

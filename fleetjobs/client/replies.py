@@ -1,16 +1,15 @@
 """Replies: what came of a job on each node, as its caller sees it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from fleetjobs.states import Reason, State, Status
 
 Document = Mapping[str, Any]  #: JSON as the server sent it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(NamedTuple):
     """What one node replied; SimpleRPC's four fields first."""
 
     sender: str  # the node's identity
@@ -20,7 +19,11 @@ class Reply:
     state: State  # how the run ended
     reason: Reason | str | None = None  # why, unless it succeeded
     exit_code: int | None = None  # of the program; negative: the signal that ended it
-    run: Document = field(default_factory=dict, repr=False)  # all the server knows of it
+    run: Document = MappingProxyType({})  # all the server knows of it
+
+    def __repr__(self) -> str:
+        """Without `run`, which says all of it once more."""
+        return f"<Reply {self.sender} {self.state} {self.statusmsg!r} {self.data}>"
 
     @property
     def is_ok(self) -> bool:

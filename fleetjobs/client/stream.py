@@ -7,10 +7,9 @@ import contextlib
 import json
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from fleetjobs.client.exchange import Answer, Connection
 from fleetjobs.client.transport import Query, Transport
@@ -20,8 +19,7 @@ QUIET_S = 45.0  #: the server sends a comment every 15 s; a longer silence is a 
 AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)  #: pauses between attempts to connect again; the last repeats
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEvent:
+class StreamEvent(NamedTuple):
     """One event."""
 
     kind: str  # `end` is the last
@@ -51,8 +49,7 @@ def read_events(lines: Iterable[bytes]) -> Iterator[StreamEvent]:
             id_ = value
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A connection on which events come."""
 
     answer: Answer

@@ -4,9 +4,8 @@ import contextlib
 import json
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from types import MappingProxyType, TracebackType
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from fleetjobs.client.exchange import Answer, Connection, Where
@@ -20,12 +19,11 @@ ANSWER_S = 30.0  #: the server answers within seconds; only streams take longer
 Query = Iterable[tuple[str, str | int | None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
-    method: str = "GET"
+class _Question(NamedTuple):
     address: str
+    method: str = "GET"
     accept: str = "application/json"
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     body: bytes | None = None
     within: float = ANSWER_S  # seconds
 
@@ -114,7 +112,7 @@ class Transport:
         question = _Question(
             address=self._address(path, query),
             accept="text/event-stream",
-            headers=dict(headers or {}),
+            headers=headers or {},
         )
         try:
             return self._begin(self._connect(), question)
@@ -191,7 +189,7 @@ class Transport:
         return answer, raw
 
     def _say(self, connection: Connection, question: "_Question") -> Answer:
-        headers = self._headers(question.accept) | question.headers
+        headers = {**self._headers(question.accept), **question.headers}
         return connection.ask(question.method, question.address, headers, question.body)
 
     def _connect(self) -> Connection:

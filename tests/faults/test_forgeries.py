@@ -1,6 +1,5 @@
 """The broker is in an attacker's hands: nothing begins unasked, and no lie becomes a result."""
 
-import dataclasses
 import json
 import os
 import pickle
@@ -240,7 +239,7 @@ class People:
         """Ask for marks."""
         request = replace(caller.request(NODE), caller=self.name)
         sealed = self._key.seal(encode(request))
-        profile = dataclasses.replace(read_profile(self._fleet.premises.client), token=self._token)
+        profile = read_profile(self._fleet.premises.client)._replace(token=self._token)
         transport = Transport(profile)
         transport.post("jobs", body=sealed.encode(), content_type="application/jose")
         call = Call(request.id, (NODE,), sealed, accepted=True)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -187,7 +186,7 @@ def test_who_acts_in_another_org_asks_there_in_its_name() -> None:
 
     acting = Transport(profile.acting_in("other"))
 
-    assert acting.profile == replace(profile, org="other", as_org="other")
+    assert acting.profile == profile._replace(org="other", as_org="other")
     assert acting._headers("*/*")["As-Org"] == "other"
 
 
