@@ -67,6 +67,8 @@ def random_rrule(chance: random.Random) -> str:
         parts.append("WKST=SU")
     if chance.random() < 0.2:
         parts.append(f"COUNT={chance.randint(1, 40)}")
+    if frequency != "DAILY" and chance.random() < 0.3:
+        parts.append(f"BYSETPOS={chance.choice(['1', '-1', '2', '1,-1'])}")
     return ";".join(parts)
 
 

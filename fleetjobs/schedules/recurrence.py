@@ -5,9 +5,8 @@ first instant after the gap, one that comes twice is the first of the two, each 
 interval (`every_s`, a star in cron's hour, FREQ=HOURLY or MINUTELY) follow elapsed time.
 """
 
-from calendar import isleap
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from itertools import islice, pairwise
 from math import floor
 from typing import Any
@@ -17,19 +16,21 @@ from dateutil.rrule import rrule, rrulestr
 
 from fleetjobs.errors import InvalidSchedule
 from fleetjobs.schedules.rules import (
+    DAYWISE,
     LATEST,
     Rule,
     check_moment,
+    check_parts,
     check_rule,
     cron_fields,
     rrule_parts,
     zone_of,
 )
 
-#: where no occurrence is found so far ahead, there is none: 29 February comes every 8 years at most
-LOOK_AHEAD = timedelta(days=366 * 9)
-#: those go step by step through what their other parts leave out
-_LOOK_AHEAD_OF = {"MINUTELY": timedelta(days=400), "HOURLY": timedelta(days=366 * 5)}
+#: after 400 years the days have the same names again: 146,097 days are whole weeks
+_AGE = timedelta(days=146_097)
+_AGES = 19 * _AGE  #: from our days to the last ones that dateutil knows
+_ELAPSED = frozenset({"MINUTELY", "HOURLY"})  #: frequencies that follow elapsed time
 _GAPS = 20  #: between occurrences, with the shortest of which a jitter is compared
 _LAST = LATEST.replace(tzinfo=None)
 _GAP_STEP = timedelta(minutes=1)  #: offsets of zones change at whole minutes
@@ -74,7 +75,7 @@ def occurrences(rule: Rule, anchor: datetime, after: datetime) -> Iterator[datet
     """The rule's moments later than `after`, in UTC, each once and in order.
 
     `anchor`: where intervals and recurrence rules begin to count; a rule has no moment before it.
-    It ends where the rule does, or where none comes for LOOK_AHEAD. Raises InvalidSchedule.
+    It ends where the rule does. Raises InvalidSchedule.
     """
     first = max(after, anchor - timedelta(microseconds=1))
     if first >= LATEST:
@@ -154,7 +155,7 @@ def resolve(local: datetime, zone: tzinfo) -> datetime:
 def _rrule(text: str, zone: tzinfo, anchor: datetime, after: datetime) -> Iterator[datetime]:
     parts = rrule_parts(text)
     filters = {name for name in parts if name.startswith("BY")} - {"BYMINUTE"}
-    elapsed = parts["FREQ"] in _LOOK_AHEAD_OF and not filters
+    elapsed = parts["FREQ"] in _ELAPSED and not filters
     local = anchor.astimezone(zone)
     clock = timezone(local.utcoffset() or timedelta()) if elapsed else zone
     until = parts.pop("UNTIL", None)
@@ -164,88 +165,72 @@ def _rrule(text: str, zone: tzinfo, anchor: datetime, after: datetime) -> Iterat
         begin = _nearer(parts, begin, since - timedelta(days=1))  # a gap or fold is shorter
     end = _until(until, zone)
     since = max(since, begin - datetime.resolution)  # the beginning itself may be a moment
-    if parts["FREQ"] in _LOOK_AHEAD_OF and not _has_days(parts, begin, since):
-        return
-    for moment in _steps(_read(parts, begin), parts["FREQ"], since):
+    for moment in _steps(parts, begin):
+        if moment <= since:
+            continue
         instant = resolve(moment, clock)
         if end is not None and instant > end:
             return
         yield instant
 
 
-#: 28 years, in which each kind of year is; enough are behind them for any rule to come true
-_LATE_YEARS = range(9962, 9990)
-
-
 def _check_comes(text: str, anchor: datetime) -> None:
     """Let a rule pass that comes true on some day. Raises InvalidSchedule.
 
-    dateutil searches to the year 9999, which takes long from now on; the days of the same rule are
-    looked for in years near that end that have the same calendar.
+    Whatever it is a rule of, its days are those of the same rule of whole years, which are looked
+    through faster; and of what it picks from a day there has to be as much.
     """
     parts = rrule_parts(text)
-    days = {name: value for name, value in parts.items() if name not in _WITHIN_A_DAY}
-    days.pop("UNTIL", None)
-    years = {"FREQ": parts["FREQ"]} if parts["FREQ"] in {"YEARLY", "MONTHLY", "WEEKLY"} else {}
+    check_parts(parts)
+    days = {name: value for name, value in parts.items() if name in _OF_DAYS}
+    if parts["FREQ"] in {"YEARLY", "MONTHLY", "WEEKLY"}:
+        days["FREQ"] = parts["FREQ"]
+    else:
+        if not days.keys() - {"BYMONTH", "WKST"}:
+            days["BYDAY"] = ",".join(_DAYS)
+        days["FREQ"] = "YEARLY"
     begin = anchor.replace(tzinfo=None, microsecond=0)
-    same = next(year for year in _LATE_YEARS if _is_same(year, begin.year))
-    try:
-        begin = begin.replace(year=same)
-    except ValueError:  # 29 February of a year that ends a century
-        return
-    if next(iter(_read({"FREQ": "DAILY", **days, **years}, begin)), None) is None:
+    if next(_steps(days, begin), None) is None:
         raise InvalidSchedule(f"rrule: {text[:100]!r} never comes true")
 
 
-def _is_same(year: int, other: int) -> bool:
-    """Whether their days have the same names."""
-    first, second = date(year, 1, 1), date(other, 1, 1)
-    return first.weekday() == second.weekday() and isleap(year) == isleap(other)
+_OF_DAYS = frozenset({"WKST", "BYEASTER", *(f"BY{name}" for name in DAYWISE)})
 
 
-_WITHIN_A_DAY = frozenset({"FREQ", "INTERVAL", "COUNT", "BYHOUR", "BYMINUTE", "BYSETPOS"})
+def _steps(parts: dict[str, str], begin: datetime) -> Iterator[datetime]:
+    """The moments of the rule, in order. Raises InvalidSchedule.
 
-
-def _has_days(parts: dict[str, str], begin: datetime, since: datetime) -> bool:
-    """Whether a day comes on which it may happen: minute by minute that would take long to see."""
-    days = {name: value for name, value in parts.items() if name not in _WITHIN_A_DAY}
-    rule = _read({"FREQ": "DAILY", **days}, begin)
-    return next(_steps(rule, "DAILY", since - timedelta(days=1)), None) is not None
+    dateutil searches to the year 9999, which takes long from now on if there is none: it is asked
+    for the same days near that end. Easter alone is another then.
+    """
+    ahead = timedelta() if "BYEASTER" in parts else _AGES
+    moments = iter(_read(parts, begin + ahead))
+    while True:
+        try:
+            moment = next(moments)
+        except StopIteration:
+            return
+        except (ValueError, TypeError, IndexError) as error:
+            raise _unread(parts, error) from None
+        yield moment - ahead
 
 
 def _read(parts: dict[str, str], begin: datetime) -> rrule:
-    text = ";".join(f"{name}={value}" for name, value in parts.items())
     try:
-        found: Any = rrulestr(text, dtstart=begin)
+        found: Any = rrulestr(_text(parts), dtstart=begin)
     except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise InvalidSchedule(f"rrule: {text[:100]!r} cannot be read: {error}") from None
+        raise _unread(parts, error) from None
     if not isinstance(found, rrule):
-        raise InvalidSchedule(f"rrule: {text[:100]!r} is more than one rule")
+        raise InvalidSchedule(f"rrule: {_text(parts)[:100]!r} is more than one rule")
     return found
 
 
-def _steps(rule: rrule, frequency: str, since: datetime) -> Iterator[datetime]:
-    """The rule's moments, as long as one comes in sight; one that never does would search for ever.
-
-    dateutil itself searches to the year 9999.
-    """
-    ahead = _LOOK_AHEAD_OF.get(frequency, LOOK_AHEAD)
-    if frequency == "YEARLY":
-        ahead *= max(1, rule._interval)  # type: ignore[attr-defined]  # noqa: SLF001  it has no name outside
-    while True:
-        horizon = _LAST if _LAST - since < ahead else since + ahead
-        last = None
-        for moment in rule.replace(until=horizon, count=None) if _is_open(rule) else rule:
-            if moment > since:
-                yield moment
-                last = moment
-        if last is None or not _is_open(rule):
-            return
-        since = last
+def _unread(parts: dict[str, str], error: Exception) -> InvalidSchedule:
+    return InvalidSchedule(f"rrule: {_text(parts)[:100]!r} cannot be read: {error}")
 
 
-def _is_open(rule: rrule) -> bool:
-    return rule._count is None  # type: ignore[attr-defined]  # noqa: SLF001  it has no name outside
+def _text(parts: dict[str, str]) -> str:
+    return ";".join(f"{name}={value}" for name, value in parts.items())
 
 
 def _until(text: str | None, zone: tzinfo) -> datetime | None:
@@ -288,7 +273,10 @@ def _nearer(parts: dict[str, str], begin: datetime, since: datetime) -> datetime
     if unit is not None:
         if parts["FREQ"] == "WEEKLY":
             parts.setdefault("BYDAY", _DAYS[begin.weekday()])
-        return begin + (since - begin) // (unit * interval) * unit * interval
+        number = (since - begin) // (unit * interval)
+        if "BYSETPOS" in parts:  # counts in the week it begins in from its beginning only
+            number = max(0, number - 1)
+        return begin + number * unit * interval
     implied = not {"BYMONTHDAY", "BYDAY", "BYYEARDAY", "BYWEEKNO", "BYEASTER"} & parts.keys()
     if implied:
         parts["BYMONTHDAY"] = str(begin.day)

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from math import prod
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -116,7 +117,8 @@ def cron_fields(text: str) -> str:
 
 
 _PART = re.compile(r"\A([A-Z]+)=(.+)\Z")
-_BY = ("MONTH", "MONTHDAY", "YEARDAY", "WEEKNO", "DAY", "HOUR", "MINUTE", "SETPOS", "EASTER")
+DAYWISE = ("MONTH", "MONTHDAY", "YEARDAY", "WEEKNO", "DAY")  #: after BY: which days
+_BY = (*DAYWISE, "HOUR", "MINUTE", "SETPOS", "EASTER")
 _KNOWN = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", *(f"BY{name}" for name in _BY)})
 _FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY")
 
@@ -141,3 +143,54 @@ def rrule_parts(text: str) -> dict[str, str]:
         if not re.fullmatch("[0-9]{1,9}", text) or not 0 < int(text) <= most:
             raise InvalidSchedule(f"rrule: {name} is {text[:20]}; it is 1 to {most}")
     return parts
+
+
+#: the numbers that the parts take; `-`: counted from the end, too
+_NUMBERS = {
+    "BYMONTH": (1, 12, ""),
+    "BYMONTHDAY": (1, 31, "-"),
+    "BYYEARDAY": (1, 366, "-"),
+    "BYWEEKNO": (1, 53, "-"),
+    "BYHOUR": (0, 23, ""),
+    "BYMINUTE": (0, 59, ""),
+    "BYSETPOS": (1, 366, "-"),
+}
+_DAY = re.compile(r"\A([+-]?[0-9]{1,2})?(MO|TU|WE|TH|FR|SA|SU)\Z")
+_NUMBER = re.compile(r"\A[+-]?[0-9]{1,9}\Z")
+
+
+def check_parts(parts: dict[str, str]) -> None:
+    """Let parts pass that can be meant. Raises InvalidSchedule naming the wrong one.
+
+    dateutil takes some numbers for others, breaks off at some when their day comes, and searches
+    all days there will be for the second one of a single moment.
+    """
+    for name, (least, most, sign) in _NUMBERS.items():
+        for text in parts[name].split(",") if name in parts else ():
+            number = int(text) if _NUMBER.match(text) else None
+            size = number if number is None or not sign else abs(number)
+            if size is None or not least <= size <= most:
+                back = f", or -{most} to -{least}" if sign else ""
+                raise InvalidSchedule(f"rrule: {name}={text[:20]}: it is {least} to {most}{back}")
+    for text in parts["BYDAY"].split(",") if "BYDAY" in parts else ():
+        _check_day(text, parts["FREQ"])
+    within = {"DAILY": ("BYHOUR", "BYMINUTE"), "HOURLY": ("BYMINUTE",), "MINUTELY": ()}
+    if "BYSETPOS" in parts and parts["FREQ"] in within:
+        sizes = [
+            len(set(parts[name].split(","))) for name in within[parts["FREQ"]] if name in parts
+        ]
+        if all(abs(int(place)) > prod(sizes) for place in parts["BYSETPOS"].split(",")):
+            raise InvalidSchedule(
+                f"rrule: BYSETPOS={parts['BYSETPOS'][:20]} never comes true: a {parts['FREQ']} rule"
+                f" has {prod(sizes)} to pick from"
+            )
+
+
+def _check_day(text: str, frequency: str) -> None:
+    found = _DAY.match(text)
+    most = {"YEARLY": 53, "MONTHLY": 5}.get(frequency, 0)
+    if found is None or (found[1] and not most):
+        some = ", or 2TU of a rule that is MONTHLY or YEARLY"
+        raise InvalidSchedule(f"rrule: BYDAY={text[:20]}: it is MO to SU{some}")
+    if found[1] and not 1 <= abs(int(found[1])) <= most:
+        raise InvalidSchedule(f"rrule: BYDAY={text[:20]}: there are {most} at most")

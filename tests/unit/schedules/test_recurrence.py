@@ -1,6 +1,7 @@
 """Recurrence against dateutil and zoneinfo done the slow, plain way."""
 
 import random
+import time
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
@@ -132,7 +133,7 @@ def test_until_is_local_unless_marked() -> None:
         (Rule(cron="0 4 * * *", zone="../../etc/passwd"), "no time zone"),
         (Rule(rrule="FREQ=SECONDLY"), "FREQ is SECONDLY"),
         (Rule(rrule="INTERVAL=2"), "FREQ is missing"),
-        (Rule(rrule="FREQ=DAILY;BYDAY=XX"), "cannot be read"),
+        (Rule(rrule="FREQ=DAILY;BYDAY=XX"), "BYDAY=XX: it is MO to SU"),
         (Rule(rrule="FREQ=DAILY;COUNT=0"), "COUNT is 0; it is 1 to"),
         (Rule(rrule="FREQ=DAILY;INTERVAL=0"), "INTERVAL"),
         (Rule(rrule="FREQ=DAILY;UNTIL=20200101"), "never comes true"),
@@ -147,12 +148,59 @@ def test_until_is_local_unless_marked() -> None:
         (Rule(rrule="FREQ=YEARLY;BYWEEKNO=53;BYMONTH=6"), "never comes true"),
         (Rule(rrule="FREQ=YEARLY;INTERVAL=99999999999"), "INTERVAL is 99999999999; it is 1 to"),
         (Rule(rrule="FREQ=DAILY;COUNT=²"), "COUNT is ²; it is 1 to"),
+        (Rule(rrule="FREQ=HOURLY;BYMINUTE=75"), "BYMINUTE=75: it is 0 to 59"),
+        (Rule(rrule="FREQ=HOURLY;BYHOUR=25"), "BYHOUR=25: it is 0 to 23"),
+        (Rule(rrule="FREQ=MINUTELY;INTERVAL=1440;BYHOUR=3"), "cannot be read"),
+        (Rule(rrule="FREQ=MONTHLY;BYMONTHDAY=0"), "BYMONTHDAY=0: it is 1 to 31, or -31 to -1"),
+        (Rule(rrule="FREQ=MONTHLY;BYDAY=99MO"), "BYDAY=99MO: there are 5 at most"),
+        (Rule(rrule="FREQ=WEEKLY;BYDAY=2TU"), "BYDAY=2TU: it is MO to SU"),
+        (Rule(rrule="FREQ=YEARLY;BYEASTER=99999"), "never comes true|cannot be read"),
+        (Rule(rrule="FREQ=HOURLY;COUNT=5;BYSETPOS=2"), "BYSETPOS=2 never comes true"),
+        (Rule(rrule="FREQ=MINUTELY;BYSETPOS=-2"), "BYSETPOS=-2 never comes true"),
+        (Rule(rrule="FREQ=DAILY;BYHOUR=3,4;BYSETPOS=3"), "BYSETPOS=3 never comes true"),
+        (Rule(rrule="FREQ=WEEKLY;BYSETPOS=9;COUNT=1"), "never comes true"),
+        (Rule(rrule="FREQ=DAILY;INTERVAL=7;BYDAY=TU;COUNT=5"), "never comes true"),
     ],
     ids=lambda value: str(value)[:40],
 )
 def test_a_rule_that_says_nothing_useful_is_refused_by_name(rule: Rule, what: str) -> None:
+    """At once: dateutil would go through all days there will be in search of some of these."""
+    began = time.process_time()
+
     with pytest.raises(InvalidSchedule, match=what):
         check_recurs(rule, utc(2026, 1, 1))
+
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "second"),
+    [
+        ("FREQ=MONTHLY;INTERVAL=240", utc(2046, 1, 1)),
+        ("FREQ=DAILY;INTERVAL=10000", utc(2053, 5, 19)),
+        ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO", utc(2072, 2, 29)),
+        ("FREQ=MINUTELY;INTERVAL=1440;BYMONTH=2;BYMONTHDAY=29", utc(2032, 2, 29)),
+        ("FREQ=YEARLY;BYMONTH=1;INTERVAL=100", utc(2126, 1, 1)),
+    ],
+)
+def test_a_rule_goes_on_however_long_nothing_comes_of_it(text: str, second: datetime) -> None:
+    rule, anchor = Rule(rrule=text), utc(2026, 1, 1)
+    check_recurs(rule, anchor)
+    first = preview(rule, anchor, anchor - timedelta(seconds=1), 1)[0]
+
+    assert preview(rule, anchor, first, 1) == [second]
+
+
+def test_what_is_picked_from_a_week_is_the_same_wherever_one_looks() -> None:
+    """The week that a rule begins in counts from its beginning, and that one alone."""
+    rule = Rule(rrule="FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=3")
+    wednesday = utc(2026, 1, 7)
+    expected = preview(rule, wednesday, wednesday, 30)
+
+    for hours in range(0, 24 * 40, 5):
+        after = wednesday + timedelta(hours=hours)
+        ahead = next(moment for moment in expected if moment > after)
+        assert preview(rule, wednesday, after, 1) == [ahead]
 
 
 def test_calendars_that_near_their_end_harm_nobody() -> None:
