@@ -11,14 +11,14 @@ from uuid_utils.compat import uuid7
 
 from fleetjobs.access import Role
 from fleetjobs.control.occurrences import next_of
-from fleetjobs.control.templates import Author, put_new, put_next
+from fleetjobs.control.templates import Author, note_change, put_new, put_next
 from fleetjobs.errors import Conflict, InvalidSetting
 from fleetjobs.seeds.nightly import MAINTENANCE, SEEDS, Seed
 from fleetjobs.store.access import Account, create_account, org_of_account
 from fleetjobs.store.bells import SCHEDULES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.schedules import Entry, builtin_entries, insert_entry, save_entry
-from fleetjobs.store.templates import find_template
+from fleetjobs.store.templates import Template, find_template, lock_templates
 from fleetjobs.templates.reading import read_template
 
 
@@ -39,12 +39,14 @@ class Sowing:
         with self.database.transaction() as connection:
             self._have_account(connection, org)
             there = {entry.label: entry for entry in builtin_entries(connection)}
-            done = 0
+            made = self._sow_templates(connection, seeds, author)
+            done = len(made)
             for seed in seeds:
-                done += self._sow_template(connection, seed, author)
                 done += self._sow_schedule(connection, seed, org, there.get(seed.schedule.label))
             if done:
                 ring(connection, SCHEDULES)
+            for kind, template in made:
+                note_change(connection, template, kind, author, self.now)
         return done
 
     def _have_account(self, connection: Connection, org: str) -> None:
@@ -55,16 +57,25 @@ class Sowing:
         elif theirs != org and not builtin_entries(connection):
             raise Conflict(f"the account {MAINTENANCE} belongs to {theirs}; give it another name")
 
-    def _sow_template(self, connection: Connection, seed: Seed, author: Author) -> int:
-        written = read_template(seed.text, seed.label, seed.label)
-        found = find_template(connection, seed.label, org=None, own=True, lock=True, ended=True)
-        if found is None:
-            put_new(connection, written, author, is_fleet=True, now=self.now, seed=seed.version)
-            return 1
-        if found.ended_at is not None or found.seed is None or found.seed >= seed.version:
-            return 0
-        put_next(connection, found, written, author, now=self.now, seed=seed.version)
-        return 1
+    def _sow_templates(
+        self, connection: Connection, seeds: Sequence[Seed], author: Author
+    ) -> list[tuple[str, Template]]:
+        """What became of which, to be noted."""
+        there = [_of_fleet(connection, seed) for seed in seeds]
+        lock_templates(connection, {found.id for found in there if found is not None})
+        made: list[tuple[str, Template]] = []
+        for seed in sorted(seeds, key=lambda seed: seed.label):
+            written = read_template(seed.text, seed.label, seed.label)
+            found, now = _of_fleet(connection, seed), self.now
+            if found is None:
+                new = put_new(
+                    connection, written, author, is_fleet=True, now=now, seed=seed.version
+                )
+                made.append(("template.created", new))
+            elif found.ended_at is None and found.seed is not None and found.seed < seed.version:
+                changed = put_next(connection, found, written, author, now=now, seed=seed.version)
+                made.append(("template.changed", changed))
+        return made
 
     def _sow_schedule(
         self, connection: Connection, seed: Seed, org: str, found: Entry | None
@@ -123,3 +134,8 @@ class Sowing:
                 changed = dataclasses.replace(entry, barred=barred, seen_at=self.now)
                 save_entry(connection, dataclasses.replace(changed, next_at=next_of(changed)))
                 ring(connection, SCHEDULES)
+
+
+def _of_fleet(connection: Connection, seed: Seed) -> Template | None:
+    """The fleet's template of that label, though it be deleted."""
+    return find_template(connection, seed.label, org=None, own=True, ended=True)

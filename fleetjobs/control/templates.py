@@ -65,7 +65,10 @@ class Templates:
         written = read_template(text, label or "template", label)
         check_level(None if is_fleet else author.org, author)
         with self.database.transaction() as connection:
-            return put_new(connection, written, author, is_fleet=is_fleet, now=self.clock())
+            now = self.clock()
+            template = put_new(connection, written, author, is_fleet=is_fleet, now=now)
+            note_change(connection, template, "template.created", author, now)
+        return template
 
     def change(
         self, name: str, text: str, author: Author, *, version: int | None = None
@@ -82,7 +85,11 @@ class Templates:
             if version is not None and version != template.version:
                 raise Outdated(f"{name} is at version {template.version}, not {version}")
             written = read_template(text, template.label, template.label)
-            return put_next(connection, template, written, author, now=self.clock())
+            now = self.clock()
+            changed = put_next(connection, template, written, author, now=now)
+            if changed != template:
+                note_change(connection, changed, "template.changed", author, now)
+        return changed
 
     def delete(self, name: str, author: Author) -> Template:
         """Let nobody run it any more; its versions and its jobs stay, its label is free."""
@@ -92,7 +99,7 @@ class Templates:
             if template.ended_at is None:
                 template = dataclasses.replace(template, ended_at=self.clock())
                 save_template(connection, template)
-                _log(connection, template, "template.deleted", author, self.clock())
+                note_change(connection, template, "template.deleted", author, self.clock())
         return template
 
     def run(
@@ -180,7 +187,10 @@ def put_new(
     id: str | None = None,  # noqa: A002  as in every document
     seed: int | None = None,
 ) -> Template:
-    """Keep a new template. Raises InvalidPlan, and Conflict if its label is taken."""
+    """Keep a new template. Raises InvalidPlan, and Conflict if its label is taken.
+
+    That it was made is noted by `note_change`, once everything is locked that is to be.
+    """
     check_template(written)
     template = Template(
         id=id or str(uuid7()),
@@ -193,7 +203,6 @@ def put_new(
         changed_at=now,
     )
     insert_template(connection, template, _version(template, written, author, now))
-    _log(connection, template, "template.created", author, now)
     return template
 
 
@@ -206,7 +215,7 @@ def put_next(
     now: datetime,
     seed: int | None = None,
 ) -> Template:
-    """Keep its next version, unless it reads so already. Raises InvalidPlan."""
+    """Keep its next version, unless it reads so already; noted as a new one. Raises InvalidPlan."""
     check_template(written)
     if get_version(connection, template).text == written.text:
         return template
@@ -219,7 +228,6 @@ def put_next(
     )
     add_version(connection, _version(template, written, author, now))
     save_template(connection, template)
-    _log(connection, template, "template.changed", author, now)
     return template
 
 
@@ -233,9 +241,14 @@ def _version(template: Template, written: Written, author: Author, now: datetime
     )
 
 
-def _log(
+def note_change(
     connection: Connection, template: Template, kind: str, author: Author, now: datetime
 ) -> None:
+    """Write what became of a template into the log and the audit.
+
+    Last of all: who adds to the audit has it alone until the transaction ends, and whoever waits
+    for something else then may be waited for.
+    """
     add_event(
         connection,
         at=now,

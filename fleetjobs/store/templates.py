@@ -1,5 +1,6 @@
 """Templates in the database: each version stays as it was written."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -107,6 +108,12 @@ def find_template(
     ).limit(1)
     row = connection.execute(query.with_for_update() if lock else query).mappings().first()
     return None if row is None else _template(row)
+
+
+def lock_templates(connection: Connection, ids: Collection[str]) -> None:
+    """Have these to oneself until the transaction ends; always in the same order."""
+    query = select(templates.c.id).where(templates.c.id.in_(sorted(ids))).order_by(templates.c.id)
+    connection.execute(query.with_for_update()).all()
 
 
 def has_id(connection: Connection, name: str) -> bool:

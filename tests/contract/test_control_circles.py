@@ -1,0 +1,158 @@
+"""Two at a time never wait for one another in a circle: one waits, and then goes on."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Barrier, BrokenBarrierError
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from fleetjobs.control import applying
+from fleetjobs.control.jobs import Control
+from fleetjobs.control.sowing import Sowing
+from fleetjobs.control.templates import Author, note_change, put_new, put_next
+from fleetjobs.seeds.nightly import SEEDS
+from fleetjobs.store.database import Database
+from fleetjobs.store.dialect import is_sqlite
+from fleetjobs.store.templates import find_template, list_templates
+from fleetjobs.templates.documents import Duplicates, File, Files
+from fleetjobs.templates.reading import Written, read_template
+from tests.makers import NOW, ORG, Clock
+from tests.workbench import wait_for
+
+BOB = Author(org=ORG, account="bob")
+RULER = Author(org=ORG, account="ruth", of_fleet=True)
+
+
+@pytest.fixture
+def control(database: Database) -> Control:
+    return Control(database, Clock())
+
+
+def written(label: str, said: str) -> Written:
+    source = f"name: {label}\naction: demo.echo\ndata: {{text: {said}}}\n"
+    return read_template(source, label, label)
+
+
+def files(*labels: str, said: str, **changes: Any) -> Files:
+    """Templates of these labels that say that."""
+    many = [File(name=one, text=written(one, said).text) for one in labels]
+    return Files(files=tuple(many), **changes)
+
+
+def is_waited(database: Database) -> bool:
+    """Whether anybody waits for a lock; SQLite does not tell, and lets one in at a time."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    query = text(f"{waiting} AND datname = current_database()")
+    with database.reading() as connection:
+        return is_sqlite(connection) or bool(connection.execute(query).scalar_one())
+
+
+def come_between(database: Database, deed: Callable[[], object], done: Future[Any]) -> None:
+    """Do it once what is done elsewhere has come to wait for us."""
+    wait_for(lambda: done.done() or is_waited(database))
+    deed()
+
+
+def texts(control: Control) -> dict[str, int]:
+    """The newest version of each template."""
+    with control.database.reading() as connection:
+        found = list_templates(connection, org=ORG, limit=100).items
+    return {one.label: one.version for one in found}
+
+
+@pytest.mark.parametrize("duplicates", [Duplicates.UPDATE, Duplicates.CREATE])
+def test_templates_are_applied_while_one_of_them_is_edited(
+    control: Control, duplicates: Duplicates
+) -> None:
+    """Whoever edits one has that to itself, and then writes into the audit."""
+    control.applying.apply(files("a", "b", said="one"), BOB)
+    both = files("a", "b", said="two", duplicates=duplicates)
+    with ThreadPoolExecutor(1) as pool, control.database.transaction() as connection:
+        found = find_template(connection, "b", org=ORG, own=True, lock=True)
+        assert found is not None
+        elsewhere = pool.submit(control.applying.apply, both, BOB)
+        changed = put_next(connection, found, written("b", "edited"), BOB, now=NOW)
+        come_between(
+            control.database,
+            lambda: note_change(connection, changed, "template.changed", BOB, NOW),
+            elsewhere,
+        )
+        connection.commit()
+        changes = [one.change for one in elsewhere.result()]
+
+    made = duplicates is Duplicates.CREATE
+    assert changes == (["created"] * 2 if made else ["updated"] * 2)
+    assert texts(control)["b"] == (2 if made else 3)
+
+
+def test_templates_are_made_while_one_of_their_labels_is_taken(control: Control) -> None:
+    both = files("a", "b", said="one")
+    with ThreadPoolExecutor(1) as pool, control.database.transaction() as connection:
+        made = put_new(connection, written("b", "mine"), BOB, is_fleet=False, now=NOW)
+        elsewhere = pool.submit(control.applying.apply, both, BOB)
+        come_between(
+            control.database,
+            lambda: note_change(connection, made, "template.created", BOB, NOW),
+            elsewhere,
+        )
+        connection.commit()
+        refused = elsewhere.exception()
+
+    assert "label" in str(refused) or refused is None  # SQLite lets it look afterwards
+    assert texts(control)["b"] in {1, 2}
+
+
+def test_of_two_who_apply_the_same_templates_the_other_way_round_both_are_done(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control.applying.apply(files("a", "b", said="one"), BOB)
+    both = Barrier(2)
+
+    def put(*about: Any, **more: Any) -> Any:
+        with contextlib.suppress(BrokenBarrierError):
+            both.wait(0.5)  # the other has one of them, too, or waits until we have ended
+        return put_next(*about, **more)
+
+    monkeypatch.setattr(applying, "put_next", put)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [
+            pool.submit(control.applying.apply, files(*labels, said=said), BOB)
+            for labels, said in ((("a", "b"), "two"), (("b", "a"), "three"))
+        ]
+        assert [one.exception() for one in asked] == [None, None]
+
+    assert texts(control) == {"a": 3, "b": 3}
+
+
+def test_an_installation_is_brought_up_to_date_while_a_template_of_it_is_edited(
+    control: Control,
+) -> None:
+    Sowing(control.database, NOW).sow(ORG)
+    better = [
+        dataclasses.replace(
+            seed,
+            version=seed.version + 1,
+            text=seed.text.replace("description: ", "description: x ", 1),
+        )
+        for seed in SEEDS
+    ]
+    last = max(seed.label for seed in SEEDS)
+    with ThreadPoolExecutor(1) as pool, control.database.transaction() as connection:
+        found = find_template(connection, last, org=None, own=True, lock=True)
+        assert found is not None
+        elsewhere = pool.submit(Sowing(control.database, NOW).sow, ORG, better)
+        changed = put_next(connection, found, written(last, "mine"), RULER, now=NOW)
+        come_between(
+            control.database,
+            lambda: note_change(connection, changed, "template.changed", RULER, NOW),
+            elsewhere,
+        )
+        connection.commit()
+        done = elsewhere.result()
+
+    assert done == 2 * len(SEEDS) - 1
+    assert texts(control)[last] == 2
