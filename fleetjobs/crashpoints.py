@@ -16,6 +16,7 @@ ONCE = "FLEETJOBS_CRASH_ONCE"
 CrashPoint = Literal[
     "before_spool",  # receiver: believed and allowed, nothing on disk
     "after_spool",  # receiver: on disk, not acknowledged
+    "between_deliveries",  # receiver: one of several that came together is taken, the next is not
     "after_ack",  # receiver: acknowledged, launcher not woken
     "after_seen",  # receiver: an inline action is written down as begun, nothing was done
     "after_fence",  # receiver: an order is durable, nothing was done about it
@@ -33,6 +34,7 @@ CrashPoint = Literal[
     "dispatcher_after_giving_slots",  # dispatcher: runs have slots, the broker has none of them
     "dispatcher_after_publish",  # dispatcher: the broker has the runs, the database not noted it
     "collector_before_commit",  # collector: replies are written, nothing of it is durable
+    "collector_between_parts",  # collector: some of the replies it took are durable, others not
     "collector_after_commit",  # collector: the replies are durable, the broker may not forget them
     "scheduler_before_commit",  # scheduler: jobs are written, nothing of it is durable
     "scheduler_after_commit",  # scheduler: the occurrences have their fates

@@ -162,6 +162,7 @@ class Collector:
         while len(batch.replies) > AT_ONCE:
             self._write(Batch(replies=batch.replies[:AT_ONCE]))
             batch.replies = batch.replies[AT_ONCE:]
+            crash_point("collector_between_parts")
         now = self._clock()
         with self._database.transaction() as connection:
             moved = apply_replies(

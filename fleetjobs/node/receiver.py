@@ -149,6 +149,8 @@ class Receiver:
                     self._refuse(body, refused, now, name)
                 else:
                     kept |= self._take(letter, gathering, now)
+                if delivery is not mail.deliveries[-1]:
+                    crash_point("between_deliveries")
         return kept
 
     def _take(self, letter: Letter, gathering: Gathering, now: datetime) -> bool:

@@ -12,6 +12,7 @@ from tests.faults.caller import Call, Caller
 from tests.faults.checker import violations
 from tests.faults.fleet import Fleet
 from tests.faults.oracle import START, Mark, read_marks
+from tests.faults.shares import ONE_STACK
 from tests.processes import wait_for
 
 NODE = "node1"
@@ -33,6 +34,35 @@ def test_a_worker_killed_at_any_step_loses_and_repeats_nothing(
     caller.wait(call)
 
     assert caller.states(call) == {State.SUCCEEDED}
+    assert violations(caller) == []
+
+
+@ONE_STACK
+@pytest.mark.spec("F1", "F6", "G2", "G3", "I1", "I2", "I3")
+def test_whoever_is_killed_over_what_travels_together_loses_and_repeats_nothing(
+    fleet: Fleet, caller: Caller
+) -> None:
+    """First who reads the deliveries, with some of them on disk; then who reads the replies."""
+    worker, coordinator = fleet.worker(NODE), fleet.coordinator
+    coordinator.kill()
+    calls = [caller.submit(NODE) for _ in range(4)]
+    query, other = (caller.ask_inline(NODE) for _ in range(2))
+    worker.restart("between_deliveries")
+
+    coordinator.start("dispatcher_after_publish")
+    worker.blow()
+    worker.bury()
+    coordinator.blow()
+    coordinator.bury()
+    coordinator.start("collector_before_commit")
+    worker.start()
+    coordinator.blow()
+    coordinator.bury()
+    coordinator.start()
+    caller.wait(*calls, query, other)
+
+    assert [caller.states(call) for call in calls] == [{State.SUCCEEDED}] * 4
+    assert [caller.begun(call) for call in calls] == [1] * 4
     assert violations(caller) == []
 
 

@@ -177,11 +177,12 @@ def test_a_plan_ends_the_same_whenever_the_coordinator_is_killed(
         assert what_happened(fleet) == wanted
 
 
+NOT_ON_ITS_WAY = {"after_seen", "after_fence", "before_stop", "between_deliveries"}  # of a plan
 OF_NODES = [
     point
     for point in get_args(CrashPoint)
     if not point.startswith(("control_", "dispatcher_", "collector_", "scheduler_"))
-    and point not in {"after_seen", "after_fence", "before_stop"}  # not on the way of a plan
+    and point not in NOT_ON_ITS_WAY
 ]
 
 

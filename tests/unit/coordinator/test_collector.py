@@ -8,6 +8,7 @@ import pytest
 from fleetjobs.contract import Progress
 from fleetjobs.coordinator import collector as module
 from fleetjobs.coordinator.collector import BATCH, Collector
+from fleetjobs.crashpoints import CrashPoint, crash_point
 from fleetjobs.documents import Document
 from fleetjobs.errors import DatabaseAway
 from fleetjobs.jobs import Event
@@ -20,6 +21,7 @@ from fleetjobs.store.database import Database
 from fleetjobs.store.events import list_events
 from fleetjobs.store.nodes import get_node
 from fleetjobs.store.runs import get_run
+from tests.dying import Killed
 from tests.makers import NOW, ORG, Clock, enroll, keep_job, make_beat, make_reply
 from tests.unit.coordinator.fakes import FakeSubscriber
 
@@ -185,13 +187,23 @@ def test_a_node_enrolled_meanwhile_is_believed(
 def test_replies_that_come_together_count_once_each(
     collector: Collector, database: Database, queue: FakeSubscriber, key: SigningKey
 ) -> None:
-    """However many there are; a transaction takes some of them."""
+    """However many there are; a transaction takes some of them, and the next one is not reached."""
     jobs = [keep_job(database, "web1").id for _ in range(3)]
     told = Replies(node="web1", replies=[make_reply(job) for job in jobs])
     send(queue, key, told, told)
 
+    def die(point: CrashPoint) -> None:
+        if point == "collector_between_parts":
+            raise Killed
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "AT_ONCE", 2)
+        patch.setattr(module, "crash_point", die)
+        with pytest.raises(Killed):
+            collector.step()
+        assert [state(database, job) for job in jobs] == [*[State.SUCCEEDED] * 2, State.WAITING]
+        patch.setattr(module, "crash_point", crash_point)
+        queue.reconnect()
         assert collector.step() == 2
 
     assert {state(database, job) for job in jobs} == {State.SUCCEEDED}
