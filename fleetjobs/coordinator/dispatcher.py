@@ -12,6 +12,7 @@ from fleetjobs.coordinator.expected import Expected
 from fleetjobs.coordinator.packing import Packer
 from fleetjobs.coordinator.warden import Warden
 from fleetjobs.crashpoints import crash_point
+from fleetjobs.errors import DatabaseAway
 from fleetjobs.messages import Order, Question, encode
 from fleetjobs.signing import SigningKey
 from fleetjobs.store.agenda import Errands, look_for_errands
@@ -105,14 +106,22 @@ class Dispatcher:
         return Sent(number=done, next_at=due.next_at)
 
     def note(self, patience: timedelta | None = None) -> None:
-        """Note what was handed over, so long ago if that is said, and has not ended yet."""
+        """Note what was handed over, so long ago if that is said, and has not ended yet.
+
+        Raises DatabaseAway: then all of it is to be noted still, for what is forgotten here could
+        not be asked back.
+        """
         handed = self.expected.take(patience)
         if not handed:
             return
-        with self.database.transaction() as connection:
-            moved = mark_queued(connection, handed, self.clock(), self.ask_after)
-            ring_changes(connection, moved)
-        self._look_again([(item.job, item.node) for item in handed if item.begins])
+        try:
+            with self.database.transaction() as connection:
+                moved = mark_queued(connection, handed, self.clock(), self.ask_after)
+                ring_changes(connection, moved)
+            self._look_again([(item.job, item.node) for item in handed if item.begins])
+        except DatabaseAway:
+            self.expected.add(handed)
+            raise
 
     def _look_again(self, names: Sequence[RunName]) -> None:
         """Ask back what a pause or a window forbids that came before it was noted.

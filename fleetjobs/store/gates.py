@@ -17,7 +17,15 @@ from fleetjobs.schedules.windows import Verdict, Window, WindowKind, closes_at, 
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.entries import COORDINATOR, RunEntry, RunName
 from fleetjobs.store.judging import settle
-from fleetjobs.store.leases import ORG, PAUSED_NODE, RELAY, STOP, read_pauses
+from fleetjobs.store.leases import (
+    LEADER,
+    ORG,
+    PAUSED_NODE,
+    RELAY,
+    STOP,
+    read_lease,
+    read_pauses,
+)
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.nodes import list_nodes
 from fleetjobs.store.outbox import recall
@@ -174,12 +182,17 @@ def hold_up(connection: Connection, now: datetime, limit: int) -> tuple[int, set
     """
     found = look_at_due(connection, now, limit, lock=True)
     closed = [look for look in found if not look.may_go]
+    lease = read_lease(connection, LEADER)
     ledger = Ledger(connection, [look.name for look in closed], now)
     for look in closed:
         run = ledger.run(*look.name)
         if run is None or run.state not in _UNSTARTED or run.dispatch_at is None:
             continue
-        if look.begins_at > now:
+        if lease is not None and run.dispatch_at <= lease.since and run.pending is None:
+            # due before we led: who led then may have handed it over, and been killed before
+            # that was noted; nobody else knows of it, so its node is asked
+            recall(ledger, run, Pending.EDIT, actor=COORDINATOR)
+        elif look.begins_at > now:
             run.change(dispatch_at=look.begins_at)
         elif look.paused:
             _wait(ledger, run, WaitReason.PAUSE)

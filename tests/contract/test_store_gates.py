@@ -9,8 +9,11 @@ import pytest
 from fleetjobs.broker.tasks import read_task
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.pauses import Place
+from fleetjobs.coordinator import dispatcher as dispatcher_module
 from fleetjobs.coordinator.dispatcher import Dispatcher
-from fleetjobs.errors import Conflict, NotFound
+from fleetjobs.coordinator.lead import Lead
+from fleetjobs.crashpoints import CrashPoint
+from fleetjobs.errors import Conflict, DatabaseAway, NotFound
 from fleetjobs.messages import Delivery, Stage, Verb, decode
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.schedules.rules import Rule
@@ -21,6 +24,7 @@ from fleetjobs.store.database import Database
 from fleetjobs.store.gates import hold_up
 from fleetjobs.targets import Target
 from tests.desk import WHO, Desk
+from tests.dying import Killed
 from tests.makers import NOW, ORG, Clock, enroll, make_reply
 from tests.plans import PlanDesk, make_leg
 from tests.unit.coordinator.fakes import FakePublisher
@@ -172,6 +176,66 @@ def test_what_lies_with_nodes_is_asked_back_when_a_blackout_is_made(
     desk.control.windows.delete("freeze", **WHO)
     drain(dispatcher)
     assert desk.job(job).state is State.QUEUED
+
+
+@pytest.mark.spec("F6")
+def test_what_a_killed_coordinator_handed_over_is_asked_back_by_the_next_one(
+    desk: Desk, clock: Clock, publisher: FakePublisher
+) -> None:
+    """It died before it was noted; then a pause was asked for, and nobody knew what nodes have."""
+    database = desk.control.database
+    Lead(database, clock, "one").step()
+    job = desk.submit("web1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dispatcher_module, "crash_point", die)
+        with pytest.raises(Killed):
+            Dispatcher(database, publisher, KEY, clock).step()
+    assert [parcel.queue for parcel in publisher.published] == ["node.web1"]
+    place = Place(node="web1")
+
+    clock.forward(timedelta(seconds=1))
+    desk.control.pauses.pause(place, **WHO)
+    Lead(database, clock, "two", is_gone=lambda _: True).step()
+    clock.forward(timedelta(seconds=1))
+    later = desk.submit("web1")
+    next_one = Dispatcher(database, FakePublisher(), KEY, clock)
+    assert next_one.step() == 2
+
+    assert [(order.job, order.verb) for order in desk.orders()] == [(job, Verb.WITHDRAW)]
+    assert desk.run(later).wait_reason is WaitReason.PAUSE
+    desk.say(make_reply(job, stage=Stage.WITHDRAWN, generation=1, started_at=None))
+    drain(next_one)
+    assert desk.run(job).wait_reason is WaitReason.PAUSE
+    desk.control.pauses.resume(place, **WHO)
+    drain(next_one)
+    assert [desk.job(each).state for each in (job, later)] == [State.QUEUED] * 2
+
+
+def test_what_could_not_be_noted_is_asked_back_all_the_same(
+    desk: Desk, clock: Clock, publisher: FakePublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database was away when it was to be noted, and a pause was asked for then."""
+    dispatcher = Dispatcher(desk.control.database, publisher, KEY, clock)
+    job = desk.submit("web1")
+    dispatcher.send()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatcher_module, "mark_queued", away)
+        with pytest.raises(DatabaseAway):
+            dispatcher.note()
+    desk.control.pauses.pause(Place(node="web1"), **WHO)
+    dispatcher.step()
+
+    assert [(order.job, order.verb) for order in desk.orders()] == [(job, Verb.WITHDRAW)]
+
+
+def die(point: CrashPoint) -> None:
+    if point == "dispatcher_after_publish":
+        raise Killed
+
+
+def away(*_: object) -> None:
+    raise DatabaseAway("gone")
 
 
 def test_a_window_is_about_its_own_nodes_and_orgs(desk: Desk, dispatcher: Dispatcher) -> None:
