@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from fleetjobs.access import FLEET, Role
 from fleetjobs.api.app import make_app
+from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.rights import Register
 from fleetjobs.messages import Answer, Beat, Inventory, Reply, Stage
@@ -138,7 +139,7 @@ def make_house(url: str) -> House:
             save_beat(connection, beat(node, now), now)
     app = make_app(
         database,
-        control=Control(database, _clock, rights=Register()),
+        control=Control(database, _clock, acceptance=Acceptance(Register())),
         clock=_clock,
         key=SigningKey.generate(SERVER),
     )

@@ -29,7 +29,7 @@ def check_job(
         found = find_job(connection, job, org=caller.sees)
         if changes and found.org != caller.org:
             raise Denied(f"{job} is of {place(found.org)}; to act there say {way(found.org)}")
-        rights = desk.control.rights
+        rights = desk.control.acceptance.rights
         if rights is None or not rights.is_narrowed(connection, caller.name):
             return found.org
         for action, where in runs_by_action(connection, job).items():

@@ -20,7 +20,6 @@ from fleetjobs.control.pauses import Pauses
 from fleetjobs.control.plans import Plans
 from fleetjobs.control.questions import Questions
 from fleetjobs.control.relay import Relay
-from fleetjobs.control.rights import Register
 from fleetjobs.control.rolling import roll_out
 from fleetjobs.control.schedules import Schedules
 from fleetjobs.control.submissions import Submission, find_earlier
@@ -46,12 +45,8 @@ class Control:
     database: Database
     clock: Callable[[], datetime]
     limits: Limits = NO_MORE
-    rights: Register | None = None  # None: whoever asks may
+    acceptance: Acceptance = field(default_factory=Acceptance)  # what it has read, all requests use
     address: str = ""  # from where it is asked, for the audit
-    _acceptance: Acceptance = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_acceptance", Acceptance(self.rights))
 
     @property
     def verbs(self) -> Verbs:
@@ -61,12 +56,12 @@ class Control:
     @property
     def edits(self) -> Edits:
         """Where accepted jobs are changed."""
-        return Edits(self.database, self.clock, self._acceptance, self.address)
+        return Edits(self.database, self.clock, self.acceptance, self.address)
 
     @property
     def plans(self) -> Plans:
         """Where plans are handed in."""
-        return Plans(self.database, self.clock, self._acceptance, self.limits)
+        return Plans(self.database, self.clock, self.acceptance, self.limits)
 
     @property
     def notices(self) -> Notices:
@@ -76,12 +71,12 @@ class Control:
     @property
     def schedules(self) -> Schedules:
         """Where schedules are made and changed."""
-        return Schedules(self.database, self.clock, self._acceptance, self.limits, self.address)
+        return Schedules(self.database, self.clock, self.acceptance, self.limits, self.address)
 
     @property
     def templates(self) -> Templates:
         """Where templates are made, changed and run."""
-        return Templates(self.database, self.clock, self._acceptance, self.limits)
+        return Templates(self.database, self.clock, self.acceptance, self.limits)
 
     @property
     def applying(self) -> Applying:
@@ -132,7 +127,7 @@ class Control:
             earlier = find_earlier(connection, request, org)
             if earlier is not None:
                 return Submission(earlier, created=False)
-            weighed = self._acceptance.weigh(connection, sealed, request, org=org, now=now)
+            weighed = self.acceptance.weigh(connection, sealed, request, org=org, now=now)
             self.limits.check(connection, org, weighed.nodes)
             warnings = foresee(connection, weighed, now)
         job = dataclasses.replace(weighed.job, rerun_of=rerun_of)
@@ -155,7 +150,7 @@ class Control:
         """
         now = self.clock()
         with self.database.reading() as connection:
-            weighed = self._acceptance.weigh(connection, "", request, org=org, now=now)
+            weighed = self.acceptance.weigh(connection, "", request, org=org, now=now)
             has_to_wait(connection, request, org)
             self.limits.check(connection, org, weighed.nodes)
             return weighed, foresee(connection, weighed, now)

@@ -21,6 +21,7 @@ from sqlalchemy.exc import ProgrammingError
 from fleetjobs.api.app import make_app
 from fleetjobs.api.watch import Watch
 from fleetjobs.clocks import now
+from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.limits import Limits
 from fleetjobs.control.rights import Register
@@ -81,7 +82,7 @@ def serve(settings: ServerSettings) -> None:
     database = Database.open(settings.database)
     try:
         limits = Limits(runs_per_node=settings.runs_per_node, jobs_per_org=settings.jobs_per_org)
-        control = Control(database, now, limits, Register())
+        control = Control(database, now, limits, Acceptance(Register()))
         obey(settings, database)
         app = make_app(database, control=control, clock=now, key=key)
         make_server(app, settings).run()

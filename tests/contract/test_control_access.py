@@ -9,6 +9,7 @@ from sqlalchemy import event
 
 from fleetjobs.access import Effect, Grant, Role, Verb
 from fleetjobs.broker.parcels import Parcel
+from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.rights import Register
 from fleetjobs.coordinator.dispatcher import Dispatcher
@@ -87,7 +88,7 @@ def office(database: Database) -> Iterator[Office]:
         for name, key in (("carol", CAROL.verify_key), ("bob", None)):
             account = Account(name=name, org=ORG, role=Role.OPERATOR, verify_key=key)
             create_account(connection, account, now=NOW)
-    made = Office(Control(database, clock, rights=Register()), clock)
+    made = Office(Control(database, clock, acceptance=Acceptance(Register())), clock)
     made.post = Post()
     made.dispatcher = Dispatcher(
         database=database,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from starlette.testclient import TestClient
 from uuid_utils import uuid7
 
@@ -35,6 +36,19 @@ def request(**changes: Any) -> Request:
         "created_at": datetime.now(UTC),
     }
     return Request(**{**fields, **changes})
+
+
+def test_one_request_uses_what_another_has_read_of_interfaces(house: House, submit: Submit) -> None:
+    """To read an interface anew took longer than all else that accepting a ping takes."""
+    submit()
+    asked: list[str] = []
+    engine = house.database._engine
+    event.listen(engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+
+    submit()
+
+    assert any("INSERT INTO jobs" in said for said in asked)
+    assert not [said for said in asked if "interfaces.document" in said]
 
 
 @pytest.mark.spec("S4-02")
