@@ -29,7 +29,6 @@ from fleetjobs.store import bells
 from fleetjobs.store.columns import from_json, to_json
 
 MIGRATING = 7_261_001  #: the advisory lock under which PostgreSQL is migrated: one at a time
-_READING = "reading"
 _BELLS = "bells"
 _PATIENCE_S = 10
 _WIRE = {  #: libpq's words; without them a wire that swallows all holds a loop for a quarter hour
@@ -93,6 +92,7 @@ class Database:
             rung: list[tuple[str, str]] = []
             connection.info[_BELLS] = rung
             with connection.begin():
+                self._begin(connection, "BEGIN IMMEDIATE")  # a reader that turns writer may fail
                 yield connection
                 if rung and self._engine.dialect.name == "postgresql":
                     _notify(connection, list(dict.fromkeys(rung)))
@@ -103,10 +103,9 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that only reads: waits for no writer. Raises DatabaseAway."""
-        with _away(), self._engine.connect() as connection:
-            connection.execution_options(**{_READING: True})  # in place, for this use of it
-            with connection.begin():
-                yield connection
+        with _away(), self._engine.connect() as connection, connection.begin():
+            self._begin(connection, "BEGIN")
+            yield connection
 
     def listen(self, *topics: str) -> bells.Listener:
         """A listener for these topics. Raises DatabaseAway."""
@@ -145,6 +144,14 @@ class Database:
     def close(self) -> None:
         """Close all connections; a later use opens new ones."""
         self._engine.dispose()
+
+    def _begin(self, connection: Connection, statement: str) -> None:
+        """Writers queue for SQLite's lock at the start.
+
+        Said here: whoever listens to the engine's `begin` has it look for listeners everywhere.
+        """
+        if self._engine.dialect.name == "sqlite":
+            connection.exec_driver_sql(statement)
 
     @property
     def _bells(self) -> Path:
@@ -214,7 +221,6 @@ def _sqlite(address: URL) -> Engine:
         connect_args={"timeout": _PATIENCE_S},
     )
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -245,9 +251,3 @@ def _prepare(connection: Any, record: object) -> None:  # noqa: ARG001  SQLAlche
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # a committed job survives the power cut
     connection.execute("PRAGMA foreign_keys = ON")
-
-
-def _begin(connection: Connection) -> None:
-    """Writers queue for the lock at the start: a reader that turns writer fails at once instead."""
-    reading = connection.get_execution_options().get(_READING)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
