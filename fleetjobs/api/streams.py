@@ -91,13 +91,13 @@ class Stream:
         """The job that `submit` gives, and whether it is new, as `job`; then all its events.
 
         Follows before it submits: what happens from then on is told without a look in between.
+        Its acceptance rings for nobody who follows the job alone.
         """
         with self.desk.watch.follow(self.job) as changed:
             document, created = await run_in_threadpool(submit)
-            changed.clear()  # our own bell; a later one says that there is something
             text = document.model_dump_json()
             yield format_sse_event(retry=RETRY_MS, event="job", data_str=text)
-            if created:
+            if created and not document.state.is_terminal:
                 await self.desk.watch.wait(changed)
             async for messages in self._news(0, changed):
                 yield messages

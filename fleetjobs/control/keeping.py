@@ -12,7 +12,7 @@ from fleetjobs.jobs import Job
 from fleetjobs.messages import Request
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.accepting import Plain, insert_job, insert_jobs
-from fleetjobs.store.bells import CHANGES, DISPATCH
+from fleetjobs.store.bells import CHANGES, DISPATCH, NEW
 from fleetjobs.store.database import ring
 from fleetjobs.store.dependencies import set_dependencies
 from fleetjobs.store.jobs import get_job
@@ -39,7 +39,7 @@ def keep_job(
         job = get_job(connection, job.id, org=None) or job
     if due is not None and due <= now + SOON:
         ring(connection, DISPATCH)
-    ring(connection, CHANGES, job.id)
+    ring(connection, CHANGES, NEW)
     return job
 
 

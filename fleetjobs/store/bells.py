@@ -18,6 +18,7 @@ SCHEDULES = "schedules"  #: topic: another occurrence may be the next one
 NOTICES = "notices"  #: topic: something is to be told to somebody
 CHANGES = "changes"  #: topic: jobs changed; the payload is their ids, joined by comma
 EVERYTHING = ""  #: the payload that says: look at everything
+NEW = "new"  #: that of CHANGES for a job of which nobody but who asks for it can know yet
 
 LIMIT_BYTES = 7_999  #: PostgreSQL carries no more in a notification
 _SEPARATOR = "~"

@@ -117,7 +117,8 @@ def _listing(of: str | None, of_org: bool, kinds: tuple[str, ...]) -> Executable
         begin = [
             events.c.kind.startswith(kind, autoescape=True) for kind in set(kinds) - set(whole)
         ]
-        query = query.where(or_(events.c.kind.in_(whole), *begin))
+        same = [events.c.kind == kind for kind in whole]  # a list is written anew at each use
+        query = query.where(or_(*same, *begin))
     return query
 
 

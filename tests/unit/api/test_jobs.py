@@ -10,6 +10,7 @@ from sqlalchemy import event
 from starlette.testclient import TestClient
 from uuid_utils import uuid7
 
+from fleetjobs.api.watch import Watch
 from fleetjobs.messages import Request, encode
 from fleetjobs.names import JobId
 from fleetjobs.signing import SigningKey, account_key_id, unseal
@@ -36,6 +37,25 @@ def request(**changes: Any) -> Request:
         "created_at": datetime.now(UTC),
     }
     return Request(**{**fields, **changes})
+
+
+def test_a_stream_tells_at_once_of_a_job_that_is_over_when_it_is_accepted(
+    house: House, ann: TestClient, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing will happen to it any more for which a bell would ring."""
+
+    async def wait(*_: object) -> None:
+        raise AssertionError("it waits for a bell")
+
+    monkeypatch.setattr(Watch, "wait", wait)
+    earlier = submit(["web1"])
+    house.reply(earlier["id"], "web1", state=State.FAILED, statuscode=1)
+    wish = {"agent": "rpcutil", "action": "ping", "after": [{"job": earlier["id"]}]}
+
+    told = ann.post("/api/v1/jobs", json=wish, headers={"Accept": "text/event-stream"}).text
+
+    assert "event: job\n" in told
+    assert told.rstrip().rpartition("event: ")[2].startswith("end")
 
 
 def test_one_request_uses_what_another_has_read_of_interfaces(house: House, submit: Submit) -> None:
