@@ -164,7 +164,7 @@ class Collector:
             batch.replies = batch.replies[AT_ONCE:]
             crash_point("collector_between_parts")
         now = self._clock()
-        with self._database.transaction() as connection:
+        with self._expected.ending(batch.replies), self._database.transaction() as connection:
             moved = apply_replies(
                 connection, batch.replies, now, chance=self._chance, follow=self._follow
             )
@@ -175,7 +175,6 @@ class Collector:
             ring_changes(connection, moved | answered)
             if moved or answered:
                 crash_point("collector_before_commit")
-        self._expected.end(batch.replies)
         if batch.headways:  # apart: a transaction locks the jobs of one ledger, in one order
             with self._database.transaction() as connection:
                 concerned = save_headways(connection, batch.headways, now)

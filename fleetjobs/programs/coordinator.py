@@ -30,7 +30,7 @@ from fleetjobs.control.followers import Followers
 from fleetjobs.control.rights import Register
 from fleetjobs.control.works import Seal
 from fleetjobs.coordinator.collector import Collector
-from fleetjobs.coordinator.dispatcher import PATIENCE, Dispatcher
+from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.coordinator.lead import Lead
 from fleetjobs.coordinator.notifier import Alarm, Notifier
 from fleetjobs.coordinator.pruner import Pruner, Retention
@@ -52,6 +52,7 @@ from fleetjobs.store.replies import follow_nothing
 
 LOOK_EVERY_S = 3.0  #: the database is looked at even if no bell rings; see `standing.SOON`
 NOTE_AFTER_S = 0.05  #: what has not ended is noted when no other has ended for so long
+NOTE_WITHIN_S = 2.0  #: and after that though one end follows the other
 NOTIFY_EVERY_S = 15.0  #: whether a job takes too long is looked at so often
 RESCHEDULE_S = 5.0  #: schedules are looked at though no bell rings: a clock may have been set
 REAP_EVERY_S = 3.0
@@ -220,14 +221,16 @@ class _Dispatching:
             pass
         if self._await_ends(self._listener):
             return
-        self._dispatcher.note()
+        self._dispatcher.note(timedelta(0))
         self._listener.wait(wait_s(sent.next_at if sent else None, LOOK_EVERY_S))
 
     def _await_ends(self, listener: Listener) -> bool:
         """Wait as long as one end follows the other; whether a bell rang meanwhile."""
         expected, before = self._dispatcher.expected, 0
-        until = monotonic() + PATIENCE.total_seconds()
-        while expected and len(expected) != before and monotonic() < until:
+        until = monotonic() + NOTE_WITHIN_S
+        while expected and monotonic() < until:
+            if len(expected) == before and not expected.is_moving:
+                break
             before = len(expected)
             if listener.wait(NOTE_AFTER_S) is not None:
                 return True

@@ -5,6 +5,7 @@ from datetime import timedelta
 from fleetjobs.coordinator.collector import Collector
 from fleetjobs.coordinator.dispatcher import PATIENCE, Dispatcher
 from fleetjobs.coordinator.expected import Expected
+from fleetjobs.errors import DatabaseAway
 from fleetjobs.messages import Stage, encode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import COORDINATOR, SigningKey
@@ -78,6 +79,27 @@ def test_only_an_end_takes_a_run_out(database: Database, clock: Clock) -> None:
     dispatcher = Dispatcher(database, FakePublisher(), KEY, clock)
     dispatcher.send()
 
-    dispatcher.expected.end([make_reply(job, stage=Stage.STARTED, started_at=NOW)])
+    with dispatcher.expected.ending([make_reply(job, stage=Stage.STARTED, started_at=NOW)]):
+        assert not dispatcher.expected.is_moving
 
     assert len(dispatcher.expected) == 1
+
+
+def test_a_run_whose_end_is_being_written_is_not_noted(database: Database, clock: Clock) -> None:
+    """Unless all are asked for; and if its end could not be written, it is noted after all."""
+    enroll(database, "web1", alive=False)
+    job = keep_job(database, "web1").id
+    dispatcher = Dispatcher(database, FakePublisher(), KEY, clock)
+    dispatcher.send()
+
+    ending = dispatcher.expected.ending([make_reply(job)])
+    ending.__enter__()
+    assert dispatcher.expected.is_moving
+    dispatcher.note(timedelta(0))
+    assert states(database, job, "web1") == [State.WAITING]
+    away = DatabaseAway("it does not answer")
+    assert not ending.__exit__(DatabaseAway, away, None)
+
+    assert not dispatcher.expected.is_moving
+    dispatcher.note(timedelta(0))
+    assert states(database, job, "web1") == [State.QUEUED]
