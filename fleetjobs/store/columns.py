@@ -25,11 +25,22 @@ class Moment(TypeDecorator[datetime]):
             raise ValueError(f"{value} has no zone")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  SQLAlchemy's signature
-        """Put the zone back."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Put the zone back; most are null, and cost nothing."""
+        read = self.impl_instance.result_processor(dialect, coltype) or _as_it_is
+
+        def zoned(value: Any) -> Any:
+            return None if value is None else _in_utc(read(value))
+
+        return zoned
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _in_utc(moment: Any) -> Any:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 class Word(TypeDecorator[StrEnum]):

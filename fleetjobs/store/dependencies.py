@@ -25,12 +25,14 @@ from fleetjobs.messages import After
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import StartIf, State
 from fleetjobs.store import dialect
+from fleetjobs.store.bulk import write_rows
 from fleetjobs.store.entries import RunName
 from fleetjobs.store.schema.jobs import dependencies, jobs
 from fleetjobs.store.schema.runs import runs
 
 ADDING = 7_261_003  #: the advisory lock under which accepted jobs are made to wait for others
 WHOLE = NodeId("")  #: in place of a node: the whole job
+_KEY = ("job", "node", "on_job", "on_node")
 
 
 def judge(state: State, when: StartIf) -> bool | None:
@@ -86,19 +88,16 @@ def add_links(connection: Connection, links: Iterable[Dependency]) -> None:
         for item in links
     ]
     if rows:
-        connection.execute(insert(dependencies), rows)
+        write_rows(connection, _LINKING, rows)
+
+
+_LINKING = insert(dependencies)
 
 
 def note_met(connection: Connection, items: Sequence[Dependency]) -> None:
     """These have ended as was wished."""
     if not items:
         return  # as often in a plan of which one leg after the other is left out
-    same = (
-        dependencies.c.job == bindparam("_job"),
-        dependencies.c.node == bindparam("_node"),
-        dependencies.c.on_job == bindparam("_on_job"),
-        dependencies.c.on_node == bindparam("_on_node"),
-    )
     rows = [
         {
             "_job": item.job,
@@ -108,7 +107,14 @@ def note_met(connection: Connection, items: Sequence[Dependency]) -> None:
         }
         for item in items
     ]
-    connection.execute(update(dependencies).where(*same).values(met=True), rows)
+    write_rows(connection, _MEETING, rows)
+
+
+_MEETING = (
+    update(dependencies)
+    .where(*(dependencies.c[name] == bindparam(f"_{name}") for name in _KEY))
+    .values(met=True)
+)
 
 
 def blocked_runs(connection: Connection, names: AbstractSet[tuple[JobId, str]]) -> set[RunName]:

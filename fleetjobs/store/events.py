@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Executable, RowMapping, bindparam, func, inse
 from fleetjobs.jobs import Event
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import State
+from fleetjobs.store.bulk import write_rows
 from fleetjobs.store.schema.records import events
 
 _ADDING = insert(events)
@@ -48,7 +49,7 @@ def why_ended(connection: Connection, jobs: Collection[JobId]) -> dict[JobId, st
 def add_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Log many, made by `event_row`, in this order."""
     if rows:
-        connection.execute(_ADDING, rows)
+        write_rows(connection, _ADDING, rows)
 
 
 def event_row(

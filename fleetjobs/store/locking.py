@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterable
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Executable, RowMapping, Table, bindparam, select, update
+from sqlalchemy import Connection, Executable, Table, Update, bindparam, select, update
 
 from fleetjobs.errors import InvalidTransition
 from fleetjobs.names import JobId
 from fleetjobs.store import dialect
+from fleetjobs.store.bulk import write_rows
 from fleetjobs.store.entries import JOB_COLUMNS, RUN_COLUMNS, JobEntry, RunEntry, RunName
 from fleetjobs.store.jobs import read_course, read_tally
 from fleetjobs.store.schema.jobs import jobs
@@ -34,12 +35,15 @@ def lock_jobs(connection: Connection, ids: Collection[JobId]) -> dict[JobId, Job
     if not ids:
         return {}
     locking = _locking(sqlite=dialect.is_sqlite(connection))
-    found = connection.execute(locking, dialect.name_values(connection, sorted(ids))).mappings()
-    return {row["id"]: JobEntry(**{**row, **_read(row)}) for row in found}
+    found = connection.execute(locking, dialect.name_values(connection, sorted(ids)))
+    entries = [_read(dict(zip(JOB_COLUMNS, row, strict=True))) for row in found]
+    return {entry.id: entry for entry in entries}
 
 
-def _read(row: RowMapping) -> dict[str, Any]:
-    return {"tally": read_tally(row["tally"]), "rollout": read_course(row["rollout"])}
+def _read(row: dict[str, Any]) -> JobEntry:
+    row["tally"] = read_tally(row["tally"])
+    row["rollout"] = read_course(row["rollout"])
+    return JobEntry(**row)
 
 
 @cache  # as the others here: to build it costs more than to execute it
@@ -95,12 +99,12 @@ def _update(
 ) -> None:
     """Compare and set: a row that is no longer in the state it was read in stops everything."""
     columns = tuple(sorted(name for name in rows[0] if not name.startswith("_")))
-    written = connection.execute(_setting(table, columns, key), rows).rowcount
+    written = write_rows(connection, _setting(table, columns, key), rows)
     if written != len(rows):
         raise InvalidTransition(f"{len(rows) - written} {table.name} changed under a lock")
 
 
 @lru_cache(maxsize=1000)
-def _setting(table: Table, columns: tuple[str, ...], key: tuple[str, ...]) -> Executable:
+def _setting(table: Table, columns: tuple[str, ...], key: tuple[str, ...]) -> Update:
     same = [table.c[name] == bindparam(f"_{name}") for name in (*key, "state")]
     return update(table).where(*same).values({name: bindparam(name) for name in columns})
