@@ -4,6 +4,7 @@ The dialect is RE2, as interface documents in the wild use it (`\A`, `\z`). Pyth
 would let one pattern such as `(a+)+$` stop a node for hours.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
@@ -25,6 +26,7 @@ class Pattern(Struct, frozen=True):
         return self._compiled.search(text) is not None
 
 
+@lru_cache(maxsize=128)  # as many as RE2's own module keeps
 def compile(text: str) -> Pattern:  # noqa: A001  always read as patterns.compile
     """The pattern, ready for use. Raises InvalidPattern."""
     import re2  # late: most commands of the command line need none

@@ -10,6 +10,7 @@ import os
 import re
 from binascii import Error as NotBase64
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -104,9 +105,15 @@ class SigningKey(Struct, frozen=True):
 
     def seal(self, payload: bytes) -> str:
         """The payload with its signature, as JWS compact."""
-        header = json.dumps({"alg": "Ed25519", "kid": self.id}, separators=(",", ":")).encode()
-        signed = _encode(header) + b"." + _encode(payload)
+        signed = _header(self.id) + b"." + _encode(payload)
         return (signed + b"." + _encode(self._key.sign(signed))).decode()
+
+
+@lru_cache(maxsize=16)
+def _header(key_id: str) -> bytes:
+    """As it stands before the first dot."""
+    header = json.dumps({"alg": "Ed25519", "kid": key_id}, separators=(",", ":"))
+    return _encode(header.encode())
 
 
 def _read_key(pem: bytes) -> object:

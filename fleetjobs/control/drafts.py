@@ -65,7 +65,8 @@ class Drawing:
         default_factory=dict
     )  # by leg: what succeeded before, and is taken over
     survey: Survey = field(default_factory=Survey)
-    weighed: dict[str, Weighed] = field(default_factory=dict)  # by the leg's key
+    requests: dict[str, Request] = field(default_factory=dict)  # by the leg's key
+    weighed: dict[str, Weighed] = field(default_factory=dict)  # likewise
     undos: dict[str, dict[str, Any] | None] = field(default_factory=dict)  # likewise
 
     def draw(self) -> Draft:
@@ -98,7 +99,7 @@ class Drawing:
         leg = placed.leg
         request = self._request(placed)
         weighed = self._weigh_request(self.seal(request), request)
-        self.weighed[leg.key] = weighed
+        self.requests[leg.key], self.weighed[leg.key] = request, weighed
         for reference in placed.references:
             self._check_reference(leg, reference)
         interfaces = self.survey.actions[request.agent, tuple(weighed.nodes)]
@@ -161,18 +162,10 @@ class Drawing:
 
     def _leg(self, placed: Placed) -> Part:
         leg, weighed = placed.leg, self.weighed[placed.leg.key]
-        job, free = weighed.job, not placed.needs
-        count = len(weighed.nodes)
-        if not free:
-            job = dataclasses.replace(
-                job,
-                state=State.WAITING,
-                wait_reason=WaitReason.DEPENDENCY,
-                tally=Counter({State.WAITING: count}),
-                blocked=count,
-            )
+        free, count = not placed.needs, len(weighed.nodes)
         job = dataclasses.replace(
-            job,
+            weighed.job,
+            **({} if free else _blocked(count)),
             **self._place(leg.key, leg.group),
             needs=tuple(self._link(need) for need in placed.needs),
             fills=None if is_plain(leg.data) else self._fills(placed),
@@ -186,14 +179,14 @@ class Drawing:
         due = due_at(job.not_before, self.now) if free else None
         part = Part(
             job=job,
-            meaning=meaning_of(self._request(placed)),
+            meaning=meaning_of(self.requests[leg.key]),
             nodes=weighed.nodes,
             dispatch_at=due,
         )
         part = take_over(part, self.done.get(leg.key, {}), self.now)
         pauses = part.job.on_failure == OnFailure.PAUSE
         rolled = roll_out(part.job, part.nodes, leg.rollout, pauses=pauses)
-        return dataclasses.replace(part, job=rolled)
+        return part if rolled is part.job else dataclasses.replace(part, job=rolled)
 
     def _with_detours(self, shape: Shape, legs: list[Part]) -> list[Part]:
         """The same, and what is to be done before those that ask for it are tried again."""
@@ -290,3 +283,13 @@ class Drawing:
             max_failures=max_failures,
             priority=self.request.plan.priority,
         )
+
+
+def _blocked(runs: int) -> dict[str, Any]:
+    """How a leg of so many runs stands while others have to end first."""
+    return {
+        "state": State.WAITING,
+        "wait_reason": WaitReason.DEPENDENCY,
+        "tally": Counter({State.WAITING: runs}),
+        "blocked": runs,
+    }

@@ -46,11 +46,7 @@ def gather(plan: Part, groups: Iterator[Part], legs: Sequence[Part]) -> list[Par
     for name in reversed(above):  # the innermost first
         job = _filled(above[name].job, [found[one].job for one in inside[name]])
         found[name] = dataclasses.replace(above[name], job=job)
-    ordered = _in_order(found, plan.job.id, legs)
-    return [
-        dataclasses.replace(part, job=dataclasses.replace(part.job, position=place))
-        for place, part in enumerate(ordered)
-    ]
+    return _in_order(found, plan.job.id, legs)
 
 
 def _in_order(found: Mapping[JobId, Part], plan: JobId, legs: Sequence[Part]) -> list[Part]:

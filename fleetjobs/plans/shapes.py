@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 from itertools import chain
 from uuid import UUID, uuid5
 
@@ -51,6 +52,7 @@ class Shape:
         return self._graph.preceding(key)
 
 
+@lru_cache(maxsize=4096)  # each is asked for several times while a plan is drawn up
 def leg_id(plan: str, key: str) -> JobId:
     """The id of a leg or a group: the same whenever the same plan is handed in."""
     return JobId(str(uuid5(UUID(plan), key)))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -84,7 +85,8 @@ def _accepted(job: Job, nodes: int) -> dict[str, Any]:
     )
 
 
-_COLUMNS = tuple(jobs.c.keys())
+_COLUMNS = tuple(name for name in jobs.c.keys() if hasattr(Job, name))  # noqa: SIM118  no dict
+_values = attrgetter(*_COLUMNS)
 
 
 @cache
@@ -96,15 +98,14 @@ def _keeping(columns: frozenset[str], *, sqlite: bool) -> Executable:
 
 def job_columns(job: Job, meaning: str) -> dict[str, Any]:
     """The job as its row."""
-    row = {name: getattr(job, name) for name in _COLUMNS if hasattr(job, name)}
-    return row | {
-        "meaning": meaning,
-        "target": msgspec.to_builtins(job.target),
-        "tally": dump_tally(job.tally),
-        "needs": msgspec.to_builtins(job.needs) if job.needs else None,
-        "rollout": dump_course(job.rollout),
-        "irreversible": list(job.irreversible) or None,
-    }
+    row = dict(zip(_COLUMNS, _values(job), strict=True))
+    row["meaning"] = meaning
+    row["target"] = msgspec.to_builtins(job.target)
+    row["tally"] = dump_tally(job.tally)
+    row["needs"] = msgspec.to_builtins(job.needs) if job.needs else None
+    row["rollout"] = dump_course(job.rollout)
+    row["irreversible"] = list(job.irreversible) or None
+    return row
 
 
 def insert_runs(

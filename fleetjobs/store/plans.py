@@ -26,6 +26,7 @@ from fleetjobs.signing import account_key_id
 from fleetjobs.states import Reason, State
 from fleetjobs.store import dialect
 from fleetjobs.store.accepting import insert_runs, job_columns, run_columns
+from fleetjobs.store.bulk import write_rows
 from fleetjobs.store.dependencies import add_links
 from fleetjobs.store.detours import taken_back as detoured
 from fleetjobs.store.events import add_events, event_row
@@ -63,11 +64,14 @@ def insert_plan(
 ) -> bool:
     """Keep a plan, the first part, with the others; False if there is a job of its id.
 
-    Raises Conflict if there is one of another part's: then nothing may be kept.
+    They are shown in this order. Raises Conflict if there is a job of another part's id: then
+    nothing may be kept.
     """
     plan = parts[0].job
     statement = dialect.insert(connection, jobs).on_conflict_do_nothing()
     rows = [job_columns(part.job, part.meaning) for part in parts]
+    for place, row in enumerate(rows):
+        row["position"] = place
     rows[0]["rerun_of"] = rerun_of
     if connection.execute(statement.values(rows[0]).returning(jobs.c.id)).first() is None:
         return False
@@ -75,12 +79,16 @@ def insert_plan(
     taken = _listed(jobs.c.id, sqlite=dialect.is_sqlite(connection))
     if connection.execute(taken.limit(1), ids).first() is not None:
         raise Conflict(f"the id of a leg of {plan.id} was used before")
-    connection.execute(insert(jobs), rows[1:])
+    write_rows(connection, _KEEPING, rows[1:])
     insert_parts_runs(connection, parts)
     _take_over(connection, parts)
     add_links(connection, links)
     add_events(connection, [accepted(part, plan.id) for part in parts])
     return True
+
+
+_KEEPING = insert(jobs)
+_STARTING = insert(runs)
 
 
 def accepted(part: Part, plan: JobId) -> dict[str, Any]:
@@ -114,7 +122,7 @@ def insert_parts_runs(connection: Connection, parts: Iterable[Part]) -> None:
         else:
             few += (run_columns(part.job, part.dispatch_at) | {"node": at} for at in part.nodes)
     if few:
-        connection.execute(insert(runs), few)
+        write_rows(connection, _STARTING, few)
 
 
 def _take_over(connection: Connection, parts: Iterable[Part]) -> None:
