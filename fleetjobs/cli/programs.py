@@ -36,7 +36,9 @@ def become(program: str, args: tuple[str, ...]) -> NoReturn:
         )
     sys.stdout.flush()
     execv(  # noqa: S606  no shell is wanted
-        sys.executable, [sys.executable, "-m", f"fleetjobs.programs.{program}", *args]
+        # -P: nothing is imported from wherever somebody happens to stand
+        sys.executable,
+        [sys.executable, "-P", "-m", f"fleetjobs.programs.{program}", *args],
     )
 
 

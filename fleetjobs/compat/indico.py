@@ -213,7 +213,7 @@ class Scheduler:
 
     def run(self, coordinator: Path) -> None:
         """Become the coordinator of that settings file."""
-        program = [sys.executable, "-m", "fleetjobs.programs.coordinator"]
+        program = [sys.executable, "-P", "-m", "fleetjobs.programs.coordinator"]
         os.execv(program[0], [*program, "--config", str(coordinator)])  # noqa: S606  it is ours
 
 

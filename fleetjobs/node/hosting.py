@@ -51,7 +51,7 @@ class RunnerHost:
         self.stop()
         ours, theirs = socket.socketpair()
         with theirs:
-            command = ["-m", "fleetjobs.programs.runner_host", str(theirs.fileno())]
+            command = ["-P", "-m", "fleetjobs.programs.runner_host", str(theirs.fileno())]
             self._process = subprocess.Popen(
                 [sys.executable, *command, self._workplace.to_text()],
                 pass_fds=[theirs.fileno()],

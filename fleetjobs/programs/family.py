@@ -205,4 +205,4 @@ def program(*argv: str) -> Callable[[], None]:
 
 def module(name: str, *arguments: str) -> Callable[[], None]:
     """A child that becomes one of our programs."""
-    return program(sys.executable, "-m", name, *arguments)
+    return program(sys.executable, "-P", "-m", name, *arguments)

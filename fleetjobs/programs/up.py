@@ -181,7 +181,7 @@ def _nursery(
 
 def _found(wish: Wish) -> None:
     """Prepare the database, in a process that takes SQLAlchemy with it when it goes."""
-    argv = [sys.executable, "-m", "fleetjobs.programs.founding"]
+    argv = [sys.executable, "-P", "-m", "fleetjobs.programs.founding"]
     argv += [str(wish.premises.root), str(wish.port), *wish.nodes]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -211,7 +211,7 @@ def banner(wish: Wish) -> str:
         "  fj rpc package status name=bash",
         "  fj rpc rpcutil get_fact fact=role -C web",
         "",
-        "ctrl-C stops it; what runs on its nodes then goes on, and is reported at the next start.",
+        "ctrl-C stops it; what runs on its nodes goes on, and is told at the next start.",
     ]
     return "\n".join(lines)
 

@@ -211,11 +211,11 @@ def test_programs_take_our_place_with_their_own_arguments(monkeypatch: pytest.Mo
             run(line)
 
     assert became == [
-        ["-m", "fleetjobs.programs.up", "--nodes", "5", "--help"],
-        ["-m", "fleetjobs.programs.server", "--port", "1"],
-        ["-m", "fleetjobs.programs.admin", "token", "--account", "ann"],
-        ["-m", "fleetjobs.programs.node", "--settings", "x"],
-        ["-m", "fleetjobs.programs.node"],
+        ["-P", "-m", "fleetjobs.programs.up", "--nodes", "5", "--help"],
+        ["-P", "-m", "fleetjobs.programs.server", "--port", "1"],
+        ["-P", "-m", "fleetjobs.programs.admin", "token", "--account", "ann"],
+        ["-P", "-m", "fleetjobs.programs.node", "--settings", "x"],
+        ["-P", "-m", "fleetjobs.programs.node"],
     ]
 
 
