@@ -1,5 +1,6 @@
 """Following: show a job's replies as they come, and what they come to at the end."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from fleetjobs.cli.words import span
 from fleetjobs.client.following import Replies
 from fleetjobs.client.replies import Reply
 from fleetjobs.interfaces import Action, Display
+from fleetjobs.states import State
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -201,12 +203,20 @@ def conclude(outcome: Outcome, manner: Manner, printer: Printer) -> None:
 def _closing(screen: Screen, outcome: Outcome) -> str:
     counts = [
         screen.paint(f"{outcome.good} ok", "green") if outcome.good else "",
-        screen.paint(f"{outcome.bad} failed", "red") if outcome.bad else "",
+        *(screen.paint(f"{count} {name}", "red") for name, count in _bad(outcome.replies)),
         screen.paint(f"{len(outcome.silent)} without reply", "yellow") if outcome.silent else "",
     ]
     nodes = outcome.job["nodes"]
     told = ", ".join(count for count in counts if count) or "no reply"
     return f"{nodes} {'node' if nodes == 1 else 'nodes'}: {told}, in {_span(outcome.seconds)}"
+
+
+def _bad(replies: Sequence[Reply]) -> list[tuple[str, int]]:
+    """How many failed, and how many were skipped, cancelled or have expired."""
+    bad = [str(reply.state) for reply in replies if not reply.is_ok]
+    others = {State.SKIPPED, State.CANCELLED, State.EXPIRED}
+    names = Counter(name if name in others else "failed" for name in bad)
+    return sorted(names.items(), key=lambda item: item[0] != "failed")
 
 
 def _span(seconds: float) -> str:

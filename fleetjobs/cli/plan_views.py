@@ -38,7 +38,7 @@ def tree(screen: Screen, plan: Document, legs: Sequence[Document]) -> None:
     forward = [leg for leg in legs if not leg.get("undoes")]
     for text in _branches(screen, forward, None, ""):
         screen.write(text)
-    back = [leg for leg in legs if leg.get("undoes")]
+    back = [leg for leg in legs if leg.get("undoes") and leg["kind"] != "group"]
     names = {leg["id"]: leg["key"] for leg in legs}
     if back:
         screen.write()

@@ -126,6 +126,17 @@ def test_senders_are_names_alone(fj: Fj) -> None:
     assert out == "web1\nweb2\n"
 
 
+def test_what_was_left_out_is_not_said_to_have_failed(fj: Fj, server: FakeServer) -> None:
+    """As where a rollout stops: one failed, the others never began."""
+    for name in ("web1", "web2"):
+        server.nodes[name].outcome = failed(state="skipped", reason="rollout", statuscode=None)
+
+    code, out = fj("rpc", "rpcutil", "ping", "-C", "web")
+
+    assert code == 2
+    assert "3 nodes: 1 failed, 2 skipped, in " in out
+
+
 def test_display_failed_shows_the_failed_alone(fj: Fj) -> None:
     _, out = fj("rpc", "rpcutil", "ping", "-C", "web", "--display", "failed", "-q")
 

@@ -262,7 +262,8 @@ def test_the_shape_of_a_plan_can_be_seen(fj: Fj, server: PlanServer) -> None:
             leg("start_1", "running", group="check", needs=[need("make")]),
             leg("start_2", "skipped", group="check", needs=[need("start_1", "failed")]),
             leg("tell", needs=[need("check", "completed", "barrier")]),
-            leg("back", "running", undoes="id-make", action="remove"),
+            leg("undo", "running", kind="group", undoes=PLAN),
+            leg("back", "running", group="undo", undoes="id-make", action="remove"),
         ]
     ]
 
@@ -289,7 +290,7 @@ def test_the_shape_of_a_plan_can_be_seen(fj: Fj, server: PlanServer) -> None:
     _, out, _ = fj("job", "show", PLAN)
     assert "parts" in out
     assert "check/start_1" in out
-    assert len(json.loads(fj("job", "graph", PLAN, "--json")[1])["legs"]) == 6
+    assert len(json.loads(fj("job", "graph", PLAN, "--json")[1])["legs"]) == 7
 
 
 def wrote(leg: str, node: str) -> dict[str, Any]:
