@@ -247,7 +247,6 @@ def test_a_held_job_may_come_too_late(desk: Desk) -> None:
     assert desk.job(job).state is State.EXPIRED
 
 
-@pytest.mark.spec("S4-20")
 def test_create_and_cancel_at_once_are_both_accepted(desk: Desk) -> None:
     first = desk.submit("web1")
     cancel(desk, first)
@@ -259,7 +258,6 @@ def test_create_and_cancel_at_once_are_both_accepted(desk: Desk) -> None:
     assert desk.job(second).state is State.SUCCEEDED
 
 
-@pytest.mark.spec("S4-20")
 @pytest.mark.parametrize("end", [State.SUCCEEDED, State.FAILED])
 def test_what_undoes_a_job_is_accepted_at_once_and_comes_after_it(desk: Desk, end: State) -> None:
     """To make something and to remove it, or the other way round: nobody has to come again."""

@@ -296,6 +296,37 @@ def test_a_stuck_leg_is_tried_again_after_what_a_person_says(house: House, ann: 
     assert (ended.status_code, ended.json()["field"]) == (422, "mode")
 
 
+@pytest.mark.spec("S4-13")
+@pytest.mark.parametrize(
+    ("verb", "wish", "end", "about"),
+    [
+        ("retry", {}, "waiting", "job.waiting"),
+        ("skip", {}, "skipped", "job.skipped"),
+        ("resolve", {"as": "succeeded"}, "succeeded", "job.succeeded"),
+        ("resolve", {"as": "failed"}, "failed", "job.failed"),
+        ("cancel", {}, "cancelled", "job.cancelled"),
+        ("rollback", {}, "failed", "plan.rollback_asked"),
+    ],
+)
+def test_whatever_a_person_decides_is_done_and_on_record_under_their_name(
+    house: House, ann: TestClient, verb: str, wish: dict[str, Any], end: str, about: str
+) -> None:
+    plan = hand_in(ann, leg("a", "web1", on_failure="pause"))
+    (a,) = legs_of(ann, plan)
+    house.reply(a["id"], "web1", state=State.FAILED, statuscode=1, statusmsg="it broke")
+    assert len(ann.get("/api/v1/attention").json()["items"]) == 1
+    concerned = plan if verb == "rollback" else a
+
+    answer = ann.post(f"/api/v1/jobs/{concerned['id']}/{verb}", json=wish)
+
+    assert answer.status_code in {200, 202}
+    assert ann.get("/api/v1/attention").json()["items"] == []
+    assert ann.get(f"/api/v1/jobs/{a['id']}").json()["state"] == end
+    events = ann.get(f"/api/v1/jobs/{plan['id']}/events").json()["items"]
+    told = [one for one in events if one["actor"] == "account:ann" and one["kind"] == about]
+    assert (None if verb == "rollback" else "a") in {one["leg"] for one in told}
+
+
 def test_events_of_a_plan_name_the_leg(ann: TestClient) -> None:
     plan = hand_in(ann, *CHAIN)
 

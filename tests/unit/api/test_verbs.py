@@ -237,7 +237,6 @@ def test_a_body_that_makes_no_sense_is_refused(
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_document")
 
 
-@pytest.mark.spec("S4-20")
 def test_an_impatient_user_may_cancel_and_ask_again_at_once(
     ann: TestClient, submit: Submit
 ) -> None:
