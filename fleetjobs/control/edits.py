@@ -200,6 +200,9 @@ class _Change:
         wanted = {run.node for run in live} if kept_target else set(self.weighed.nodes)
         known = {run.node for run in self.ledger.runs_of(self.job)}
         added = sorted(wanted - known)
+        if self.bearings is not None:
+            fills = self.weighed.job.fills
+            self.bearings.check_nodes(self.ledger.connection, sorted(wanted), fills)
         self._remove([run for run in live if run.node not in wanted])
         kept = [run for run in live if run.node in wanted]
         edit = edit_of(self.weighed.job, meaning=meaning_of(request), after=request.after)
@@ -209,11 +212,15 @@ class _Change:
         self._add(entry, added)
         for run in kept:
             self._change(run)
-        if self.bearings is not None and not kept_target:
+        if self.bearings is not None and self._moves(self.bearings, kept_target=kept_target):
             self.ledger.include_jobs([self.job])
-            self.bearings.rewire(self.ledger, sorted(wanted))
+            self.bearings.rewire(self.ledger, sorted(wanted), self.weighed.job.fills)
         elif entry.edit is None:
             skip_in_vain(self.ledger, self.job)
+
+    def _moves(self, bearings: Bearings, *, kept_target: bool) -> bool:
+        """Whether the leg waits for others, or others for it, than before."""
+        return not kept_target or bearings.refers_anew(self.weighed.job.fills)
 
     def _remove(self, runs: list[RunEntry]) -> None:
         if not runs:

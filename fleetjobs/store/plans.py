@@ -181,6 +181,18 @@ def successes_by_leg(connection: Connection, plan: JobId) -> dict[str, Successes
     return dict(found)
 
 
+Fills = Mapping[str, JobId]  #: reference -> the leg whose answer it means
+
+
+def references_of(connection: Connection, plan: JobId) -> dict[JobId, tuple[str, Fills]]:
+    """The legs of the plan that refer to others and have not ended: their keys, and to what."""
+    query = select(jobs.c.id, jobs.c.leg, jobs.c.fills).where(
+        jobs.c.plan == plan, jobs.c.undoes.is_(None), jobs.c.ended_at.is_(None)
+    )
+    rows = connection.execute(query.where(jobs.c.fills.is_not(None)))
+    return {row.id: (row.leg, row.fills) for row in rows}
+
+
 def has_undone(connection: Connection, plan: JobId) -> bool:
     """Whether anything of the plan was to be done and was not."""
     bad = runs.c.state.in_([State.FAILED, State.CANCELLED, State.EXPIRED])

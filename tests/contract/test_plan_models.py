@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from fleetjobs.plans.undoing import undoing_id
 from fleetjobs.states import MOVES, StartIf, State
 from fleetjobs.store.database import Database
 from fleetjobs.store.events import list_events
+from fleetjobs.targets import Target
 from tests.desk import WHO, answer_to
-from tests.makers import Clock, add_org, enroll, make_reply, new_id
+from tests.makers import NOW, Clock, add_org, enroll, make_reply, new_id
 from tests.plans import PlanDesk, make_leg, make_plan_request
 
 NODES = ("n1", "n2", "n3")
+LATER = timedelta(hours=2)
 BAD = {State.FAILED, State.CANCELLED, State.EXPIRED}
 Run = tuple[str, str]  # leg, node
 
@@ -197,19 +200,23 @@ def end_of(
 class Story:
     """A plan at the desk, and what happens to it."""
 
-    def __init__(self, database: Database, plan: Plan, fates: list[State]) -> None:
+    def __init__(self, database: Database, plan: Plan, fates: list[State], **changes: Any) -> None:
         clock = Clock()
         self.desk = PlanDesk(Control(database, clock), clock)
         self.desk.beat(*NODES)
         self.shape = arrange(plan)
+        self.deal(fates)
+        self.id = self.desk.hand_in_plan(make_plan_request(plan=plan, id=new_id(), **changes))
+        self.open: list[tuple[JobId, NodeId]] = []
+
+    def deal(self, fates: list[State]) -> None:
+        """Say how each run is to end, in turn."""
         runs = [
             (one.leg.key, node)
             for one in self.shape.legs
             for node in (one.leg.target.identities if one.leg.target else ())
         ]
         self.fates = {run: fates[at % len(fates)] for at, run in enumerate(runs)}
-        self.id = self.desk.hand_in_plan(make_plan_request(*plan.legs, plan=plan, id=new_id()))
-        self.open: list[tuple[JobId, NodeId]] = []
 
     def hand_over(self) -> None:
         """Let nodes have what is due; nothing may come that is not free to."""
@@ -401,6 +408,44 @@ def test_a_plan_that_is_called_off_ends_at_once_and_begins_nothing(
     assert story.desk.hand_over() == []
     story.check()
     story.check_moves()
+
+
+@quick
+@given(
+    plan=plans(),
+    fates=ends,
+    edits=st.lists(st.tuples(st.integers(0, 6), some_nodes), min_size=1, max_size=3),
+    script=st.lists(st.integers(0, 20), max_size=12),
+)
+def test_a_plan_whose_legs_move_ends_as_if_they_had_been_there_from_the_beginning(
+    database: Database,
+    plan: Plan,
+    fates: list[State],
+    edits: list[tuple[int, list[str]]],
+    script: list[int],
+) -> None:
+    """Legs are changed while all of it waits for its time; some wait for the one that moves."""
+    targets = {leg.key: Target(identities=tuple(nodes)) for leg, nodes in _moves(plan, edits)}
+    moved = [
+        msgspec.structs.replace(leg, target=targets.get(leg.key, leg.target)) for leg in plan.legs
+    ]
+    story = Story(database, plan, fates, not_before=NOW + LATER)
+    for leg, nodes in _moves(plan, edits):
+        story.desk.edit(leg_id(story.id, leg.key), target=Target(identities=tuple(nodes)))
+    story.shape = arrange(msgspec.structs.replace(plan, legs=tuple(moved)))
+    story.deal(fates)
+    story.desk.later(LATER)
+    story.play(script)
+    story.check()
+    story.end()
+
+    model = Model(story.shape, story.fates)
+    model.settle()
+    compare(story, model)
+
+
+def _moves(plan: Plan, edits: list[tuple[int, list[str]]]) -> list[tuple[Leg, list[str]]]:
+    return [(plan.legs[at % len(plan.legs)], nodes) for at, nodes in edits]
 
 
 class WayBack(Story):
