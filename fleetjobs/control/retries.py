@@ -52,11 +52,11 @@ def retry(ledger: Ledger, run: RunEntry, actor: str, manner: Manner | None = Non
 
 def _try(ledger: Ledger, run: RunEntry, actor: str, manner: Manner | None) -> None:
     job = ledger.job_of(run)
+    if manner is not None and run.step is not None:
+        raise Conflict(
+            f"{job.id} is being taken back on {run.node} ({run.step}): retry that, without a mode"
+        )
     if manner is not None and manner.mode != RetryMode.AS_IS:
-        if run.step is not None:
-            raise Conflict(
-                f"{job.id} is being taken back on {run.node} ({run.step}): retry that as it is"
-            )
         _set_detour(ledger, job, manner)
     as_is = manner is not None and manner.mode == RetryMode.AS_IS
     step = None if as_is else run.step or next_step(ledger.connection, job, run)

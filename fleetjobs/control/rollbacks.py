@@ -6,7 +6,7 @@ from fleetjobs.errors import Conflict
 from fleetjobs.jobs import Kind, Pending
 from fleetjobs.names import JobId
 from fleetjobs.plans.documents import OnFailure
-from fleetjobs.states import State
+from fleetjobs.states import Reason, State
 from fleetjobs.store.entries import JobEntry, RunEntry
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.outbox import may_be_handed, recall
@@ -40,7 +40,8 @@ def turn_back(ledger: Ledger, plan: JobEntry, runs: Iterable[RunEntry], actor: s
     What waited for a person has failed. What has not begun never will; see `store.rollbacks`.
     """
     for run in runs:
-        if run.state is State.PAUSED and not run.is_set_aside:
+        waits = run.state is State.PAUSED and run.reason is not Reason.ROLLOUT
+        if waits and not run.is_set_aside:
             _give_up(ledger, run, actor)
     ledger.touch(plan, reverts=True)
     ledger.note_job(plan, "plan.rollback_asked", actor=actor)

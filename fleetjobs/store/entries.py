@@ -181,6 +181,11 @@ class JobEntry:
         return self.kind is Kind.GROUP and self.undoes is not None
 
     @property
+    def is_given_up(self) -> bool:
+        """Whether it is a group of which just now too much has failed: its plan goes back."""
+        return self.kind is Kind.GROUP and "reverts" in self.changes
+
+    @property
     def root(self) -> JobId | None:
         """The plan that it is, or is a part of."""
         return self.id if self.kind is Kind.PLAN else self.plan

@@ -51,8 +51,9 @@ def _pauses(job: JobEntry, run: RunEntry) -> bool:
         return False
     if job.rollout is not None:  # which pauses as a whole, once its budget is spent
         return False
-    bad = (State.FAILED, State.EXPIRED, State.CANCELLED, State.PAUSED)
-    return sum(job.tally[state] for state in bad) >= job.max_failures
+    bad = sum(job.tally[state] for state in (State.FAILED, State.EXPIRED, State.CANCELLED))
+    asking = job.needing - run.attention  # a person has them; what is merely held may yet succeed
+    return bad + asking >= job.max_failures
 
 
 def _to_pause(state: State, way: Sequence[State]) -> tuple[State, ...]:

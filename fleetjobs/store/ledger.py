@@ -160,7 +160,7 @@ class Ledger(Locked):
                 run.ended = True
                 ended.append(name)
         self._touched.clear()
-        return [*ended, *self._derive(lambda job: not is_live(job))]
+        return [*ended, *self._derive(lambda job: not is_live(job) or job.is_given_up)]
 
     def _derive(self, wanted: Callable[[JobEntry], bool]) -> list[Ended]:
         """Derive such jobs whose runs have moved, and what they are parts of; gives those that end.

@@ -70,10 +70,11 @@ def tell_parent(job: JobEntry, parent: JobEntry) -> None:
         parent.last = job.reason
         if job.on_failure == OnFailure.CONTINUE and new.state in _BAD:
             parent.forgiven += 1
-        if new.state.is_terminal:
-            _ask_back(job, parent)
-            if completion_of(job) is Completion.PARTIAL:
-                parent.set(partly=True)
+        if new.state.is_terminal and completion_of(job) is Completion.PARTIAL:
+            parent.set(partly=True)
+    is_over = new.state.is_terminal
+    if (is_over and new.state is not old.state) or (job.reverts and not is_over):
+        _ask_back(job, parent)
     parent.blocked += new.blocked - old.blocked
     parent.needing += new.needing - old.needing
     parent.progress += job.weight * (new.done - old.done)
@@ -86,14 +87,19 @@ def tell_parent(job: JobEntry, parent: JobEntry) -> None:
 
 
 def _ask_back(job: JobEntry, parent: JobEntry) -> None:
-    """Have the plan taken back if one leg too many has failed that asks for it."""
+    """Have the plan taken back if one leg too many has failed that asks for it.
+
+    A group of which too many have failed is one too many before the rest of it has ended.
+    """
     if job.undoes is not None:
         if job.tally[State.SUCCEEDED] < job.tally.total():
             parent.set(rollback=Rollback.FAILED)
         return
-    bad = sum(parent.tally[state] for state in _BAD) - parent.forgiven
+    doomed = job.kind is Kind.GROUP and job.reverts and not job.state.is_terminal
+    bad = sum(parent.tally[state] for state in _BAD) - parent.forgiven + doomed
     asks = job.reverts or (job.kind is Kind.ACTION and job.on_failure == OnFailure.ROLLBACK)
-    if asks and job.state in _BAD and bad > parent.max_failures and not parent.called_off:
+    ended_badly = doomed or job.state in _BAD
+    if asks and ended_badly and bad > parent.max_failures and not parent.called_off:
         parent.set(reverts=True)
 
 

@@ -23,6 +23,7 @@ from fleetjobs.store.standing import path
 from fleetjobs.store.undoing import Done, insert_undoing, keys_of, what_was_done
 
 _NAMED = 100  #: keys that an event lists at most
+_UNBEGUN = (Reason.HOLD, Reason.DENIED, Reason.ROLLOUT)  #: why what never began is paused
 
 
 def roll_back(ledger: Ledger) -> bool:
@@ -44,7 +45,7 @@ def _stop(ledger: Ledger, plan: JobId) -> bool:
 
     What is at work comes to its end: whatever it does is undone then.
     """
-    held = and_(runs.c.state == State.PAUSED, runs.c.reason.in_([Reason.HOLD, Reason.DENIED]))
+    held = and_(runs.c.state == State.PAUSED, runs.c.reason.in_(_UNBEGUN))
     unstarted = runs.c.state.in_([State.SCHEDULED, State.WAITING, State.QUEUED])
     query = (
         select(runs.c.job, runs.c.node)
@@ -68,7 +69,8 @@ def _may_be_left_out(ledger: Ledger, run: RunEntry, plan: JobId) -> bool:
     job = ledger.job_of(run)
     if job.plan != plan or job.undoes is not None:
         return False
-    return run.is_set_aside or run.state in {State.SCHEDULED, State.WAITING, State.QUEUED}
+    held = run.state is State.PAUSED and run.reason in _UNBEGUN
+    return held or run.state in {State.SCHEDULED, State.WAITING, State.QUEUED}
 
 
 def _leave_out(ledger: Ledger, run: RunEntry) -> None:

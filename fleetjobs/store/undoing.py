@@ -25,7 +25,7 @@ from fleetjobs.store.schema.jobs import dependencies, jobs
 from fleetjobs.store.schema.runs import runs
 
 _WHOLE = ""  #: in place of a node: the whole job
-_HALFWAY = frozenset({State.FAILED, State.CANCELLED})
+_HALFWAY = frozenset({State.FAILED, State.CANCELLED, State.SKIPPED, State.EXPIRED})
 
 
 @dataclass(slots=True, kw_only=True)
