@@ -122,9 +122,10 @@ class Drawing:
         leg, plan = placed.leg, self.request
         not_before, start_before = leg.not_before, leg.start_before
         if not placed.needs:
-            start = self.now + timedelta(seconds=leg.delay_s) if leg.delay_s else None
-            not_before = latest(leg.not_before, plan.not_before, start)
-            start_before = start_before or plan.start_before
+            delay = timedelta(seconds=leg.delay_s)
+            start = latest(plan.not_before, self.now) if delay else plan.not_before
+            not_before = latest(leg.not_before, start and start + delay)
+            start_before = start_before or (plan.start_before and plan.start_before + delay)
         return Request(
             id=leg_id(plan.id, leg.key),
             org=plan.org,
