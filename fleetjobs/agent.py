@@ -286,7 +286,8 @@ def _act(self: Agent, method: Callable[..., Any], inputs: Mapping[str, Any]) -> 
 
 
 def _reply(status: int, message: str, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    return {"statuscode": status, "statusmsg": message, "data": dict(data or {})}
+    said = message.encode("utf-8", "backslashreplace").decode()  # names of files need not be UTF-8
+    return {"statuscode": status, "statusmsg": said, "data": dict(data or {})}
 
 
 def load(path: str | Path) -> type[Agent]:

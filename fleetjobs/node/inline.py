@@ -4,11 +4,11 @@ Only Python agents can, and only actions that declare themselves `inline`: they 
 milliseconds, and a lost reply costs nothing but the question.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from fleetjobs import agent as python
@@ -19,7 +19,7 @@ from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.admission import Letter
 from fleetjobs.node.documents import as_meant, request_document
 from fleetjobs.node.replies import ended
-from fleetjobs.node.verdict import ReplyDocument, fail, judge_reply
+from fleetjobs.node.verdict import ReplyDocument, Verdict, fail, judge_reply
 from fleetjobs.node.watched import Watched
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.states import Reason, Status
@@ -46,16 +46,12 @@ class InlineActor:
             deadline=started_at + action.timeout,
         )
         try:
-            answer = python.act(self._load(agent), request, self._document.value())
-            verdict = judge_reply(msgspec.convert(answer, ReplyDocument), action)
+            verdict = _judge(python.act(self._load(agent), request, self._document.value()), action)
         except python.NotLoadable as error:
             verdict = fail(Reason.LOAD_ERROR, str(error), Status.UNKNOWN_ERROR)
         except SystemExit as leaving:  # of the action; the worker stays
             why = f"left with {leaving.code or 0}"
             verdict = fail(Reason.EXIT_CODE, why)
-        except msgspec.ValidationError as error:
-            why = f"its reply is none: {error}"
-            verdict = fail(Reason.NO_REPLY, why, Status.UNKNOWN_ERROR)
         key = RunKey(JobId(delivery.job), delivery.attempt)
         reply = ended(key, self._node, verdict, self._clock())
         return replace(
@@ -73,3 +69,11 @@ class InlineActor:
             kept = (agent, python.load(agent.module))
             self._loaded[agent.name] = kept
         return kept[1]
+
+
+def _judge(answer: Mapping[str, Any], action: Action) -> Verdict:
+    """By what it replied, which nobody has looked at: it never was in a file."""
+    reply = ReplyDocument.of(answer)
+    if isinstance(reply, str):
+        return fail(Reason.NO_REPLY, reply, Status.UNKNOWN_ERROR)
+    return judge_reply(reply, action)

@@ -14,7 +14,8 @@ from fleetjobs.errors import InvalidInput
 from fleetjobs.values import check_value
 
 LIMIT_BYTES = 4 * 1024 * 1024  #: of a reply document; it has to fit into a message
-_GROWTH = 8  # more than JSON can grow when it is written anew: 1e15 becomes 1000000000000000.0
+#: what is shorter fits when it is written anew, however it grows: 1e15 becomes 1000000000000000.0
+_MAY_GROW = LIMIT_BYTES // 8
 
 
 def read_raw(path: Path) -> bytes | str:
@@ -56,6 +57,7 @@ def fault_in(data: dict[str, Any], raw: bytes) -> str:
         check_value(data, "data", may_hold_nul=True)
     except InvalidInput as error:
         return f"its reply cannot be read: {error}"
-    if len(raw) > LIMIT_BYTES // _GROWTH and len(msgspec.json.encode(data)) > LIMIT_BYTES:
+    longest = max(len(raw), len(msgspec.json.encode(data)) if len(raw) > _MAY_GROW else 0)
+    if longest > LIMIT_BYTES:
         return f"its reply is longer than {LIMIT_BYTES} bytes"
     return ""

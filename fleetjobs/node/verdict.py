@@ -1,6 +1,7 @@
 """Verdict: what an attempt came to, from how its program ended and what it replied."""
 
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,6 +40,22 @@ class ReplyDocument(Struct, frozen=True, kw_only=True):
         try:
             reply = msgspec.json.decode(raw, type=cls)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return f"its reply cannot be read: {error}"
+        return fault_in(reply.data, raw) or reply
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "ReplyDocument | str":
+        """The reply in what Python gave, which may be as little JSON; or why there is none."""
+        try:
+            reply = msgspec.convert(document, cls)
+            raw = msgspec.json.encode(reply)
+        except (
+            msgspec.MsgspecError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             return f"its reply cannot be read: {error}"
         return fault_in(reply.data, raw) or reply
 
@@ -82,9 +99,14 @@ def fail(reason: Reason, message: str, status: int = Status.ABORTED) -> Verdict:
         state=State.FAILED,
         reason=reason,
         statuscode=status,
-        statusmsg=message[:_MESSAGE_LIMIT],
+        statusmsg=_said(message),
         data={},
     )
+
+
+def _said(message: str) -> str:
+    """Some of it, as everyone can be told: names of files need not be UTF-8."""
+    return message[:_MESSAGE_LIMIT].encode("utf-8", "backslashreplace").decode()
 
 
 def cancel(why: str) -> Verdict:
@@ -105,8 +127,7 @@ def judge_reply(reply: ReplyDocument, action: Action | None) -> Verdict:
 def judge_status(status: int, message: str, data: dict[str, Any]) -> Verdict:
     """By a status of SimpleRPC's, 0 to 255."""
     if status == Status.OK:
-        message = message[:_MESSAGE_LIMIT] or "OK"
-        return Verdict(state=State.SUCCEEDED, statusmsg=message, data=data)
+        return Verdict(state=State.SUCCEEDED, statusmsg=_said(message) or "OK", data=data)
     reason = _REASONS.get(Status(status), Reason.ABORTED) if status in _STATUSES else Reason.ABORTED
     return replace(fail(reason, message or f"status {status}", status), data=data)
 

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +60,44 @@ def test_an_inline_action_that_goes_wrong_harms_nobody_else(
 
     reply = bench.only()
     assert isinstance(reply, Reply)
+    assert (reply.state, reply.reason) == (State.FAILED, reason)
+    assert said in reply.statusmsg
+
+
+ABSURD = """
+from fleetjobs.agent import Agent, action
+
+class Probe(Agent):
+    @action
+    def look(self, word):
+        cycle = []
+        cycle.append(cycle)
+        self.reply["word"] = {value}
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "said"),
+    [
+        ("object()", Reason.NO_REPLY, "unsupported"),
+        ("cycle", Reason.NO_REPLY, "recursion"),
+        ("2**70", Reason.NO_REPLY, "64 bits"),
+        (r"'\udcff'", Reason.NO_REPLY, "surrogates"),
+        ("'x' * 5_000_000", Reason.NO_REPLY, "longer than 4194304 bytes"),
+        (r"open('/none\udcff')", Reason.EXCEPTION, r"/none\udcff"),
+    ],
+)
+def test_an_inline_reply_that_nobody_can_be_told_is_a_failure(
+    bench: Bench, tmp_path: Path, value: str, reason: Reason, said: str
+) -> None:
+    """It is judged as one in a file is, and the worker lives on."""
+    text = ABSURD.format(value=value)
+    (tmp_path / "agents" / "probe" / "probe.py").write_text(text, encoding="utf-8")
+
+    bench.receive(bench.letter("look"))
+
+    assert bench.acknowledged == 1
+    reply = bench.only()
     assert (reply.state, reply.reason) == (State.FAILED, reason)
     assert said in reply.statusmsg
 
