@@ -166,12 +166,15 @@ class RunDirectory:
         return self.started_at() is not None
 
     def final(self) -> str | None:
-        """The sealed final reply, once there is one; it never changes."""
+        """The sealed final reply, once there is one; it never changes.
+
+        What else a program has put in its place, or a disk cannot read any more, is none.
+        """
         kept = self.path / "final"
         for path in (kept, self.outbox / f"{self.key}.{Stage.FINISHED}", kept):
             try:  # it moves from the outbox to the run when confirmed, perhaps just now
                 return read_file(path).decode("ascii", "replace")
-            except FileNotFoundError:
+            except OSError:
                 continue
         return None
 

@@ -1,6 +1,8 @@
 """Durable: files that are whole or absent, and still there after a power cut."""
 
 import os
+import stat
+from errno import EINVAL
 from pathlib import Path
 
 from fleetjobs.errors import SpoolFull, is_shortage
@@ -23,9 +25,12 @@ def write_file(path: Path | str, content: bytes, *, directory: int | None = None
 
 
 def read_file(path: Path) -> bytes:
-    """The content. Raises OSError, or SpoolFull if that would say nothing of the file."""
+    """The content of a file, and of nothing else: a program may have put a pipe in its place.
+
+    Raises OSError, or SpoolFull if that would say nothing of the file.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             return _whole(descriptor)
         finally:
@@ -38,7 +43,10 @@ def read_file(path: Path) -> bytes:
 
 def _whole(descriptor: int) -> bytes:
     """All that can be read; half the calls that a file object makes, and runners make many."""
-    size = os.fstat(descriptor).st_size + 1
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(EINVAL, "not a file")
+    size = status.st_size + 1
     content = os.read(descriptor, size)
     while piece := os.read(descriptor, size):
         content += piece

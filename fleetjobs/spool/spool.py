@@ -74,7 +74,7 @@ class Spool:
             accepted.write(aside / "accepted")
             sync_directory(aside)
             aside.rename(run.path)  # atomic; fails on a directory that is not empty
-            sync_directory(self._runs)
+            self._sync(run, aside)
         except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
             if error.errno in {EEXIST, ENOTEMPTY}:
@@ -83,6 +83,14 @@ class Spool:
         self._note(key)
         self._new.append(run)
         return run
+
+    def _sync(self, run: RunDirectory, aside: Path) -> None:
+        """Make it last that the run is there; else it is not, for nobody is told of it."""
+        try:
+            sync_directory(self._runs)
+        except OSError:
+            run.path.rename(aside)
+            raise
 
     def take_back(self, run: RunDirectory, as_what: Holder = WITHDRAWN) -> bool:
         """Keep every runner from the attempt; False if one has it. Durable on return.
@@ -160,7 +168,7 @@ class Spool:
         return [
             run
             for run in self.runs()
-            if run.key not in finished and not (run.path / "final").exists()
+            if run.key not in finished and not (run.path / "final").is_file()
         ]
 
     def broken(self) -> list[str]:
@@ -202,10 +210,14 @@ class Spool:
     def confirm(self, entry: OutboxEntry) -> None:
         """The broker has it: forget a note on the way, keep a final reply with its run."""
         if entry.stage is Stage.FINISHED:
+            place = self._directory(entry.key).path / "final"
             try:
-                entry.path.rename(self._directory(entry.key).path / "final")
+                entry.path.rename(place)
             except FileNotFoundError:  # confirmed before, or its run is gone
                 entry.path.unlink(missing_ok=True)
+            except IsADirectoryError:  # of a program; nothing that is sent may wait for it
+                self._set_aside(place, f"{entry.key}.final")
+                entry.path.rename(place)
         else:
             entry.path.unlink(missing_ok=True)
 
@@ -234,10 +246,10 @@ class Spool:
                 self._set_aside(Path(path))
         return [(Path(path), *name) for path, name in read if name is not None]
 
-    def _set_aside(self, path: Path) -> None:
+    def _set_aside(self, path: Path, name: str = "") -> None:
         logger.error("%s is no part of a spool, set aside in %s", path, self._broken)
         try:
-            path.rename(self._broken / path.name)
+            path.rename(self._broken / (name or path.name))
         except OSError as error:
             logger.error("%s stays where it is: %s", path, error.strerror)
 

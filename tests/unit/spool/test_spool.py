@@ -3,7 +3,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 from fleetjobs.errors import BrokenRun, DuplicateRun, InvalidDocument, SpoolFull
 from fleetjobs.messages import Stage
 from fleetjobs.names import JobId
+from fleetjobs.spool import spool as module
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 from fleetjobs.spool.spool import Spool
 
@@ -236,6 +237,47 @@ def test_whatever_the_disk_refuses_nothing_is_half_written(
 
     assert spool.runs() == []
     assert leftovers(spool) == []
+
+
+def test_what_cannot_be_made_to_last_is_not_accepted(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its name by then; left there, it would be answered for, and never begin."""
+    sync = module.sync_directory
+
+    def refuse(directory: Path) -> None:
+        if directory.name == "runs":
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        sync(directory)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "sync_directory", refuse)
+        with pytest.raises(SpoolFull):
+            add(spool)
+
+    assert (spool.runs(), leftovers(spool), spool.take_new()) == ([], [], [])
+    run = add(spool)
+    assert spool.take_new() == [run]
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_a_program_has_put_in_place_of_its_final_reply_is_none(
+    spool: Spool, make: Callable[[Path], None]
+) -> None:
+    """Nor does it keep the reply that it has, or those of others, from being sent and kept."""
+    run, other = add(spool), add(spool, OTHER)
+    make(run.path / "final")
+    assert not run.is_settled
+    assert set(spool.unsettled()) == {run, other}
+
+    for key in (KEY, OTHER):
+        spool.put_reply(key, Stage.FINISHED, "a.b.c")
+    for entry in spool.outbox():
+        spool.confirm(entry)
+
+    assert spool.outbox() == []
+    assert run.final() == other.final() == "a.b.c"
 
 
 KILLED = """
