@@ -49,6 +49,7 @@ class Host:
         self._signer = SigningKey.load(node_key_id(workplace.node), workplace.key)
         self._runners: dict[int, str] = {}
         self._unread = b""
+        self._unsaid = bytearray()
 
     def serve(self) -> None:
         """Until the worker closes the connection, or dies."""
@@ -60,12 +61,15 @@ class Host:
             selector.register(self._connection, selectors.EVENT_READ)
             selector.register(wakeup, selectors.EVENT_READ)
             while True:
-                for key, _ in selector.select():
+                for key, events in selector.select():
                     if key.fileobj is not self._connection:
                         os.read(wakeup, 4096)
-                    elif not self._hear():
+                    elif events & selectors.EVENT_READ and not self._hear():
                         return
                 self._reap()
+                self._tell()
+                writes = selectors.EVENT_WRITE if self._unsaid else 0
+                selector.modify(self._connection, selectors.EVENT_READ | writes)
 
     def _hear(self) -> bool:
         """Do what the worker says; False when it is gone."""
@@ -129,10 +133,19 @@ class Host:
                 self._say({ENDED: name})
 
     def _say(self, message: dict[str, object]) -> None:
+        self._unsaid += json.dumps(message).encode() + b"\n"
+        self._tell()
+
+    def _tell(self) -> None:
+        """As much as the worker takes now: it may wait for us to hear it, and we never for it."""
         try:
-            self._connection.sendall(json.dumps(message).encode() + b"\n")
+            while self._unsaid:
+                said = self._connection.send(self._unsaid, socket.MSG_DONTWAIT)
+                del self._unsaid[:said]
+        except BlockingIOError:
+            return
         except ConnectionError:  # the worker is gone; the next read says so
-            logger.debug("nobody hears %s", message)
+            self._unsaid.clear()
 
 
 def wake_up() -> int:

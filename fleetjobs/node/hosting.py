@@ -13,6 +13,7 @@ from fleetjobs.node.host import ADOPT, ENDED, FORKED, GENERATION, START, UNABLE
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.spool.attempts import RunKey
 
+END_S = 5.0  #: a host that nobody speaks to any more has ended by then
 _PASSED_ON = ("PATH", "HOME", "LANG", "PYTHONPATH", "FLEETJOBS_CRASH_POINT", "FLEETJOBS_CRASH_ONCE")
 
 
@@ -62,10 +63,14 @@ class RunnerHost:
         self._connection = ours
 
     def stop(self) -> None:
-        """Close the connection and let the host end; its runners go on."""
+        """Close the connection and let the host end, or end it; its runners go on."""
         self._disconnect()
         if self._process is not None:
-            self._process.wait()
+            try:
+                self._process.wait(END_S)
+            except subprocess.TimeoutExpired:  # it hangs, or was stopped: nobody must wait for that
+                self._process.kill()
+                self._process.wait()
             self._process = None
 
     def run(self, key: RunKey, generation: int = 0) -> bool:

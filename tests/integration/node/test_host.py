@@ -1,6 +1,7 @@
 """The runner host: light, quick, and gone with its worker."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from fleetjobs.node import hosting
+from fleetjobs.node.host import FORKED, START, Host
 from fleetjobs.node.hosting import RunnerHost
 from fleetjobs.programs import runner_host
-from tests.workbench import Desk, wait_for
+from fleetjobs.spool.attempts import RunKey
+from tests.workbench import Desk, make_key, wait_for
 
 OK = 'echo \'{"data": {"ok": 1}}\' > "$FLEETJOBS_REPLY"'
 
@@ -98,6 +102,45 @@ def test_a_host_may_be_forked_for_a_worker(desk: Desk) -> None:
     host.stop()
 
     assert os.waitpid(pid, 0)[1] == 0
+
+
+@pytest.mark.timeout(60)
+def test_a_host_and_its_worker_never_wait_for_each_other(desk: Desk) -> None:
+    """More is asked for at once, and told of, than the connection holds on its way."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        Host._fork = lambda self, asked: self._say({FORKED: asked[START]})  # type: ignore[method-assign]
+        try:
+            runner_host.serve(theirs, desk.workplace)
+        finally:
+            os._exit(0)
+    theirs.close()
+    host = RunnerHost(desk.workplace, ours)
+    keys = [make_key() for _ in range(3000)]
+
+    assert all(host.run(key) for key in keys)
+    told: list[RunKey] = []
+    wait_for(lambda: told.extend(each.key for each in host.take()) or len(told) == len(keys))
+
+    assert told == keys
+    host.stop()
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+@pytest.mark.timeout(60)
+def test_a_host_that_hangs_does_not_keep_its_worker_from_ending(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosting, "END_S", 0.1)
+    desk.launcher.step()
+    pid = host_pid(desk)
+    os.kill(pid, signal.SIGSTOP)
+
+    desk.host.stop()
+
+    assert not Path("/proc", str(pid)).exists()
 
 
 def test_runners_leave_no_zombies(desk: Desk) -> None:
