@@ -115,11 +115,12 @@ class Launcher:
     def step(self) -> int:
         """Do all that is due now; how many runs were started or ended.
 
-        Raises SpoolFull if the disk cannot be read now: the next one looks through all of it.
+        Raises SpoolFull if the disk cannot be read now: the next one looks through all of it, as
+        after whatever else goes wrong.
         """
         try:
             return self._go_on()
-        except SpoolFull:
+        except Exception:
             self._is_new = True
             self._active.look_at_all()  # what was heard of them meanwhile may be lost
             raise

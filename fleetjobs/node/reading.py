@@ -78,14 +78,14 @@ def log_part(
     """Some of the bytes that a run has written so far. Raises NotFound if they cannot be read."""
     is_over = run.is_settled  # asked first: what is written until then is read below
     try:
-        with (run.path / stream).open("rb") as file:
+        with open(run.path / stream, "rb", opener=_without_waiting) as file:
             size = os.fstat(file.fileno()).st_size
             file.seek(offset)
             content = file.read(limit)
     except FileNotFoundError:
         size, content = 0, b""
     except OSError as error:
-        raise NotFound(f"{stream} of {run.key}: {error.strerror}") from None
+        raise NotFound(f"{stream} of {run.key}: {error.strerror or 'it is no file'}") from None
     return LogPart(
         attempt=run.key.attempt, offset=offset, content=content, size=size, is_over=is_over
     )

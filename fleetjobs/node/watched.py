@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from fleetjobs.errors import Fault, InvalidSetting
+from fleetjobs.errors import Fault, InvalidSetting, SpoolFull, is_shortage
 from fleetjobs.policy import Policy, deny_all, read_policy
 from fleetjobs.signing import VerifyKey
 
@@ -23,10 +23,19 @@ class Watched(Generic[T]):
         self._value: T | None = None
 
     def value(self) -> T:
-        """The value as of now. Raises what `read` raises; costs one stat when nothing changed."""
+        """The value as of now. Raises what `read` raises; costs one stat when nothing changed.
+
+        Raises SpoolFull if nothing can be read now: that says nothing of the file, and is not kept.
+        """
         seen = self._stamp()
         if self._value is None or seen != self._seen:
-            self._value = self._read(self._path)
+            try:
+                self._value = self._read(self._path)
+            except OSError as error:
+                if is_shortage(error):
+                    why = f"{self._path} cannot be read now: {error.strerror}"
+                    raise SpoolFull(why) from error
+                raise
             self._seen = seen
         return self._value
 
@@ -45,21 +54,29 @@ class Watched(Generic[T]):
 def trusted_keys(directory: Path) -> Mapping[str, VerifyKey]:
     """The keys in a directory, one file each, named `<key id>.pub`, holding base64url.
 
-    A file that cannot be read is left out and logged: nobody is trusted by mistake.
+    A file that cannot be read is left out and logged: nobody is trusted by mistake. Raises OSError
+    where that may be another one the next moment.
     """
     keys = {}
     for path in sorted(directory.glob("*.pub")):
         try:
             keys[path.stem] = VerifyKey.from_text(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, InvalidSetting) as error:
+            if isinstance(error, OSError) and is_shortage(error):
+                raise
             logger.error("key left out: %s: %s", path, error)
     return keys
 
 
 def policy_in(path: Path) -> Policy:
-    """The policy in a file; if anything is wrong with it, everything is denied, saying why."""
+    """The policy in a file; if anything is wrong with it, everything is denied, saying why.
+
+    Raises OSError if nothing can be read now.
+    """
     try:
         return read_policy(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, Fault) as error:
+        if isinstance(error, OSError) and is_shortage(error):
+            raise
         logger.error("everything is denied: policy %s: %s", path, error)
         return deny_all(error.strerror or "" if isinstance(error, OSError) else str(error))

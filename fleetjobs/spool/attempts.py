@@ -120,7 +120,7 @@ class RunDirectory:
         with _opened(self.path) as directory:
             if generation is not None and not _is_of(directory, generation):
                 return False
-            aside = f"claim.{holder.pid}"
+            aside = f"claim.{holder.pid or holder.boot}"  # threads may call it back and expire it
             write_file(aside, msgspec.json.encode(holder), directory=directory)
             try:  # atomic, and whole at once: O_EXCL is not whole
                 os.link(aside, "claim", src_dir_fd=directory, dst_dir_fd=directory)

@@ -66,20 +66,24 @@ class Seen:
         self._lines += 1
 
     def _renew(self) -> None:
-        """Write the journal anew with what is not over yet."""
+        """Write the journal anew with what is not over yet. Raises OSError: then it is done again.
+
+        The old one is let go when the new one is there: its descriptor may be another's at once.
+        """
         now = self._clock()
         self._until = {name: until for name, until in self._until.items() if until > now}
         lines = "".join(f"{name} {at.timestamp():.0f}\n" for name, at in self._until.items())
         aside = self._path.with_name(f"{self._path.name}.new")
         write_file(aside, lines.encode())
+        journal = os.open(aside, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        old, self._journal = self._journal, journal
+        if old >= 0:
+            os.close(old)
         aside.replace(self._path)
         if self._is_durable:  # else the lines to come are in a file that nobody finds
             sync_directory(self._path.parent)
         self._lines = len(self._until)
         self._worn_at = max(WORN_AT, 2 * self._lines)
-        if self._journal >= 0:
-            os.close(self._journal)
-        self._journal = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
 
 def _read(path: Path) -> dict[str, datetime]:

@@ -278,5 +278,21 @@ def test_what_was_overlooked_for_lack_of_descriptors_is_looked_at_again(
     assert bench.launcher.running == 2
 
 
+def test_what_was_overlooked_when_a_pass_failed_is_looked_at_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the reason was: what is new is told of once."""
+    bench.launcher.step()
+    runs = [bench.accept() for _ in range(2)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(launcher, "lane_of", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            bench.launcher.step()
+    bench.launcher.step()
+
+    assert sorted(bench.host.asked) == sorted(("run", run.key) for run in runs)
+
+
 def without_descriptors(path: Path, *_: object) -> int:
     raise OSError(EMFILE, os.strerror(EMFILE), str(path))

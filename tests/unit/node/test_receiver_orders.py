@@ -239,6 +239,19 @@ def test_a_log_is_read_while_it_is_written(bench: Bench) -> None:
     assert "no attempt 9" in unknown.error
 
 
+@pytest.mark.timeout(10)
+def test_a_log_in_whose_place_a_program_has_put_a_pipe_keeps_nobody_waiting(bench: Bench) -> None:
+    bench.receive(bench.letter())
+    run = bench.spool.find(KEY)
+    assert run is not None
+    os.mkfifo(run.path / "stdout")
+
+    bench.receive(bench.question(Asked.LOG, job=JOB))
+
+    assert bench.only().log is None
+    assert "no file" in bench.only().error
+
+
 def test_a_question_that_nobody_waits_for_any_more_is_dropped(bench: Bench) -> None:
     bench.receive(bench.question(Asked.RUNS, expires_at=NOW - timedelta(seconds=1)))
 

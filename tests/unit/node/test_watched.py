@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable
+from errno import EMFILE
 from pathlib import Path
 
 import pytest
 
-from fleetjobs.errors import Denied
+from fleetjobs.errors import Denied, SpoolFull
 from fleetjobs.node.watched import Watched, policy_in, trusted_keys
 from fleetjobs.policy import Policy
 from fleetjobs.signing import SigningKey
@@ -93,6 +94,30 @@ def test_a_policy_that_cannot_be_used_denies_everything_and_says_so(
     (tmp_path / "new").write_text(ALLOW)
     (tmp_path / "new").rename(path)
     ask(policy.value())
+
+
+@pytest.mark.spec("F5")
+def test_what_cannot_be_read_for_want_of_descriptors_is_read_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a node denies everything, or trusts nobody, until somebody changes the file."""
+    path = tmp_path / "policy.toml"
+    path.write_text(ALLOW)
+    key = SigningKey.generate("account:ada").verify_key
+    (tmp_path / "account:ada.pub").write_text(key.text)
+    policy, keys = Watched(path, policy_in), Watched(tmp_path, trusted_keys)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(EMFILE, os.strerror(EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", refuse)
+        for watched in (policy, keys):
+            with pytest.raises(SpoolFull, match="Too many open files"):
+                watched.value()
+
+    ask(policy.value())
+    assert keys.value() == {"account:ada": key}
 
 
 def test_a_change_is_seen_though_the_files_times_were_set_back(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
+import os
 import resource
 from datetime import UTC, datetime, timedelta
+from errno import EMFILE
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,27 @@ def test_a_worn_journal_is_written_anew_while_the_worker_runs(
 
     assert len((tmp_path / "seen").read_text().splitlines()) <= 11
     assert key(99) in seen
+
+
+def test_a_journal_that_could_not_be_written_anew_is_the_next_time(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For want of a descriptor; the one it had may be another's by then."""
+    monkeypatch.setattr(module, "WORN_AT", 3)
+    seen = Seen(tmp_path / "seen", clock)
+    for number in range(3):
+        seen.add(key(number))
+    opened = os.open
+
+    def refuse(path: Path, flags: int, *mode: int, **more: int) -> int:
+        if flags & os.O_APPEND:
+            raise OSError(EMFILE, os.strerror(EMFILE))
+        return opened(path, flags, *mode, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fleetjobs.spool.seen.os.open", refuse)
+        with pytest.raises(SpoolFull):
+            seen.add(key(3))
+    assert seen.add(key(3))
+
+    assert all(key(number) in Seen(tmp_path / "seen", clock) for number in range(4))
