@@ -132,13 +132,16 @@ def _known(shape: type[msgspec.Struct], value: Any, place: str, left_out: list[s
     }
 
 
-def read_input(place: str, name: str, declared: InputDeclaration, *, is_ours: bool) -> Input:
+def read_input(
+    place: str, name: str, declared: InputDeclaration, *, is_ours: bool, is_known: bool = False
+) -> Input:
     """One input, its validation tried out, and its default unless others wrote it.
 
-    Raises InvalidInterface.
+    Neither where that was done before: `is_known`. Raises InvalidInterface.
     """
     place = f"{place}, input {name}"
-    _check_validation(place, declared.validation)
+    if not is_known:
+        _check_validation(place, declared.validation)
     kind = InputType(declared.type.lower())
     if kind is InputType.LIST and not declared.choices:
         raise InvalidInterface(f"{place}: a list needs the strings to choose from in `list`")
@@ -153,7 +156,7 @@ def read_input(place: str, name: str, declared: InputDeclaration, *, is_ours: bo
         validation=declared.validation or None,
         choices=declared.choices or (),
     )
-    if read.default is not None and is_ours:
+    if read.default is not None and is_ours and not is_known:
         try:
             read.check(read.default)
         except InvalidInput as error:

@@ -195,8 +195,11 @@ class Interface(Struct, frozen=True, kw_only=True):
             ) from None
 
 
-def read_interface(document: object) -> Interface:
-    """The interface in a decoded JSON document. Raises InvalidInterface naming the place."""
+def read_interface(document: object, *, is_known: bool = False) -> Interface:
+    """The interface in a decoded JSON document. Raises InvalidInterface naming the place.
+
+    `is_known`: a server has taken it; its patterns and defaults are not tried out once more.
+    """
     if not isinstance(document, dict):
         raise InvalidInterface("an interface is a JSON object")
     try:
@@ -210,7 +213,7 @@ def read_interface(document: object) -> Interface:
     for action in declared.actions:
         if action.action in actions:
             raise InvalidInterface(f"{metadata.name}.{action.action} is declared twice")
-        actions[action.action] = _read_action(declared, action)
+        actions[action.action] = _read_action(declared, action, is_known=is_known)
     for name in declared.fleetjobs.actions:
         if name not in actions:
             raise InvalidInterface(f"fleetjobs.actions: {metadata.name} has no action {name!r}")
@@ -229,7 +232,9 @@ def read_interface(document: object) -> Interface:
     )
 
 
-def _read_action(interface: InterfaceDocument, declared: ActionDeclaration) -> Action:
+def _read_action(
+    interface: InterfaceDocument, declared: ActionDeclaration, *, is_known: bool
+) -> Action:
     metadata = interface.metadata
     place = f"{metadata.name}.{declared.action}"
     ours = metadata.provider not in FOREIGN
@@ -242,7 +247,7 @@ def _read_action(interface: InterfaceDocument, declared: ActionDeclaration) -> A
         name=declared.action,
         description=declared.description,
         inputs={
-            name: read_input(place, name, item, is_ours=ours)
+            name: read_input(place, name, item, is_ours=ours, is_known=is_known)
             for name, item in declared.input.items()
         },
         outputs={name: _read_output(name, item) for name, item in declared.output.items()},

@@ -4,7 +4,6 @@ Decided by counts alone, without a database: nodes are dealt out to batches when
 accepted, and a course says how far they have come.
 """
 
-import random
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -56,6 +55,8 @@ def order_nodes(
     """
     ordered = list(nodes)
     if rollout.order == RANDOM:
+        import random  # late: no caller's side needs it
+
         chosen = seed if rollout.seed is None else str(rollout.seed)
         random.Random(chosen).shuffle(ordered)  # noqa: S311  an order is no secret
     elif rollout.order.startswith(FACT):

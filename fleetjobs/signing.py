@@ -11,7 +11,6 @@ import re
 from binascii import Error as NotBase64
 from collections.abc import Mapping
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -168,6 +167,8 @@ def peek(sealed: str) -> bytes:
 
 def digest(sealed: str | bytes) -> str:
     """SHA-256 of the bytes as they travel, hexadecimal."""
+    from hashlib import sha256  # late: it loads OpenSSL once more, and who only signs needs none
+
     if isinstance(sealed, str):
         sealed = sealed.encode("utf-8", "surrogatepass")  # a stranger's JSON may hold half a pair
     return sha256(sealed).hexdigest()

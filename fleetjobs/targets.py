@@ -1,6 +1,5 @@
 """Targets: expressions that pick nodes."""
 
-import random
 import re
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -141,6 +140,8 @@ def _limited(target: Target, names: list[NameT]) -> list[NameT]:
     if wanted >= len(names):
         return names
     if target.method == "random":
+        import random  # late: no caller's side needs it
+
         return sorted(random.Random(target.seed).sample(names, wanted))  # noqa: S311  a lot, no key
     return names[:wanted]
 

@@ -57,7 +57,7 @@ class Call(Struct, frozen=True, kw_only=True):
 
 def fetch_interface(fleet: Fleet, agent: str) -> Interface:
     """What the agent declares. Raises UnknownAgent, naming those like it."""
-    return read_interface(fleet.agent(agent)["interface"])
+    return read_interface(fleet.agent(agent)["interface"], is_known=True)
 
 
 def aim(target: Target, agent: str) -> Target:

@@ -106,7 +106,9 @@ class Connection:
     def __init__(self, where: Where, timeout_s: float) -> None:
         """Connect, in that time. Raises OSError."""
         self._where = where
-        self.sock = socket.create_connection((where.host, where.port), timeout_s)
+        # Python loads its tables of international names for any host that is text
+        host = where.host.encode() if where.host.isascii() else where.host
+        self.sock = socket.create_connection((host, where.port), timeout_s)  # type: ignore[arg-type]  # it takes both
         try:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if where.is_tls:

@@ -167,6 +167,13 @@ def test_reading_any_document_ends_in_an_interface_or_a_refusal(data: st.DataObj
         read_interface(document)
 
 
+def test_what_a_server_has_taken_is_not_tried_out_again() -> None:
+    """A caller would load RE2 for patterns of inputs that nobody gives."""
+    document = altered("actions", 0, "input", "name", "validation", value="(")
+
+    assert read_interface(document, is_known=True).actions
+
+
 def test_good_inputs_pass() -> None:
     INSTALL.check({"name": "openssl"})
     INSTALL.check({"name": "openssl", "attempts": 1.0, "how": "quick", "options": {"a": [None]}})
