@@ -15,7 +15,7 @@ HUGE = 1e100  #: numbers beyond it are left out: their sum could not be told
 BINS = 10  #: columns of a chart
 _BARS = "▁▂▃▄▅▆▇█"
 #: the one conversion a `format` may have; bounded: no interface may ask for a gigabyte of zeros
-_CONVERSION = re.compile(r"\A[^%]{0,200}%[-+ 0]?[0-9]{0,2}(?:\.[0-9]{1,2})?[dfsge][^%]{0,200}\Z")
+_CONVERSION = r"\A[^%]{0,200}%[-+ 0]?[0-9]{0,2}(?:\.[0-9]{1,2})?[dfsge][^%]{0,200}\Z"
 
 
 class AggregateResult(Struct, frozen=True, kw_only=True):
@@ -122,7 +122,7 @@ def _text(value: Any) -> str:
 def _formatted(options: Mapping[str, Any], value: Any, *, default: str) -> str:
     """The value as the interface wants it written; its format is used only if it is harmless."""
     template = options.get("format")
-    if not isinstance(template, str) or not _CONVERSION.match(template):
+    if not isinstance(template, str) or not re.match(_CONVERSION, template):
         return default
     try:
         return template % (value,)

@@ -21,16 +21,13 @@ DEEPEST = 32  #: levels of parentheses and negations
 Test = Callable[[Mapping[str, Any], AbstractSet[str]], bool]
 
 _VALUE = r"(?![=~<>])(?:/(?:[^/\\]|\\.)+/|\"[^\"]*\"|'[^']*'|[^\s()'\"]+)"
-_TOKEN = re.compile(
-    rf"""\s*(?:
+_TOKEN = rf"""(?x)\s*(?:
       (?P<paren>[()])
     | (?P<fact>{facts.NAME})\s*(?P<sign>{facts.OPERATOR})\s*(?P<value>{_VALUE})
     | (?P<word>{facts.NAME})
     | (?P<pattern>/(?:[^/\\]|\\.)+/)
     | (?P<bang>!)
-    )\s*""",
-    re.VERBOSE,
-)
+    )\s*"""
 
 
 class _Token(Struct, frozen=True):
@@ -47,9 +44,9 @@ def read_compound(text: str) -> Test:
 
 
 def _tokens(text: str) -> list[_Token]:
-    tokens, position = [], 0
+    tokens, position, token = [], 0, re.compile(_TOKEN)
     while position < len(text):
-        found = _TOKEN.match(text, position)
+        found = token.match(text, position)
         if found is None:
             raise InvalidTarget(f"cannot read the expression from {text[position:][:40]!r} on")
         tokens.append(_token(found))

@@ -20,10 +20,10 @@ DEEPEST = 32  #: dots in the name of a fact
 
 NAME = r"[^\s()!=<>~'\"/]+"
 OPERATOR = r"==|=~|!~|!=|<=|>=|=|<|>"
-_CONDITION = re.compile(rf"\A({NAME})\s*({OPERATOR})\s*(?![=~<>])(\S.*)\Z", re.DOTALL)
-_NUMBER = re.compile(r"\A[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?\Z")
-_QUOTED = re.compile(r"\A(['\"])(.*)\1\Z", re.DOTALL)
-_SLASHED = re.compile(r"\A/(.+)/\Z", re.DOTALL)
+_CONDITION = rf"(?s)\A({NAME})\s*({OPERATOR})\s*(?![=~<>])(\S.*)\Z"
+_NUMBER = r"\A[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?\Z"
+_QUOTED = r"(?s)\A(['\"])(.*)\1\Z"
+_SLASHED = r"(?s)\A/(.+)/\Z"
 
 
 class Condition(Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class Condition(Struct, frozen=True, kw_only=True):
         if self.pattern is not None:
             return self.pattern.search(text)
         compare = _COMPARISONS[_NEGATIONS.get(self.operator, self.operator)]
-        if _NUMBER.match(text) and _NUMBER.match(self.value):
+        if re.match(_NUMBER, text) and re.match(_NUMBER, self.value):
             return compare(_number(text), _number(self.value))
         return compare(text, self.value)
 
@@ -72,7 +72,7 @@ def read_condition(text: str) -> Condition:
     """The condition in a text. Raises InvalidTarget."""
     if len(text) > LONGEST:
         raise InvalidTarget(f"a condition of {len(text)} characters; {LONGEST} are allowed")
-    found = _CONDITION.match(text.strip())
+    found = re.match(_CONDITION, text.strip())
     if found is None:
         raise InvalidTarget(f"{text[:60]!r} is not of the form fact=value")
     return make_condition(*found.groups())
@@ -83,7 +83,7 @@ def make_condition(fact: str, sign: str, value: str) -> Condition:
     if fact.count(".") > DEEPEST:
         raise InvalidTarget(f"{fact[:60]!r} has more than {DEEPEST} dots")
     sign = "==" if sign == "=" else sign
-    quoted, slashed = _QUOTED.match(value), _SLASHED.match(value)
+    quoted, slashed = re.match(_QUOTED, value), re.match(_SLASHED, value)
     plain = quoted[2] if quoted else slashed[1] if slashed else value
     if slashed and sign in ("==", "!="):
         sign = "=~" if sign == "==" else "!~"

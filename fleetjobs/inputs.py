@@ -87,9 +87,9 @@ class Input(Struct, frozen=True, kw_only=True):
             raise InvalidInput(f"{self.name} must be true or false") from None
 
     def _parse_number(self, word: str) -> int | float:
-        if _INTEGER.match(word):
+        if re.match(_INTEGER, word):
             return int(word)
-        if _FLOAT.match(word) and self.type is not InputType.INTEGER:
+        if re.match(_FLOAT, word) and self.type is not InputType.INTEGER:
             return float(word)
         raise InvalidInput(f"{self.name} must be {_TITLES[self.type]}")
 
@@ -162,10 +162,8 @@ _TITLES: Mapping[str, str] = {
 }
 
 _JSON_BEGINS = tuple('{["')
-_INTEGER = re.compile(r"\A[+-]?[0-9]{1,20}\Z")
-_FLOAT = re.compile(
-    r"\A[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,4})?\Z"
-)
+_INTEGER = r"\A[+-]?[0-9]{1,20}\Z"
+_FLOAT = r"\A[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,4})?\Z"
 _BOOLEANS = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),

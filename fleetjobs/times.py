@@ -11,19 +11,19 @@ LONGEST = timedelta(days=3650)
 LONGEST_TEXT = 100  #: characters; nobody needs more to say when
 EXAMPLES = "'2026-12-01 04:00', 04:00, 'tomorrow 4am', +2h, 'in 90 minutes'"
 
-_DURATION = re.compile(r"\A([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(s|m|h|d|w)?\Z")
-_CLOCK = re.compile(r"\A(\d{1,2}):(\d\d)(?::(\d\d))?\Z")
-_ISO = re.compile(r"\A\d{4}-\d\d-\d\d(?:[Tt ].+)?\Z|\A\d{8}[Tt]\d{4}.*\Z")
+_DURATION = r"\A([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*(s|m|h|d|w)?\Z"
+_CLOCK = r"\A(\d{1,2}):(\d\d)(?::(\d\d))?\Z"
+_ISO = r"\A\d{4}-\d\d-\d\d(?:[Tt ].+)?\Z|\A\d{8}[Tt]\d{4}.*\Z"
 #: 10/11/2026 is October or November, depending on who reads it
-_NUMERIC = re.compile(r"\A[\d\s]+\Z|\d[/-]\d|\d\.\d+\.|\A\d+\.\d+\Z")
+_NUMERIC = r"\A[\d\s]+\Z|\d[/-]\d|\d\.\d+\.|\A\d+\.\d+\Z"
 
 #: `tomorrow` names a day; an English time of day has a figure or one of these
-_HOUR = re.compile(r"\d|noon|midnight|hour|minute")
+_HOUR = r"\d|noon|midnight|hour|minute"
 
 
 def read_duration(text: str) -> timedelta:
     """A duration such as 30, 30s, 5m, 2h or 1d. Raises InvalidTime."""
-    found = _DURATION.match(text.strip().lower())
+    found = re.match(_DURATION, text.strip().lower())
     duration = timedelta(seconds=float(found[1]) * UNITS[found[2] or "s"]) if found else None
     if duration is None or duration > LONGEST:
         raise InvalidTime(f"{text[:60]!r} is no duration; write 30s, 5m, 2h or 1d")
@@ -63,14 +63,14 @@ def say_time(moment: datetime, zone: tzinfo | None = None) -> str:
 def _after(text: str, now: datetime) -> datetime | None:
     """`+2h`, `2h`: so long after now."""
     plain = text.removeprefix("+")
-    if text[-1].isdecimal() or not _DURATION.match(plain.lower()):
+    if text[-1].isdecimal() or not re.match(_DURATION, plain.lower()):
         return None  # without a unit it may as well be a date
     return now.astimezone(UTC) + read_duration(plain)
 
 
 def _clock(text: str, now: datetime, zone: tzinfo | None) -> datetime | None:
     """`04:00`: the next."""
-    found = _CLOCK.match(text)
+    found = re.match(_CLOCK, text)
     if not found:
         return None
     try:
@@ -85,14 +85,14 @@ def _clock(text: str, now: datetime, zone: tzinfo | None) -> datetime | None:
 
 def _date(text: str, now: datetime, zone: tzinfo | None) -> datetime:
     """ISO 8601, or English."""
-    if _ISO.match(text):
+    if re.match(_ISO, text):
         try:
             found = datetime.fromisoformat(text)
         except ValueError as error:
             raise InvalidTime(f"{text!r} is no time: {error}") from None
-    elif _NUMERIC.search(text):
+    elif re.search(_NUMERIC, text):
         raise InvalidTime(f"{text!r} can be read in several ways; write {EXAMPLES}")
-    elif not _HOUR.search(text.lower()):
+    elif not re.search(_HOUR, text.lower()):
         raise InvalidTime(f"{text!r} names no hour; write {EXAMPLES}")
     else:
         found = _in_english(text, now.astimezone(zone).replace(tzinfo=None))

@@ -7,13 +7,13 @@ from typing import Any
 
 from fleetjobs.states import State
 
-_RISKY = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_RISKY = "[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 
 
 def in_json(document: Any, indent: int | None = 2) -> str:
     """JSON that is safe to look at: what a terminal might act on is escaped."""
     text = json.dumps(document, ensure_ascii=False, indent=indent)
-    return _RISKY.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub(_RISKY, lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def style_of(state: str) -> str | None:

@@ -73,14 +73,13 @@ def hint_of(fault: Fault) -> str | None:
     if code == "invalid_setting" and isinstance(fault, Problem):
         return None  # what the server found wrong is no setting of ours
     if code == "not_found":
-        found = _LISTED.search(str(fault))
+        found = re.search(_LISTED, str(fault))
         return f"`{{fj}} {found[1]} list` shows what there is" if found else None
     return HINTS.get(code)
 
 
-_LISTED = re.compile(
-    r"\bno (job|node|schedule|template|window|limit|org|account|grant|token|wish)\b"
-)
+#: what an answer says is not there, where a list would show what is
+_LISTED = r"\bno (job|node|schedule|template|window|limit|org|account|grant|token|wish)\b"
 
 
 def _usage(name: str, error: click.UsageError) -> tuple[str, str]:

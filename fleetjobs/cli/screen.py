@@ -14,9 +14,9 @@ STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "
 WIDE = 100  #: columns, where nobody knows how many there are
 
 #: what a terminal would act on: escape sequences whole, so that nothing of them is left
-_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x1b\\|\x07|\Z)|.)", re.DOTALL)
-_HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_LONE = re.compile("[\ud800-\udfff]")
+_SEQUENCE = r"(?s)\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x1b\\|\x07|\Z)|.)"
+_HARMFUL = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+_LONE = "[\ud800-\udfff]"
 
 
 class Screen(NamedTuple):
@@ -55,7 +55,7 @@ class Screen(NamedTuple):
         first, *words = text.lstrip(" ").split(" ")
         row = " " * (len(text) - len(text.lstrip(" "))) + first
         for word in words:
-            if cells(_SEQUENCE.sub("", f"{row} {word}")) > self.width:
+            if cells(re.sub(_SEQUENCE, "", f"{row} {word}")) > self.width:
                 self.write(row)
                 row = " " * indent + word
             else:
@@ -90,8 +90,10 @@ def stderr() -> Screen:
 
 def clean(text: str) -> str:
     """A text from elsewhere, without anything a terminal would act on; lines and tabs are kept."""
-    text = _SEQUENCE.sub("", text) if "\x1b" in text else text
-    return _LONE.sub("\ufffd", _HARMFUL.sub("", text.replace("\r\n", "\n")))
+    if text.isprintable():
+        return text  # nearly always, and then no pattern is compiled
+    text = re.sub(_SEQUENCE, "", text) if "\x1b" in text else text
+    return re.sub(_LONE, "\ufffd", re.sub(_HARMFUL, "", text.replace("\r\n", "\n")))
 
 
 def line(value: Any) -> str:
