@@ -20,6 +20,10 @@ class BrokenExchange(ConnectionError):
     """The answer ended in its midst, or is no HTTP."""
 
 
+class NoTrust(ConnectionError):
+    """What answers could not prove by TLS that it is the server we ask; a note says what to do."""
+
+
 class Where(NamedTuple):
     """A server, as its address names it."""
 
@@ -104,7 +108,7 @@ class Connection:
     """To one server; one question at a time."""
 
     def __init__(self, where: Where, timeout_s: float) -> None:
-        """Connect, in that time. Raises OSError."""
+        """Connect, in that time. Raises NoTrust, OSError."""
         self._where = where
         # Python loads its tables of international names for any host that is text
         host = where.host.encode() if where.host.isascii() else where.host
@@ -112,11 +116,7 @@ class Connection:
         try:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if where.is_tls:
-                import ssl  # late: it takes as long to load as all else that is needed
-
-                context = ssl.create_default_context()
-                context.set_alpn_protocols(["http/1.1"])
-                self.sock = context.wrap_socket(self.sock, server_hostname=where.host)
+                self.sock = _trusted(self.sock, where.host)
             self._file = self.sock.makefile("rb")
         except BaseException:
             self.sock.close()
@@ -140,6 +140,28 @@ class Connection:
         """Let go of it."""
         self._file.close()
         self.sock.close()
+
+
+def _trusted(sock: socket.socket, host: str) -> socket.socket:
+    """The connection in TLS, once the server has proved that it is that host. Raises NoTrust."""
+    import ssl  # late: it takes as long to load as all else that is needed
+
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        return context.wrap_socket(sock, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        refusal = NoTrust(f"its certificate is not trusted: {error.verify_message}")
+        refusal.add_note(
+            "SSL_CERT_FILE=FILE names the certificates (PEM) of whoever vouches for the server;\n"
+            "the url names the server as its certificate does"
+        )
+    except ssl.SSLError as error:
+        refusal = NoTrust(f"it does not speak TLS with us: {error.reason or error}")
+        refusal.add_note(
+            "a url with http:// asks without TLS, where what is said may be read on the way"
+        )
+    raise refusal from None
 
 
 def _ascii(host: str) -> str:

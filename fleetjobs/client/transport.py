@@ -8,7 +8,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlencode, urlsplit
 
-from fleetjobs.client.exchange import Answer, Connection, Where
+from fleetjobs.client.exchange import Answer, Connection, NoTrust, Where
 from fleetjobs.client.profile import Profile
 from fleetjobs.errors import InvalidSetting, Problem, ServerAway
 
@@ -214,6 +214,10 @@ class Transport:
         return f"{address}?{urlencode(pairs)}" if pairs else address
 
     def _away(self, error: Exception) -> ServerAway:
+        if isinstance(error, NoTrust):
+            away = ServerAway(f"the server at {self.profile.url} is not to be trusted: {error}")
+            away.add_note("\n".join(error.__notes__))
+            return away
         return ServerAway(f"the server at {self.profile.url} does not answer: {_in_words(error)}")
 
 
