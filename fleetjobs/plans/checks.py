@@ -49,14 +49,6 @@ def find_problems(shape: Shape, interfaces: Mapping[str, Interface]) -> list[Pro
     return found
 
 
-def check_references(shape: Shape, interfaces: Mapping[str, Interface]) -> None:
-    """Let a plan pass that the interfaces have nothing against. Raises InvalidPlan."""
-    found = find_problems(shape, interfaces)
-    if found:
-        more = f" (and {len(found) - 1} more legs are wrong)" if len(found) > 1 else ""
-        raise InvalidPlan(f"{found[0].leg}: {found[0].detail}{more}")
-
-
 def _interface(leg: Leg, interfaces: Mapping[str, Interface]) -> Interface:
     if leg.agent not in interfaces:
         raise InvalidPlan(f"no node has an agent {leg.agent!r}")

@@ -89,22 +89,21 @@ class Graph:
         """The leg or group it is, or an end of."""
         return self._names[vertex]
 
-    def following(self, key: str, *, directly: bool = False) -> list[str]:
-        """The legs that wait for this leg or group, as written; without `directly` all the way."""
-        return self._walk(self._end[key], self.after, directly=directly)
+    def following(self, key: str) -> list[str]:
+        """The legs that wait for this leg or group, all the way, as written."""
+        return self._walk(self._end[key], self.after)
 
-    def preceding(self, key: str, *, directly: bool = False) -> list[str]:
-        """The legs that this leg or group waits for, as written."""
-        return self._walk(self._begin[key], self.before, directly=directly)
+    def preceding(self, key: str) -> list[str]:
+        """The legs that this leg or group waits for, all the way, as written."""
+        return self._walk(self._begin[key], self.before)
 
-    def _walk(self, start: Vertex, edges: list[list[Vertex]], *, directly: bool) -> list[str]:
+    def _walk(self, start: Vertex, edges: list[list[Vertex]]) -> list[str]:
         seen, todo = {start}, [start]
         while todo:
             for other in edges[todo.pop()]:
                 if other not in seen:
                     seen.add(other)
-                    if not (directly and self.is_leg(other)):
-                        todo.append(other)
+                    todo.append(other)
         return [self._legs[vertex] for vertex in sorted(seen - {start}) if self.is_leg(vertex)]
 
     def known_before(

@@ -39,10 +39,6 @@ class Shape:
     members: dict[str, tuple[str, ...]]  # legs and groups directly in each group, as written
     _graph: Graph = field(repr=False)
 
-    def dependants(self, key: str) -> list[str]:
-        """The legs that wait for this leg or group themselves, or through a group they are in."""
-        return self._graph.following(key, directly=True)
-
     def following(self, key: str) -> list[str]:
         """Every leg that this one comes before, as written."""
         return self._graph.following(key)

@@ -225,11 +225,6 @@ def dependencies_of(
     return found
 
 
-def list_dependants(connection: Connection, job: JobId) -> list[Dependency]:
-    """Who waits, or waited, for the job."""
-    return _read(connection, _DEPENDENCIES.where(dependencies.c.on_job == job))
-
-
 _DEPENDENCIES = select(dependencies).order_by(
     dependencies.c.job, dependencies.c.node, dependencies.c.on_job, dependencies.c.on_node
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fleetjobs.plans.checks import check_references
+from fleetjobs.plans.checks import find_problems
 from fleetjobs.plans.documents import Pace, Rollout
 from fleetjobs.plans.shapes import arrange
 from tests.plan_examples import EXAMPLES, example, own_interfaces, written
@@ -20,7 +20,7 @@ PARAMS: dict[str, dict[str, Any]] = {  # of those that need any
 def test_an_example_is_a_plan_that_could_be_run(name: str) -> None:
     plan = example(name, PARAMS.get(name, {}))
 
-    check_references(arrange(plan), own_interfaces())
+    assert find_problems(arrange(plan), own_interfaces()) == []
 
     assert plan.name == name
     assert written(name).description
