@@ -3,7 +3,7 @@
 SQLAlchemy makes parameters ready row by row, and that takes longer than SQLite takes to write them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -40,9 +40,10 @@ class _Column:
     name: str
     convert: Callable[[Any], Any] | None  # makes it what the driver takes
     repeats: bool  # it is one of few values: made ready once each
+    fixed: tuple[Any, ...] = ()  # the one that the statement says itself, the same in each row
 
     def ready(self, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-        values = [row[self.name] for row in rows]
+        values = [*self.fixed] * len(rows) if self.fixed else [row[self.name] for row in rows]
         convert = self.convert
         if convert is None:
             return values
@@ -67,10 +68,14 @@ def _prepare(statement: Insert | Update, dialect: Dialect, names: tuple[str, ...
     assert isinstance(compiled, SQLCompiler)  # noqa: S101  what SQL is compiled to
     places = compiled.positiontup
     order = list(compiled.binds) if places is None else places
-    columns = [_column(name, compiled.binds[name], dialect) for name in order]
+    columns = [_column(name, compiled.binds[name], dialect, names) for name in order]
     return _Prepared(text=compiled.string, columns=columns, names=order if places is None else None)
 
 
-def _column(name: str, bind: BindParameter[Any], dialect: Dialect) -> _Column:
+def _column(
+    name: str, bind: BindParameter[Any], dialect: Dialect, names: Container[str]
+) -> _Column:
     convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
-    return _Column(name=name, convert=convert, repeats=isinstance(bind.type, Moment | Word))
+    repeats = isinstance(bind.type, Moment | Word)
+    fixed = () if name in names else (bind.effective_value,)
+    return _Column(name=name, convert=convert, repeats=repeats, fixed=fixed)

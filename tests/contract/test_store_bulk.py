@@ -5,8 +5,11 @@ from datetime import timedelta, timezone
 import pytest
 
 from fleetjobs.errors import InvalidTransition
-from fleetjobs.states import State
+from fleetjobs.jobs import Dependency
+from fleetjobs.names import NodeId
+from fleetjobs.states import StartIf, State
 from fleetjobs.store.database import Database
+from fleetjobs.store.dependencies import add_links, list_dependencies, note_met
 from fleetjobs.store.events import add_events, event_row, list_events
 from fleetjobs.store.locking import update_alike
 from fleetjobs.store.schema.runs import runs
@@ -57,3 +60,25 @@ def test_one_row_that_was_changed_meanwhile_stops_all_of_them(database: Database
         database.transaction() as connection,
     ):
         update_alike(connection, runs, rows, ("job", "node"))
+
+
+def test_what_the_statement_says_itself_is_the_same_in_each_row(database: Database) -> None:
+    first = keep_job(database, *(f"web{n}" for n in range(9))).id
+    second = keep_job(database, *(f"web{n}" for n in range(9))).id
+    links = [
+        Dependency(
+            job=second,
+            node=NodeId(f"web{n}"),
+            on_job=first,
+            on_node=NodeId(f"web{n}"),
+            when=StartIf.SUCCEEDED,
+            met=False,
+        )
+        for n in range(9)
+    ]
+    with database.transaction() as connection:
+        add_links(connection, links)
+        note_met(connection, links[1:])
+        found = list_dependencies(connection, second)
+
+    assert [one.met for one in found] == [False] + [True] * 8
