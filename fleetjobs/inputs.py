@@ -71,6 +71,8 @@ class Input(Struct, frozen=True, kw_only=True):
     def parse(self, word: str) -> Any:
         """The value a command-line word stands for; not yet checked. Raises InvalidInput."""
         if self.type in (InputType.HASH, InputType.ARRAY):
+            if word.lstrip()[:1] not in {"[", "{"}:  # a plain word, which a shell has perhaps made
+                raise InvalidInput(f"{self.name} is {_WRITTEN[self.type]}, with quotes around it")
             return read_json(word, self.name)
         if self.type is InputType.ANY:  # plain words stay text: 1.10 is a version, not 1.1
             return read_json(word, self.name) if word[:1] in _JSON_BEGINS else word
@@ -145,6 +147,10 @@ _FITS: Mapping[InputType, Callable[[Any], bool]] = {
     InputType.ANY: lambda value: value is not None,
 }
 
+_WRITTEN = {  #: for a shell
+    InputType.ARRAY: """written as JSON, '["one", "two"]'""",
+    InputType.HASH: """written as JSON, '{"name": "value"}'""",
+}
 _TITLES: Mapping[str, str] = {
     "string": "text",
     "list": "text",

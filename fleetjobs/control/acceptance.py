@@ -157,7 +157,11 @@ def check_times(begin: datetime | None, end: datetime | None, now: datetime) -> 
             raise InvalidTime(f"{name} {value} lies more than ten years from now")
     earliest = max(now, begin or now)
     if end is not None and end <= earliest:
-        raise InvalidTime(f"start_before {end} leaves no time to start after {earliest}")
+        told = end.isoformat(timespec="seconds")
+        if end <= now:
+            raise InvalidTime(f"start_before {told} has passed")
+        from_ = earliest.isoformat(timespec="seconds")
+        raise InvalidTime(f"start_before {told} leaves no time to start after {from_}")
 
 
 def _times(request: Request, now: datetime) -> _Times:

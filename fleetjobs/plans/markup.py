@@ -53,7 +53,11 @@ def read_markup(text: str, origin: str) -> Marked:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{origin}:{mark.line + 1}" if mark else origin
-        raise InvalidPlan(f"{where}: {error.problem or error.context or error}") from None
+        told = error.problem or error.context or str(error)
+        row = text.split("\n")[mark.line :][:1] if mark else []
+        if row and row[0].lstrip(" ").startswith("\t"):
+            told = "a tab; lines are indented by spaces"
+        raise InvalidPlan(f"{where}: {told}") from None
     except (yaml.YAMLError, UnicodeError) as error:
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise InvalidPlan(f"{origin}: {first}") from None

@@ -156,8 +156,9 @@ def _prepare_node(directory: Path, identity: str, number: int) -> None:
     (directory / "facts.d").mkdir(parents=True, exist_ok=True)
     own_key(node_key_id(identity), directory / "key.pem")
     ring = RINGS[min(number, len(RINGS) - 1)]
-    facts = {"role": part, "site": site, "rack": number + 1, "ring": ring}
+    facts = {"role": part, "site": site, "rack": number + 1}
     _write_once(directory / "facts.d" / "site.json", json.dumps(facts, indent=2) + "\n")
+    _write_once(directory / "facts.d" / "ring.json", json.dumps({"ring": ring}) + "\n")
     _write_once(directory / "classes", f"linux\n{part}\n")
 
 

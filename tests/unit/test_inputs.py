@@ -194,6 +194,11 @@ def test_words_of_another_type_are_refused(kind: InputType, word: str) -> None:
         make_input(kind).parse(word)
 
 
+def test_a_plain_word_for_a_list_says_how_one_is_written() -> None:
+    with pytest.raises(InvalidInput, match=r"""^it is written as JSON, '\["one", "two"\]',"""):
+        make_input(InputType.ARRAY).parse("/var/log/syslog")
+
+
 @given(st.sampled_from(InputType), st.text(max_size=30))
 def test_any_word_is_parsed_or_refused(kind: InputType, word: str) -> None:
     declared = make_input(kind, choices=("red",))

@@ -233,6 +233,7 @@ def test_parameters_that_make_no_sense_are_refused(text: str, said: str) -> None
     ("text", "said"),
     [
         ("", "p.yaml: there is nothing in it"),
+        ("legs:\n\t- a: vm.a", "p.yaml:2: a tab; lines are indented by spaces"),
         ("[]", "p.yaml:1: a plan has legs"),
         ("name: x", "p.yaml:1: a plan has legs"),
         ("legs: []", "p.yaml:1: legs is a list of legs, with one at least"),

@@ -1,5 +1,6 @@
 """What `up` writes: once what is the owner's, at each start what must be true."""
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def test_nodes_differ_so_that_targets_can_be_tried(premises: Premises) -> None:
 
     assert len({(path / "facts.d" / "site.json").read_text() for path in directories}) == 3
     assert len({(path / "classes").read_text() for path in directories}) > 1
+    rings = [json.loads((path / "facts.d" / "ring.json").read_text()) for path in directories]
+    assert rings == [{"ring": "canary"}, {"ring": "first"}, {"ring": "rest"}]
 
 
 def test_preparing_twice_changes_no_key_and_no_policy(premises: Premises) -> None:
