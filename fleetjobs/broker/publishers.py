@@ -4,10 +4,12 @@ Waiting for each confirmation costs a round trip and, on RabbitMQ, an fsync a me
 publishers send a batch first and then wait once.
 """
 
+import logging
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
+from amqp.exceptions import ChannelError
 from kombu import Connection, Producer, Queue
 
 from fleetjobs.broker.connections import (
@@ -19,6 +21,8 @@ from fleetjobs.broker.connections import (
     loose_queue_name,
 )
 from fleetjobs.broker.parcels import Parcel, Publisher, Unconfirmed
+
+logger = logging.getLogger(__name__)
 
 CONFIRM_WITHIN_S = 10.0  #: how long a broker may be silent before what it owes counts as lost
 #: A consumer is told that its queue was deleted, and begins anew. Declared again at once, RabbitMQ
@@ -39,6 +43,7 @@ class AmqpPublisher:
         self._url = url
         self._connection: Connection | None = None
         self._channel: Any = None
+        self._declaring: Any = None  # another channel
         self._declared: set[str] = set()
         self._sent = 0  # delivery tags count from 1 on a confirming channel
         self._unconfirmed: dict[int, Parcel] = {}  # by delivery tag
@@ -58,7 +63,8 @@ class AmqpPublisher:
 
     def close(self) -> None:
         """Let the connection go."""
-        connection, self._connection, self._channel = self._connection, None, None
+        connection, self._connection = self._connection, None
+        self._channel = self._declaring = None
         if connection is not None:
             connection.collect(socket_timeout=1)
 
@@ -76,11 +82,12 @@ class AmqpPublisher:
         channel = self._open()
         self._returned.clear()
         self._refused.clear()
+        barred: list[Parcel] = []
         for parcel in parcels:
             place = _place(parcel)
-            if place not in self._declared:
-                _queue(parcel, self._url).bind(channel).declare()
-                self._declared.add(place)
+            if place not in self._declared and not self._declare(parcel):
+                barred.append(parcel)
+                continue
             message = channel.prepare_message(
                 parcel.body,
                 content_type=parcel.content_type,
@@ -92,9 +99,25 @@ class AmqpPublisher:
             self._sent += 1
             self._unconfirmed[self._sent] = parcel
         self._await_confirmations()
-        failed = [*self._unconfirmed.values(), *self._refused]
+        failed = [*self._unconfirmed.values(), *self._refused, *barred]
         self._unconfirmed.clear()
         return failed
+
+    def _declare(self, parcel: Parcel) -> bool:
+        """Have its queue; False if the broker refuses, say for one that is there and is another.
+
+        On a channel of its own, which ends with a refusal: nothing else may wait for that queue.
+        """
+        if self._declaring is None:
+            self._declaring = cast(Connection, self._connection).channel()
+        try:
+            _queue(parcel, self._url).bind(self._declaring).declare()
+        except ChannelError as refusal:
+            logger.error("queue %s cannot be had: %s", _place(parcel), refusal)
+            self._declaring = None
+            return False
+        self._declared.add(_place(parcel))
+        return True
 
     def _await_confirmations(self) -> None:
         """Until all are there, or none came for a while: one sick queue must not hold the rest."""

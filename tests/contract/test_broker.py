@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fleetjobs.broker.connections import is_amqp
-from fleetjobs.broker.parcels import Arrival, Parcel, Publisher, Subscriber
+from fleetjobs.broker.connections import connect, is_amqp
+from fleetjobs.broker.parcels import Arrival, Parcel, Publisher, Subscriber, Unconfirmed
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.subscribers import open_subscriber
 from fleetjobs.broker.tasks import make_parcel, read_task
@@ -165,6 +165,24 @@ def test_a_queue_that_vanished_is_made_anew(broker_url: str, publisher: Publishe
 
     with closing(open_subscriber(broker_url, "node.gone")) as subscriber:
         assert [arrival.body for arrival in take_all(subscriber, 1)] == [b"two"]
+
+
+def test_a_queue_that_is_there_and_is_another_holds_up_no_other(broker_url: str) -> None:
+    """Say one that was declared by hand, or by a version that declared queues otherwise."""
+    if not is_amqp(broker_url):
+        pytest.skip("Redis declares nothing")
+    with connect(broker_url) as connection:
+        connection.channel().queue_declare("odd", durable=True, auto_delete=False)
+    odd, good = parcels(b"odd", queue="odd"), parcels(b"1", b"2")
+
+    with closing(open_publisher(broker_url)) as publisher:
+        with pytest.raises(Unconfirmed) as refused:
+            publisher.publish([good[0], *odd, good[1]])
+        publisher.publish(parcels(b"3"))
+
+    assert refused.value.parcels == (odd[0],)
+    with closing(open_subscriber(broker_url, "replies")) as subscriber:
+        assert [arrival.body for arrival in take_all(subscriber, 3)] == [b"1", b"2", b"3"]
 
 
 def test_no_broker_is_said_with_its_address_and_without_its_password(broker_url: str) -> None:
