@@ -14,6 +14,7 @@ from celery.worker.control import control_command
 from celery.worker.state import maybe_shutdown
 
 from fleetjobs.broker.app import NodeApp
+from fleetjobs.broker.connections import FAILURES
 from fleetjobs.errors import SpoolFull
 from fleetjobs.node.announcer import Announcer
 from fleetjobs.node.backlog import PATIENCE_S
@@ -59,10 +60,13 @@ class NodeConsumer(Consumer):
             named = str((message.headers or {}).get("id", ""))
             claimed = named.encode("utf-8", "replace").decode()  # we tell it when we refuse
             try:
-                receiver.receive(raw, message.ack, claimed)
+                receiver.receive(raw, lambda: _acknowledge(message), claimed)
             except SpoolFull as full:
                 logger.error("no room for %.120s: %s", claimed, full)
-                self.timer.call_after(FULL_PAUSE_S, message.requeue)
+                self.timer.call_after(FULL_PAUSE_S, give_back, (message,))
+            except Exception:  # the rim: one message must not end the worker, and come to the next
+                logger.exception("%.120s cannot be taken now", claimed)
+                self.timer.call_after(FULL_PAUSE_S, give_back, (message,))
             if message.delivery_info.get("routing_key") == own and self.app.node.backlog.read():
                 self._begin()
 
@@ -109,6 +113,26 @@ class NodeConsumer(Consumer):
                 self.event_dispatcher.send(kind, **fields)
 
         self.timer.call_repeatedly(EVENTS_EVERY_S, flush)
+
+
+def _acknowledge(message: Any) -> None:
+    """Let the broker forget it; whoever reads from a connection that is lost notices it."""
+    try:
+        message.ack()
+    except FAILURES as error:
+        logger.warning("what was taken comes again: %s", error)
+
+
+def give_back(message: Any) -> None:
+    """Put it into the queue again; if the connection it came by is lost, it is there by now.
+
+    Raised, that would count as the end of the connection that there is.
+    """
+    try:
+        if not message.acknowledged:
+            message.requeue()
+    except FAILURES as error:
+        logger.warning("it is in the queue again: %s", error)
 
 
 def revoke(state: Any, task_id: Any, **more: Any) -> dict[str, str]:
