@@ -30,7 +30,7 @@ from benchmarks.submit import database_url
 from fleetjobs.broker.connections import connect, durable_queue, is_amqp, node_queue_name
 from fleetjobs.broker.parcels import Publisher
 from fleetjobs.broker.publishers import open_publisher
-from fleetjobs.broker.tasks import read_task, reply_parcel
+from fleetjobs.broker.tasks import read_documents, reply_parcel
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.jobs import Job
 from fleetjobs.client.rpc import RpcClient, rpcclient
@@ -177,7 +177,7 @@ class Simulator:
         self._database.close()
 
     def _reply(self, body: bytes) -> str:
-        delivery = decode(Delivery, peek(read_task(body)[0]))
+        delivery = decode(Delivery, peek(read_documents(body)["delivery"]))
         now = datetime.now(UTC)
         reply = Reply(
             job=delivery.job,

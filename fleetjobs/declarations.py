@@ -42,7 +42,9 @@ class Metadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     license: str = ""
     url: str = ""
     provider: str = "fleetjobs"
-    service: bool = False
+    service: Annotated[
+        bool, Meta(description="Choria's: of several nodes one answers; here all that are meant do")
+    ] = False
 
 
 class InputDeclaration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -124,7 +124,6 @@ class Policy:
         )
 
 
-DENY_ALL = Policy(())
 FAULT_MOST = 300  #: characters of what is wrong with a policy that callers are told
 
 

@@ -21,7 +21,7 @@ from fleetjobs.store.access import Account, create_account, create_org
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.database import Database, ring
 from fleetjobs.store.losses import lose_runs
-from fleetjobs.store.nodes import enroll_node, save_beat
+from fleetjobs.store.nodes import enroll_node, save_beats
 from fleetjobs.store.questions import mark_asked, questions_to_send, save_answers
 from fleetjobs.store.replies import apply_replies
 from fleetjobs.store.tokens import create_token
@@ -136,7 +136,7 @@ def make_house(url: str) -> House:
         for node, org in (*((name, "acme") for name in NODES), ("foreign1", "other")):
             node_key = SigningKey.generate(node_key_id(node)).verify_key
             enroll_node(connection, NodeId(node), org, node_key, now)
-            save_beat(connection, beat(node, now), now)
+            save_beats(connection, [beat(node, now)], now)
     app = make_app(
         database,
         control=Control(database, _clock, acceptance=Acceptance(Register())),

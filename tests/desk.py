@@ -13,7 +13,7 @@ from fleetjobs.states import State
 from fleetjobs.store.events import list_events
 from fleetjobs.store.handovers import Handover, mark_queued, runs_to_dispatch
 from fleetjobs.store.jobs import get_job
-from fleetjobs.store.nodes import save_beat
+from fleetjobs.store.nodes import save_beats
 from fleetjobs.store.orders import Instruction, mark_ordered, orders_to_send
 from fleetjobs.store.replies import apply_replies
 from fleetjobs.store.runs import get_run, list_runs
@@ -98,7 +98,7 @@ class Desk:
         """The nodes live."""
         with self.control.database.transaction() as connection:
             for node in nodes:
-                save_beat(connection, make_beat(node, at=self.clock()), self.clock())
+                save_beats(connection, [make_beat(node, at=self.clock())], self.clock())
 
     def job(self, job: JobId) -> Job:
         """How the job stands."""

@@ -14,7 +14,7 @@ from fleetjobs.states import State, WaitReason
 from fleetjobs.store.accepting import insert_job
 from fleetjobs.store.access import create_org
 from fleetjobs.store.database import Database
-from fleetjobs.store.nodes import enroll_node, save_beat
+from fleetjobs.store.nodes import enroll_node, save_beats
 from fleetjobs.targets import Target
 
 NOW = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
@@ -161,5 +161,5 @@ def enroll(database: Database, *nodes: str, org: str = ORG, alive: bool = True) 
         for node, key in zip(nodes, keys, strict=True):
             enroll_node(connection, NodeId(node), org, key.verify_key, NOW)
             if alive:
-                save_beat(connection, make_beat(node), NOW)
+                save_beats(connection, [make_beat(node)], NOW)
     return keys

@@ -12,7 +12,7 @@ from fleetjobs.broker.tasks import (
     make_order_parcel,
     make_parcel,
     make_question_parcel,
-    read_task,
+    read_documents,
 )
 from fleetjobs.messages import (
     Asked,
@@ -190,14 +190,17 @@ class Bench:
 
     def together(self, *letters: bytes, deliverer: str = COORDINATOR) -> bytes:
         """The letters in one message."""
-        pairs = [read_task(letter) for letter in letters]
+        pairs = [read_documents(letter) for letter in letters]
         deliveries = Deliveries(
             node="web1",
             issued_at=NOW,
-            deliveries=[decode(Delivery, peek(delivery)) for delivery, _ in pairs],
+            deliveries=[
+                decode(Delivery, peek(delivery))
+                for delivery in (pair["delivery"] for pair in pairs)
+            ],
         )
         sealed = self.keys[deliverer].seal(encode(deliveries))
-        requests = [request for _, request in pairs]
+        requests = [pair["request"] for pair in pairs]
         return make_deliveries_parcel(deliveries=deliveries, sealed=sealed, requests=requests).body
 
     def order(self, verb: Verb, generation: int = 1, attempt: int = 1, **changes: Any) -> bytes:

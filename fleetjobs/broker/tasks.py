@@ -127,31 +127,6 @@ def _is_sealed(value: object) -> bool:
     return all(isinstance(text, str) for text in texts)
 
 
-def read_task(body: bytes) -> tuple[str, str]:
-    """The sealed delivery and request in a message's body. Raises InvalidDocument."""
-    delivery, request = _read(body, "delivery", "request")
-    return delivery, request
-
-
-def read_order(body: bytes) -> str:
-    """The sealed order in a message's body. Raises InvalidDocument."""
-    return _read(body, "order")[0]
-
-
-def read_question(body: bytes) -> str:
-    """The sealed question in a message's body. Raises InvalidDocument."""
-    return _read(body, "question")[0]
-
-
-def _read(body: bytes, *names: str) -> list[str]:
-    documents = read_documents(body)
-    found = [text for name in names if isinstance(text := documents.get(name), str)]
-    if len(found) < len(names):
-        wanted = " and ".join(f"a {name}" for name in names)
-        raise InvalidDocument(f"not a task with {wanted}")
-    return found
-
-
 def reply_parcel(sealed: str, *, loose: bool = False) -> Parcel:
     """What a node sends back, addressed to the coordinator; `loose` as in `Parcel`."""
     return Parcel(queue=REPLIES, body=sealed.encode(), content_type=JOSE, loose=loose)

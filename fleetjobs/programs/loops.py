@@ -20,11 +20,6 @@ class Loops:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    @property
-    def stopping(self) -> bool:
-        """Whether it is time to end."""
-        return self._stop.is_set()
-
     def start(self, name: str, step: Callable[[], object], *, every: float | None = None) -> None:
         """Repeat the step; `every` seconds, or at once again if the step does its own waiting."""
         thread = threading.Thread(target=self._repeat, args=(name, step, every), name=name)

@@ -161,10 +161,6 @@ class RunDirectory:
         program = self.program()
         return program.started_at if program else None
 
-    def is_started(self) -> bool:
-        """Whether the action began, even if it has ended."""
-        return self.started_at() is not None
-
     def final(self) -> str | None:
         """The sealed final reply, once there is one; it never changes.
 

@@ -180,11 +180,6 @@ def set_account(connection: Connection, account: str, **columns: Any) -> None:
     advance(connection, RIGHTS)
 
 
-def disable_account(connection: Connection, account: str, *, now: datetime) -> None:
-    """Let none of its tokens count any longer, and nothing it asked for begin. Raises NotFound."""
-    set_account(connection, account, disabled_at=now)
-
-
 def password_of(connection: Connection, account: str) -> str | None:
     """The digest of its password, if it has one and may do anything at all."""
     query = (

@@ -131,11 +131,6 @@ def orgs_of(connection: Connection, identities: Sequence[NodeId]) -> dict[NodeId
     return {row.identity: row.org for row in connection.execute(query)}
 
 
-def save_beat(connection: Connection, beat: Beat, now: datetime) -> None:
-    """Note that an enrolled node lives, and what it says of itself."""
-    save_beats(connection, [beat], now)
-
-
 def save_beats(connection: Connection, beats: Sequence[Beat], now: datetime) -> None:
     """Note the last word of each node; its last inventory stays until it sends another."""
     by_node: dict[str, list[Beat]] = {}

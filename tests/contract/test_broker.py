@@ -12,7 +12,7 @@ from fleetjobs.broker.connections import connect, is_amqp
 from fleetjobs.broker.parcels import Arrival, Parcel, Publisher, Subscriber, Unconfirmed
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.subscribers import open_subscriber
-from fleetjobs.broker.tasks import make_parcel, read_task
+from fleetjobs.broker.tasks import make_parcel, read_documents
 from fleetjobs.errors import BrokerAway, InvalidDocument, InvalidSetting
 from fleetjobs.messages import Delivery
 from tests.processes import ServerProcess, free_port, wait_for
@@ -256,7 +256,7 @@ def test_a_task_reads_back_as_what_it_carries() -> None:
 
     assert parcel.queue == "node.web1"
     assert parcel.headers["id"] == "019ab000-0000-7000-8000-000000000000.web1.2"
-    assert read_task(parcel.body) == ("d.d.d", "r.r.r")
+    assert read_documents(parcel.body) == {"delivery": "d.d.d", "request": "r.r.r"}
 
 
 @pytest.mark.parametrize(
@@ -265,4 +265,4 @@ def test_a_task_reads_back_as_what_it_carries() -> None:
 )
 def test_rubbish_is_no_task(body: bytes) -> None:
     with pytest.raises(InvalidDocument):
-        read_task(body)
+        read_documents(body)

@@ -24,7 +24,6 @@ from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.access import (
     Account,
     create_account,
-    disable_account,
     set_account,
     set_org,
     set_verify_key,
@@ -298,7 +297,7 @@ def test_a_register_forgets_when_rights_change(office: Office) -> None:
         register.check(connection, Verb.RUN, "demo.echo", **who)
 
     with database.transaction() as connection:
-        disable_account(connection, "carol", now=NOW)
+        set_account(connection, "carol", disabled_at=NOW)
 
     with database.reading() as connection, pytest.raises(Denied, match="disabled"):
         register.check(connection, Verb.RUN, "demo.echo", **who)

@@ -20,7 +20,7 @@ from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Group, Need
 from fleetjobs.signing import SERVER, unseal
 from fleetjobs.states import Completion, Reason, State
-from fleetjobs.store.access import Account, create_account, disable_account, get_account
+from fleetjobs.store.access import Account, create_account, get_account, set_account
 from fleetjobs.store.database import Database
 from fleetjobs.store.followers import children_of
 from fleetjobs.store.plans import list_legs
@@ -182,7 +182,7 @@ def test_nothing_follows_for_an_account_that_is_disabled(
 ) -> None:
     job = desk.submit("web1")
     with database.transaction() as connection:
-        disable_account(connection, "alice", now=NOW)
+        set_account(connection, "alice", disabled_at=NOW)
 
     (child,) = desk.ask(job, echo())
 

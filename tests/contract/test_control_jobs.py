@@ -29,7 +29,7 @@ from fleetjobs.store.bells import CHANGES, DISPATCH, NEW
 from fleetjobs.store.database import Database
 from fleetjobs.store.handovers import runs_to_dispatch
 from fleetjobs.store.jobs import JobFilter, get_job, list_jobs
-from fleetjobs.store.nodes import save_beat
+from fleetjobs.store.nodes import save_beats
 from fleetjobs.store.runs import list_runs
 from fleetjobs.store.standing import DELIVER_AHEAD
 from fleetjobs.targets import Target
@@ -41,7 +41,7 @@ def control(database: Database) -> Control:
     """A desk with three nodes behind it, of which db1 has no agent."""
     enroll(database, "web1", "web2", "db1")
     with database.transaction() as connection:
-        save_beat(connection, make_beat("db1", inventory=Inventory(facts={"os": "bsd"})), NOW)
+        save_beats(connection, [make_beat("db1", inventory=Inventory(facts={"os": "bsd"}))], NOW)
     return Control(database, Clock())
 
 
@@ -55,7 +55,7 @@ def test_a_job_knows_whether_its_nodes_act_on_it_inline(control: Control) -> Non
     document["fleetjobs"]["actions"]["echo"]["inline"] = True
     inventory = Inventory(facts={}, interfaces={"demo": document})
     with control.database.transaction() as connection:
-        save_beat(connection, make_beat("web1", inventory=inventory), NOW)
+        save_beats(connection, [make_beat("web1", inventory=inventory)], NOW)
 
     on_one = submit(control, make_request(target=Target(identities=("web1",))))
     on_both = submit(control, make_request())
@@ -236,7 +236,7 @@ def test_the_data_has_to_fit_the_interface_of_every_node_picked(control: Control
     newer["actions"][0]["input"]["text"]["maxlength"] = 3
     with control.database.transaction() as connection:
         inventory = Inventory(facts={}, interfaces={"demo": newer})
-        save_beat(connection, make_beat("web2", inventory=inventory), NOW)
+        save_beats(connection, [make_beat("web2", inventory=inventory)], NOW)
     long = {"text": "abcd"}
 
     with pytest.raises(InvalidInput):

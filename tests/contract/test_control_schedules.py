@@ -23,7 +23,7 @@ from fleetjobs.schedules.due import Fate
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.schedules.windows import Opening, Window, WindowKind
 from fleetjobs.states import Reason, State, WaitReason
-from fleetjobs.store.access import Account, create_account, disable_account
+from fleetjobs.store.access import Account, create_account, set_account
 from fleetjobs.store.database import Database
 from fleetjobs.store.dependencies import list_dependencies
 from fleetjobs.store.events import list_events
@@ -456,7 +456,7 @@ def test_whether_its_owner_may_still_is_seen_when_it_is_handed_over(desk: Desk) 
     """Each occurrence becomes a job all the same, so that a person finds it."""
     entry = desk.create()
     with desk.control.database.transaction() as connection:
-        disable_account(connection, "bob", now=NOW)
+        set_account(connection, "bob", disabled_at=NOW)
 
     desk.pass_time(MINUTE)
 

@@ -13,7 +13,7 @@ from fleetjobs.interfaces import Action
 from fleetjobs.messages import Inventory
 from fleetjobs.states import State
 from fleetjobs.store.database import Database
-from fleetjobs.store.nodes import save_beat
+from fleetjobs.store.nodes import save_beats
 from fleetjobs.store.standing import DELIVER_AHEAD
 from tests.agent_programs import DIRECTORIES, interface_of
 from tests.desk import Desk
@@ -49,7 +49,7 @@ def desk(database: Database) -> Desk:
     with database.transaction() as connection:
         inventory = Inventory(facts={}, interfaces=interfaces)
         clock = Clock()
-        save_beat(connection, make_beat("all1", inventory=inventory), clock())
+        save_beats(connection, [make_beat("all1", inventory=inventory)], clock())
     return Desk(Control(database, clock), clock)
 
 

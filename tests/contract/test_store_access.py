@@ -13,8 +13,8 @@ from fleetjobs.store.access import (
     Account,
     create_account,
     create_org,
-    disable_account,
     get_account,
+    set_account,
     set_verify_key,
 )
 from fleetjobs.store.database import Database
@@ -79,7 +79,7 @@ def test_a_disabled_account_has_no_way_in(connection: Connection) -> None:
     """No old token, and no new one."""
     token = create_token(connection, "ann", name="laptop", now=NOW)
 
-    disable_account(connection, "ann", now=NOW)
+    set_account(connection, "ann", disabled_at=NOW)
 
     assert account_of_token(connection, token, NOW) is None
     assert get_account(connection, "ann") is None

@@ -14,7 +14,7 @@ from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.attempts import list_attempts
 from fleetjobs.store.database import Database
-from fleetjobs.store.nodes import save_beat
+from fleetjobs.store.nodes import save_beats
 from fleetjobs.store.runs import list_attention
 from tests.desk import KEY, MINUTE, WHO, Desk
 from tests.makers import Clock, demo_interface, enroll, make_beat, make_reply, new_id
@@ -36,7 +36,7 @@ def declare(desk: Desk, **traits: Any) -> None:
     interface["fleetjobs"]["actions"]["echo"] |= traits
     beat = make_beat("web1", inventory=Inventory(facts={}, interfaces={"demo": interface}))
     with desk.control.database.transaction() as connection:
-        save_beat(connection, beat, desk.clock())
+        save_beats(connection, [beat], desk.clock())
 
 
 def gaps(desk: Desk, job: JobId, fails: int, **failure: Any) -> list[float]:

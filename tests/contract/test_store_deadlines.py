@@ -12,7 +12,7 @@ from fleetjobs.names import JobId
 from fleetjobs.states import Reason, State
 from fleetjobs.store.database import Database
 from fleetjobs.store.handovers import Handover, runs_to_dispatch
-from fleetjobs.store.nodes import save_beat
+from fleetjobs.store.nodes import save_beats
 from fleetjobs.store.standing import ANSWER_TIME
 from tests.desk import MINUTE, WHO, Desk
 from tests.makers import Clock, demo_interface, enroll, make_beat, make_reply
@@ -41,7 +41,7 @@ def declare(desk: Desk, **traits: Any) -> None:
     interface["fleetjobs"]["actions"]["echo"] |= traits
     beat = make_beat("web1", inventory=Inventory(facts={}, interfaces={"demo": interface}))
     with desk.control.database.transaction() as connection:
-        save_beat(connection, beat, desk.clock())
+        save_beats(connection, [beat], desk.clock())
 
 
 def accepted(desk: Desk, **changes: Any) -> JobId:

@@ -13,7 +13,7 @@ from fleetjobs.states import Reason, State, Status
 from fleetjobs.store.database import Database
 from fleetjobs.store.fills import FILL_MOST, Unfilled, fail_unfilled, fill_in
 from fleetjobs.store.handovers import Handover, runs_to_dispatch
-from fleetjobs.store.nodes import save_beat
+from fleetjobs.store.nodes import save_beats
 from tests.makers import Clock, demo_interface, enroll, make_beat
 from tests.plans import PlanDesk, make_leg
 
@@ -32,7 +32,7 @@ def desk(database: Database) -> PlanDesk:
     inventory = Inventory(facts={}, interfaces={"demo": interface})
     with database.transaction() as connection:
         for node in nodes:
-            save_beat(connection, make_beat(node, inventory=inventory), clock())
+            save_beats(connection, [make_beat(node, inventory=inventory)], clock())
     return PlanDesk(Control(database, clock), clock)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleetjobs.broker.tasks import read_task
+from fleetjobs.broker.tasks import read_documents
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.pauses import Place
 from fleetjobs.coordinator import dispatcher as dispatcher_module
@@ -72,7 +72,7 @@ def window(name: str, kind: WindowKind, begin: datetime, lasts: timedelta, **mor
 
 def delivery(publisher: FakePublisher) -> Delivery:
     """The last one."""
-    sealed, _ = read_task(publisher.published[-1].body)
+    sealed = read_documents(publisher.published[-1].body)["delivery"]
     return decode(Delivery, unseal(sealed, {COORDINATOR: KEY.verify_key})[1])
 
 

@@ -17,7 +17,7 @@ from fleetjobs.store.handovers import (
     runs_to_dispatch,
 )
 from fleetjobs.store.jobs import get_job
-from fleetjobs.store.nodes import save_beat
+from fleetjobs.store.nodes import save_beats
 from fleetjobs.store.replies import apply_replies
 from fleetjobs.store.runs import get_run
 from fleetjobs.store.standing import ANSWER_TIME
@@ -50,7 +50,7 @@ def ask(database: Database, now: datetime) -> list[RunName]:
 def beat(database: Database, now: datetime) -> None:
     """The node lives."""
     with database.transaction() as connection:
-        save_beat(connection, make_beat(at=now, inventory=None), now)
+        save_beats(connection, [make_beat(at=now, inventory=None)], now)
 
 
 def state(database: Database, job: JobId) -> tuple[State, State]:

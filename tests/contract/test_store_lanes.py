@@ -377,13 +377,13 @@ def test_an_interface_declares_a_limit_for_its_org_and_takes_it_back(desk: Desk)
 
     assert beats[0].inventory is not None
     inventory = msgspec.structs.replace(beats[0].inventory, interfaces={"demo": document})
-    from fleetjobs.store.nodes import save_beat
+    from fleetjobs.store.nodes import save_beats
 
     with desk.control.database.transaction() as connection:
-        save_beat(connection, msgspec.structs.replace(beats[0], inventory=inventory), NOW)
+        save_beats(connection, [msgspec.structs.replace(beats[0], inventory=inventory)], NOW)
         (kept,) = list_limits(connection)
         assert kept.limit == Limit(action=ECHO, scope=Scope.ORG, name=ORG, most=3, declared=True)
-        save_beat(connection, beats[1], NOW)
+        save_beats(connection, [beats[1]], NOW)
         assert list_limits(connection) == []
 
 

@@ -19,7 +19,6 @@ from fleetjobs.store.nodes import (
     list_interfaces,
     list_nodes,
     node_keys,
-    save_beat,
     save_beats,
 )
 from tests.makers import NOW, ORG, add_org, demo_interface, enroll, keep_job, make_beat
@@ -72,7 +71,7 @@ def test_a_beat_tells_what_the_node_is(database: Database) -> None:
     enroll(database, "web1", alive=False)
 
     with database.transaction() as connection:
-        save_beat(connection, make_beat(running=2, waiting=1), NOW)
+        save_beats(connection, [make_beat(running=2, waiting=1)], NOW)
 
     found = node(database)
     assert (found.seen_at, found.software, found.running, found.waiting) == (NOW, "0.1.0", 2, 1)
@@ -124,7 +123,7 @@ def test_a_new_inventory_replaces_the_last(database: Database) -> None:
         Inventory(facts={"os": "bsd"}),  # says nothing new
     ):
         with database.transaction() as connection:
-            save_beat(connection, make_beat(inventory=inventory), NOW)
+            save_beats(connection, [make_beat(inventory=inventory)], NOW)
 
     assert (node(database).facts, node(database).agents) == ({"os": "bsd"}, {})
     with database.reading() as connection:
@@ -133,7 +132,7 @@ def test_a_new_inventory_replaces_the_last(database: Database) -> None:
 
 def test_a_beat_of_a_node_that_is_not_enrolled_leaves_no_trace(database: Database) -> None:
     with database.transaction() as connection:
-        save_beat(connection, make_beat("stranger"), NOW)
+        save_beats(connection, [make_beat("stranger")], NOW)
 
     with database.reading() as connection:
         assert list_nodes(connection, None) == []
@@ -143,7 +142,7 @@ def test_interfaces_are_kept_once_and_counted(database: Database) -> None:
     enroll(database, "web1", "web2", "web3")
     newer = Inventory(facts={}, interfaces={"demo": demo_interface("2.0.0")})
     with database.transaction() as connection:
-        save_beat(connection, make_beat("web3", inventory=newer), NOW)
+        save_beats(connection, [make_beat("web3", inventory=newer)], NOW)
 
     with database.reading() as connection:
         offers = list_interfaces(connection, ORG)
@@ -165,7 +164,7 @@ def test_an_interface_that_cannot_be_read_is_left_out(database: Database) -> Non
     )
 
     with database.transaction() as connection:
-        save_beat(connection, make_beat(inventory=broken), NOW)
+        save_beats(connection, [make_beat(inventory=broken)], NOW)
 
     assert node(database).agents == {}
 

@@ -17,7 +17,7 @@ from fleetjobs.plans.undoing import undoing_id
 from fleetjobs.states import Reason, Rollback, State, WaitReason
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import get_job
-from fleetjobs.store.nodes import save_beat
+from fleetjobs.store.nodes import save_beats
 from fleetjobs.targets import Target
 from tests.desk import KEY
 from tests.makers import ORG, Clock, demo_interface, enroll, make_beat, make_reply, new_id
@@ -37,7 +37,7 @@ class BackDesk(PlanDesk):
         with self.control.database.transaction() as connection:
             for node in nodes:
                 beat = make_beat(node, at=self.clock(), inventory=inventory)
-                save_beat(connection, beat, self.clock())
+                save_beats(connection, [beat], self.clock())
 
     def undoing(self, plan: JobId, key: str) -> Job:
         """What takes a leg back; it has to be there."""

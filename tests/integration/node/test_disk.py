@@ -142,7 +142,7 @@ def test_a_run_that_the_disk_lost_is_settled_and_stops_no_other(desk: Desk, dama
     reply = desk.reply(broken)
     assert (reply.state, reply.reason) == (State.FAILED, Reason.INTERRUPTED)
     assert reply.accepted_at is None
-    assert not broken.is_started()
+    assert not broken.started_at()
 
 
 @pytest.mark.spec("F5", "G7", "I1", "I3")

@@ -300,7 +300,7 @@ def test_a_slot_is_free_again_whoever_of_its_holders_was_killed(desk: Desk, cycl
         run, waiting = desk.accept(), desk.accept()
         begun = 2 * number + 1
         desk.drive(lambda begun=begun: marks(desk).count("start") == begun)
-        assert not waiting.is_started()
+        assert not waiting.started_at()
         deaths[number % 4](run)
         release(desk)
         desk.reply(run)

@@ -23,7 +23,7 @@ def test_no_more_runs_than_slots_are_at_work(desk: Desk) -> None:
     shell_that_waits(desk)
     runs = [desk.accept() for _ in range(10)]
 
-    desk.drive(lambda: sum(run.is_started() for run in runs) == desk.slots)
+    desk.drive(lambda: sum(run.started_at() is not None for run in runs) == desk.slots)
     assert (desk.launcher.running, desk.launcher.waiting) == (4, 6)
     (desk.root / "go").touch()
     desk.drive(lambda: all(run.is_settled for run in runs))
@@ -95,7 +95,7 @@ def test_a_run_that_waits_for_a_slot_expires_while_it_waits(desk: Desk) -> None:
     desk.open()
     shell_that_waits(desk)
     busy = desk.accept()
-    desk.drive(busy.is_started)
+    desk.drive(busy.started_at)
 
     run = desk.accept(start_before=now() + timedelta(seconds=0.3))
     reply = desk.reply(run)
@@ -208,7 +208,7 @@ def test_of_an_action_no_more_are_at_work_than_it_declares(desk: Desk) -> None:
     other = desk.accept(agent="other")
 
     assert desk.reply(other).state is State.SUCCEEDED
-    assert [run.is_started() for run in runs] == [True, False, False]
+    assert [run.started_at() is not None for run in runs] == [True, False, False]
     (desk.root / "go").touch()
     assert {desk.reply(run).state for run in runs} == {State.SUCCEEDED}
 
@@ -219,13 +219,13 @@ def test_a_limit_holds_across_a_restart_of_the_worker(desk: Desk) -> None:
     shell_that_waits(desk)
     desk.limits["shell.do"] = 1
     first = desk.accept()
-    desk.drive(first.is_started)
+    desk.drive(first.started_at)
 
     desk.close()
     desk.open()
     second = desk.accept()
     desk.drive(lambda: (desk.launcher.running, desk.launcher.waiting) == (1, 1))
-    assert not second.is_started()
+    assert not second.started_at()
     (desk.root / "go").touch()
 
     assert {desk.reply(run).state for run in (first, second)} == {State.SUCCEEDED}
@@ -235,7 +235,7 @@ def test_a_run_that_waits_for_a_slot_says_who_has_it(desk: Desk) -> None:
     shell_that_waits(desk)
     desk.limits["shell.do"] = 1
     first = desk.accept()
-    desk.drive(first.is_started)
+    desk.drive(first.started_at)
 
     second = desk.accept()
     desk.drive(lambda: desk.sent)
@@ -251,7 +251,7 @@ def test_a_run_that_waits_for_a_slot_says_who_has_it(desk: Desk) -> None:
 def test_a_run_that_waits_for_its_time_blames_nobody(desk: Desk) -> None:
     shell_that_waits(desk)
     desk.limits["shell.do"] = 1
-    desk.drive(desk.accept().is_started)
+    desk.drive(desk.accept().started_at)
 
     desk.accept(not_before=now() + timedelta(hours=1))
     third = desk.accept()

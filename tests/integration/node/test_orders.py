@@ -274,11 +274,11 @@ def test_the_next_attempt_begins_when_the_last_one_has_ended(desk: Desk) -> None
     second = desk.accept(RunKey(first.key.job, 2))
     (reply,) = _until_finished(desk, 1)
 
-    assert not second.is_started()
+    assert not second.started_at()
     assert (reply.attempt, reply.state) == (1, State.CANCELLED)
     assert reply.statusmsg == "attempt 2 was asked for"
     assert left_over(first) == set()
-    desk.drive(second.is_started)
+    desk.drive(second.started_at)
     (desk.root / "go").touch()
     assert desk.reply(second).state is State.SUCCEEDED
 

@@ -10,7 +10,7 @@ from fleetjobs.messages import Beat
 from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.store.handovers import mark_queued, runs_to_dispatch
 from fleetjobs.store.leases import LEADER, drop_lease, take_lease
-from fleetjobs.store.nodes import save_beat
+from fleetjobs.store.nodes import save_beats
 from tests.api_house import NODES, House, beat
 from tests.unit.api.conftest import Submit
 
@@ -57,7 +57,7 @@ def test_a_node_shows_its_last_word(ann: TestClient) -> None:
 def test_the_agents_of_a_node_are_told_and_what_it_refused(house: House, ann: TestClient) -> None:
     with house.database.transaction() as connection:
         now = datetime.now(UTC)
-        save_beat(connection, beat("web1", now, {"wild": "it does not want to be here"}), now)
+        save_beats(connection, [beat("web1", now, {"wild": "it does not want to be here"})], now)
 
     found = ann.get("/api/v1/nodes/web1/agents").json()
 
@@ -212,7 +212,7 @@ def test_a_node_that_is_two_machines_is_warned_of(house: House, ann: TestClient)
         for age, at in ((1, 0), (60, 30), (1, 60)):
             started_at, said_at = now - timedelta(minutes=age), now + timedelta(seconds=at)
             said = Beat(node="web1", at=said_at, started_at=started_at, software="0.1.0", slots=8)
-            save_beat(connection, said, now)
+            save_beats(connection, [said], now)
 
     node = ann.get("/api/v1/nodes/web1").json()
 
@@ -224,7 +224,7 @@ def test_a_node_says_how_many_runs_it_takes_at_once(house: House, ann: TestClien
     with house.database.transaction() as connection:
         now = datetime.now(UTC)
         said = Beat(node="web1", at=now, started_at=now, software="0.1.0", running=3, slots=8)
-        save_beat(connection, said, now)
+        save_beats(connection, [said], now)
 
     node = ann.get("/api/v1/nodes/web1").json()
 

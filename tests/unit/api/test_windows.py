@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from fleetjobs.store.nodes import save_beat
+from fleetjobs.store.nodes import save_beats
 from tests.api_house import House
 from tests.makers import make_beat
 from tests.unit.api.conftest import Submit
@@ -114,7 +114,7 @@ def test_jobs_give_way_by_the_first_wish_that_can_be_had(
 ) -> None:
     now = datetime.now(UTC)
     with house.database.transaction() as connection:
-        save_beat(connection, make_beat("web1", at=now), now)
+        save_beats(connection, [make_beat("web1", at=now)], now)
     opening = {"rule": {"at": [(now - HOUR).isoformat()]}, "lasts_s": 5 * 3600}
     late = {"rule": {"at": [(now + 9 * HOUR).isoformat()]}, "lasts_s": 5 * 3600}
     allowed = {"name": "nights", "kind": "allowed", "openings": [opening]}

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from fleetjobs.broker.tasks import read_task
+from fleetjobs.broker.tasks import read_documents
 from fleetjobs.coordinator.dispatcher import BATCH, SICK_PAUSE, Dispatcher
 from fleetjobs.errors import BrokerAway
 from fleetjobs.messages import Delivery, decode
@@ -48,7 +48,8 @@ def test_each_node_gets_a_delivery_of_its_own(
     assert dispatcher.step() == 2
 
     assert [parcel.queue for parcel in publisher.published] == ["node.web1", "node.web2"]
-    sealed, request = read_task(publisher.published[0].body)
+    documents = read_documents(publisher.published[0].body)
+    sealed, request = documents["delivery"], documents["request"]
     signer, payload = unseal(sealed, {COORDINATOR: KEY.verify_key})
     assert signer == COORDINATOR
     assert request == "the.sealed.request"
@@ -138,7 +139,9 @@ def test_the_broker_is_given_no_times_to_keep(
     (parcel,) = publisher.published
     assert (parcel.headers["eta"], parcel.headers["expires"]) == (None, None)
     assert not {"expiration", "x-delay"} & {*parcel.properties, *parcel.headers}
-    delivery = decode(Delivery, unseal(read_task(parcel.body)[0], {COORDINATOR: KEY.verify_key})[1])
+    delivery = decode(
+        Delivery, unseal(read_documents(parcel.body)["delivery"], {COORDINATOR: KEY.verify_key})[1]
+    )
     assert delivery.not_before == NOW + timedelta(minutes=30)
 
 

@@ -11,7 +11,7 @@ from fleetjobs.states import State
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import get_job
-from fleetjobs.store.nodes import save_beat
+from fleetjobs.store.nodes import save_beats
 from tests.makers import NOW, Clock, enroll, keep_job, make_beat
 from tests.unit.coordinator.fakes import FakePublisher
 
@@ -57,7 +57,7 @@ def test_a_silent_run_is_handed_over_again(
     listener = database.listen(DISPATCH)
     now = clock.forward(ASK_AFTER)
     with database.transaction() as connection:
-        save_beat(connection, make_beat(at=now, inventory=None), now)
+        save_beats(connection, [make_beat(at=now, inventory=None)], now)
 
     assert reaper.step() == 1
     assert listener.wait(5.0) == [""]

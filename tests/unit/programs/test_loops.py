@@ -32,5 +32,4 @@ def test_stop_ends_every_loop() -> None:
 
     loops.stop()
 
-    assert loops.stopping
     assert not [thread for thread in threading.enumerate() if thread.name in {"one", "two"}]

@@ -74,14 +74,14 @@ def test_a_claim_that_cannot_be_read_is_still_a_claim(run: RunDirectory) -> None
 
 
 def test_an_announced_program_is_known_with_its_time(run: RunDirectory) -> None:
-    assert not run.is_started()
+    assert not run.started_at()
     assert run.started_at() is None
 
     run.announce(Program(holder=TWO, started_at=AT, deadline=12.5))
 
     assert run.program() == Program(holder=TWO, started_at=AT, deadline=12.5)
     assert run.started_at() == AT
-    assert run.is_started()
+    assert run.started_at()
 
 
 def test_an_announcement_that_cannot_be_read_is_none(run: RunDirectory) -> None:
