@@ -34,7 +34,8 @@ from fleetjobs.broker.tasks import read_documents, reply_parcel
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.jobs import Job
 from fleetjobs.client.rpc import RpcClient, rpcclient
-from fleetjobs.messages import Beat, Delivery, Inventory, Reply, Stage, decode, encode
+from fleetjobs.documents import decode, encode
+from fleetjobs.messages import Beat, Delivery, Inventory, Reply, Stage
 from fleetjobs.names import NodeId
 from fleetjobs.programs.places import AGENTS
 from fleetjobs.programs.premises import ORG, Premises

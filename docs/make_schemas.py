@@ -23,10 +23,10 @@ from fleetjobs.messages import (
     Refusal,
     Replies,
     Reply,
-    Request,
 )
 from fleetjobs.node.verdict import ReplyDocument
 from fleetjobs.plans.documents import Plan, PlanRequest
+from fleetjobs.requests import Request
 
 SCHEMAS = Path(__file__).parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -1,7 +1,7 @@
 """Documents: the frame of all that is signed, the types of their fields, and how one is read."""
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -40,6 +40,22 @@ class Document(
 
     version: int = VERSION
     is_plain: ClassVar[bool] = False  # who signs it must mean what each reader on its way sees
+
+
+D = TypeVar("D", bound=Document)
+
+
+def encode(document: Document) -> bytes:
+    """The document as JSON bytes, UTF-8, one line."""
+    return msgspec.json.encode(document)
+
+
+def decode(kind: type[D], raw: bytes) -> D:
+    """The bytes as a document of that kind. Raises InvalidDocument and says where it breaks."""
+    document: D = read(kind, raw)
+    if kind.is_plain:
+        check_plain(raw)
+    return document
 
 
 def read(kind: Any, raw: bytes) -> Any:

@@ -2,66 +2,20 @@
 
 Every document travels as JSON, sealed by `signing` (JWS, RFC 7515): what was signed is what
 arrives. Unknown fields are refused, so that a later version cannot be half understood.
-The JSON Schemas in `docs/schemas/` are made from these classes.
+The JSON Schemas in `docs/schemas/` are made from these classes and from `requests`.
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, Struct, field
 
 from fleetjobs.contract import Next, Progress
-from fleetjobs.documents import (
-    Account,
-    Document,
-    Id,
-    Identity,
-    Moment,
-    Name,
-    Priority,
-    Splay,
-    check_plain,
-    read,
-)
-from fleetjobs.rollouts import Rollout
-from fleetjobs.states import Reason, StartIf, State
-from fleetjobs.targets import Target
+from fleetjobs.documents import Document, Id, Identity, Moment, read
+from fleetjobs.states import Reason, State
 
 TOGETHER = 50  #: deliveries or replies in one message
 TOGETHER_BYTES = 256 * 1024  #: what travels together is not longer, unless one alone is
-
-
-class After(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Another job, or one of its runs, that has to end first."""
-
-    job: Id
-    node: Identity | None = None  # None: the whole job
-    when: StartIf = StartIf.SUCCEEDED
-
-
-class Request(Document, frozen=True, kw_only=True, tag="request"):
-    """What a caller asks for; signed by the caller's key, the same bytes for every node."""
-
-    id: Id
-    org: Account
-    caller: Account
-    agent: Name
-    action: Name
-    data: dict[str, Any]
-    target: Target
-    created_at: Moment
-    not_before: Moment | None = None
-    start_before: Moment | None = None
-    keep: Annotated[
-        bool, Meta(description="never too late: without a start_before none is set")
-    ] = False
-    after: tuple[After, ...] = ()
-    retries: Annotated[int, Meta(ge=0, le=100)] | None = None  # None: as the action declares
-    rollout: Rollout | None = None  # None: all nodes at once; the nodes themselves do not mind
-    priority: Priority = 0
-    splay_s: Splay = 0
-    is_plain: ClassVar[bool] = True
 
 
 class Delivery(Document, frozen=True, kw_only=True, tag="delivery"):
@@ -280,21 +234,7 @@ class Answer(Document, frozen=True, kw_only=True, tag="answer"):
     error: str = ""  # why there is no answer
 
 
-D = TypeVar("D", bound=Document)
 FromNode = Reply | Replies | Refusal | Beat | Answer | Headway  #: what may lie in the reply queue
-
-
-def encode(document: Document) -> bytes:
-    """The document as JSON bytes, UTF-8, one line."""
-    return msgspec.json.encode(document)
-
-
-def decode(kind: type[D], raw: bytes) -> D:
-    """The bytes as a document of that kind. Raises InvalidDocument and says where it breaks."""
-    document: D = read(kind, raw)
-    if kind.is_plain:
-        check_plain(raw)
-    return document
 
 
 def decode_from_node(raw: bytes) -> FromNode:

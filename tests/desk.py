@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fleetjobs.control.jobs import Control
+from fleetjobs.documents import encode
 from fleetjobs.jobs import Event, Job, Run
-from fleetjobs.messages import Reply, Request, Stage, Verb, encode
+from fleetjobs.messages import Reply, Stage, Verb
 from fleetjobs.names import JobId, NodeId
+from fleetjobs.requests import Request
 from fleetjobs.signing import SERVER, SigningKey
 from fleetjobs.states import State
 from fleetjobs.store.events import list_events

@@ -18,8 +18,10 @@ from fleetjobs.coordinator import dispatcher as dispatching
 from fleetjobs.coordinator.collector import Collector
 from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.crashpoints import CrashPoint
+from fleetjobs.documents import decode, encode
 from fleetjobs.jobs import JobId
-from fleetjobs.messages import Delivery, Order, Request, Verb, decode, encode
+from fleetjobs.messages import Delivery, Order, Verb
+from fleetjobs.requests import Request
 from fleetjobs.signing import COORDINATOR, SigningKey, peek
 from fleetjobs.states import State
 from tests.desk import answer_to

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from fleetjobs.messages import Request
 from fleetjobs.names import NodeId
 from fleetjobs.nodes import Node
+from fleetjobs.requests import Request
 from fleetjobs.states import TERMINAL, State, Tally, completion, derive
 
 Outcome = dict[str, Any] | None  # what a run ends as; None: it never does

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import convert
 
+from fleetjobs.documents import decode
 from fleetjobs.errors import Fault, NoNodes, Refused, UnknownAgent
-from fleetjobs.messages import Request, decode
+from fleetjobs.requests import Request
 from fleetjobs.signing import unseal
 from fleetjobs.targets import make_target, pick
 from tests.fake_fleet import FakeJob, FakeNode, Json, stamp

@@ -17,7 +17,7 @@ from msgspec import convert, structs, to_builtins
 
 from fleetjobs.errors import Fault
 from fleetjobs.interfaces import read_interface
-from fleetjobs.messages import Request
+from fleetjobs.requests import Request
 from fleetjobs.signing import VerifyKey, peek
 from fleetjobs.states import TERMINAL, State
 from fleetjobs.targets import pick

@@ -7,8 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 from fleetjobs.jobs import Job
-from fleetjobs.messages import Beat, Inventory, Reply, Request, Stage
+from fleetjobs.messages import Beat, Inventory, Reply, Stage
 from fleetjobs.names import JobId, NodeId
+from fleetjobs.requests import Request
 from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.accepting import insert_job

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from fleetjobs.documents import encode
 from fleetjobs.jobs import Job
-from fleetjobs.messages import encode
 from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Leg, Plan, PlanRequest
 from fleetjobs.plans.shapes import leg_id

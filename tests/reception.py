@@ -14,18 +14,8 @@ from fleetjobs.broker.tasks import (
     make_question_parcel,
     read_documents,
 )
-from fleetjobs.messages import (
-    Asked,
-    Deliveries,
-    Delivery,
-    Order,
-    Question,
-    Request,
-    Verb,
-    decode,
-    decode_from_node,
-    encode,
-)
+from fleetjobs.documents import decode, encode
+from fleetjobs.messages import Asked, Deliveries, Delivery, Order, Question, Verb, decode_from_node
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.admission import Admission
 from fleetjobs.node.announcer import Announcer
@@ -36,6 +26,7 @@ from fleetjobs.node.questions import Questions
 from fleetjobs.node.receiver import Receiver
 from fleetjobs.policy import read_policy
 from fleetjobs.registry import Registry
+from fleetjobs.requests import Request
 from fleetjobs.signing import COORDINATOR, SERVER, SigningKey, digest, peek, unseal
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.spool.seen import Seen

@@ -10,7 +10,8 @@ from typing import Any
 
 from uuid_utils import uuid7
 
-from fleetjobs.messages import Delivery, Order, Reply, Request, Stage, Verb, decode, encode
+from fleetjobs.documents import decode, encode
+from fleetjobs.messages import Delivery, Order, Reply, Stage, Verb
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.backlog import Backlog
 from fleetjobs.node.hosting import RunnerHost
@@ -18,6 +19,7 @@ from fleetjobs.node.launcher import Launcher
 from fleetjobs.node.orders import Orders
 from fleetjobs.node.reports import Reports
 from fleetjobs.node.workplace import Workplace
+from fleetjobs.requests import Request
 from fleetjobs.signing import SigningKey, digest, node_key_id, unseal
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 from fleetjobs.spool.spool import Spool

@@ -18,11 +18,11 @@ from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.api.parameters import InJob
 from fleetjobs.api.problems import CHANGES, RESPONSES
 from fleetjobs.api.requests import Sealed, StartBefore, read_start_before, take_sealed
-from fleetjobs.documents import Moment, Priority, Splay
+from fleetjobs.documents import Moment, Priority, Splay, encode
 from fleetjobs.errors import Denied, InvalidDocument
 from fleetjobs.jobs import Job
-from fleetjobs.messages import After, encode
 from fleetjobs.names import JobId
+from fleetjobs.requests import After
 from fleetjobs.store.access import Account
 from fleetjobs.targets import Target
 

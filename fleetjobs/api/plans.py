@@ -19,10 +19,9 @@ from fleetjobs.api.problems import RESPONSES
 from fleetjobs.api.requests import name_of, take_sealed_plan
 from fleetjobs.api.waiting import answer
 from fleetjobs.control.submissions import Submission
-from fleetjobs.documents import Id, Moment
+from fleetjobs.documents import Id, Moment, encode
 from fleetjobs.errors import NotFound
 from fleetjobs.jobs import Kind
-from fleetjobs.messages import encode
 from fleetjobs.plans.documents import Plan, PlanRequest
 from fleetjobs.store.access import Account
 from fleetjobs.store.followers import children_of

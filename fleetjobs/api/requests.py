@@ -12,11 +12,11 @@ from uuid_utils import uuid7
 
 from fleetjobs.api.bodies import decode_body, own
 from fleetjobs.api.faults import InvalidBody, InvalidParameter
-from fleetjobs.documents import Id, Moment, Name, Priority, Splay
+from fleetjobs.documents import D, Id, Moment, Name, Priority, Splay, decode, encode
 from fleetjobs.errors import Denied, Unauthentic
-from fleetjobs.messages import After, D, Request, decode, encode
 from fleetjobs.names import JobId
 from fleetjobs.plans.documents import PlanRequest
+from fleetjobs.requests import After, Request
 from fleetjobs.rollouts import Rollout
 from fleetjobs.signing import SigningKey, account_key_id, unseal
 from fleetjobs.store.access import Account

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from fleetjobs.api.desk import Desk
 from fleetjobs.api.faults import InvalidParameter
 from fleetjobs.control.windows import Displaced
+from fleetjobs.documents import encode
 from fleetjobs.errors import Conflict, Refused
 from fleetjobs.jobs import Job
-from fleetjobs.messages import encode
 from fleetjobs.store.access import Account
 
 SHOWN = 5  #: jobs a refusal names at most

@@ -25,9 +25,9 @@ from fleetjobs.api.schedule_documents import (
 from fleetjobs.api.schedule_finding import Named, own_schedule, seen_schedule, shared_schedules
 from fleetjobs.api.schedule_queries import DeletionQuery, HistoryQuery, ListQuery
 from fleetjobs.control.schedules import Schedules
-from fleetjobs.messages import Request as SignedRequest
-from fleetjobs.messages import encode
+from fleetjobs.documents import encode
 from fleetjobs.plans.documents import PlanRequest
+from fleetjobs.requests import Request as SignedRequest
 from fleetjobs.schedules.documents import Schedule
 from fleetjobs.store.schedules import Entry, list_entries, list_occurrences
 

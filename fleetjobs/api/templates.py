@@ -30,10 +30,10 @@ from fleetjobs.api.waiting import answer
 from fleetjobs.control.submissions import Submission
 from fleetjobs.control.templates import Author
 from fleetjobs.control.works import Start
-from fleetjobs.messages import Request as SignedRequest
-from fleetjobs.messages import encode
+from fleetjobs.documents import encode
 from fleetjobs.names import JobId
 from fleetjobs.plans.documents import PlanRequest
+from fleetjobs.requests import Request as SignedRequest
 from fleetjobs.schedules.documents import TemplateCall
 from fleetjobs.store.access import Account
 from fleetjobs.store.templates import (

@@ -22,11 +22,11 @@ from fleetjobs.api.rights import check_job
 from fleetjobs.api.wishes import Again, Cancel, Choice, Retry, Verdict
 from fleetjobs.control.retries import Manner
 from fleetjobs.control.submissions import Submission
+from fleetjobs.documents import encode
 from fleetjobs.jobs import Job
-from fleetjobs.messages import Request as Asked
-from fleetjobs.messages import encode
 from fleetjobs.names import NODE_ID, JobId, NodeId
 from fleetjobs.plans.documents import RetryMode
+from fleetjobs.requests import Request as Asked
 from fleetjobs.states import State
 from fleetjobs.store.nodes import list_nodes
 from fleetjobs.store.runs import nodes_of

@@ -17,10 +17,11 @@ from fleetjobs.client.replies import Document
 from fleetjobs.client.stream import Opened, Stream
 from fleetjobs.client.transport import Query
 from fleetjobs.clocks import now
+from fleetjobs.documents import encode
 from fleetjobs.errors import InvalidSetting, Problem, ServerAway
 from fleetjobs.interfaces import Interface, read_interface
-from fleetjobs.messages import Request, encode
 from fleetjobs.names import JobId
+from fleetjobs.requests import Request
 from fleetjobs.targets import Target
 
 if TYPE_CHECKING:

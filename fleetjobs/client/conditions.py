@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from fleetjobs.errors import InvalidDocument, InvalidTime
-from fleetjobs.messages import After
 from fleetjobs.names import job_id, node_id
+from fleetjobs.requests import After
 from fleetjobs.rollouts import Rollout, check_rollout
 from fleetjobs.states import StartIf
 from fleetjobs.times import read_time, say_time

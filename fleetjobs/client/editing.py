@@ -11,8 +11,9 @@ from fleetjobs.client.asking import JOSE, JSON, signing_key, utc_now
 from fleetjobs.client.conditions import LATE, NEVER, Moment, read_moment
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
+from fleetjobs.documents import decode, encode
 from fleetjobs.errors import InvalidSetting, Problem, Unauthentic
-from fleetjobs.messages import Request, decode, encode
+from fleetjobs.requests import Request
 from fleetjobs.signing import unseal
 from fleetjobs.targets import Target
 

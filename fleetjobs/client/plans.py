@@ -12,8 +12,8 @@ from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.jobs import Job, new_id
 from fleetjobs.client.replies import Document
 from fleetjobs.client.transport import Query
+from fleetjobs.documents import encode
 from fleetjobs.errors import InvalidPlan
-from fleetjobs.messages import encode
 from fleetjobs.plans.canvas import read_canvas
 from fleetjobs.plans.documents import Plan, PlanRequest
 from fleetjobs.plans.shapes import arrange

@@ -16,9 +16,9 @@ from fleetjobs.control.rolling import in_order
 from fleetjobs.errors import Denied, InvalidDocument, InvalidTime, UnknownDependency
 from fleetjobs.interfaces import Action, Interface
 from fleetjobs.jobs import Job
-from fleetjobs.messages import Request
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import PlanRequest
+from fleetjobs.requests import Request
 from fleetjobs.rollouts import check_rollout
 from fleetjobs.signing import digest
 from fleetjobs.states import State, WaitReason

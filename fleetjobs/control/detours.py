@@ -9,14 +9,15 @@ from typing import Any
 
 import msgspec
 
+from fleetjobs.documents import decode
 from fleetjobs.errors import InvalidPlan
 from fleetjobs.jobs import Job
-from fleetjobs.messages import Request, decode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.detours import REDO, STEPS_MOST, Kept, Step, way_back
 from fleetjobs.plans.documents import RetryMode
 from fleetjobs.plans.shapes import Shape
 from fleetjobs.plans.undoing import PREFIX, Recipe
+from fleetjobs.requests import Request
 from fleetjobs.signing import peek
 
 

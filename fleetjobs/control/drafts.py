@@ -26,12 +26,12 @@ from fleetjobs.control.wiring import link, links_of, wire
 from fleetjobs.errors import InvalidPlan, Refused
 from fleetjobs.inputs import InputType
 from fleetjobs.jobs import Dependency, Job, Kind, Link
-from fleetjobs.messages import Request
 from fleetjobs.names import JobId
 from fleetjobs.plans.checks import check_data, output_type
 from fleetjobs.plans.documents import Leg, Need, OnFailure, PlanRequest, RetryMode
 from fleetjobs.plans.references import Reference, is_plain
 from fleetjobs.plans.shapes import Placed, Shape, arrange, leg_id
+from fleetjobs.requests import Request
 from fleetjobs.shares import share_of
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.plans import Part, Successes

@@ -12,13 +12,14 @@ from sqlalchemy import Connection
 from fleetjobs.control.acceptance import Acceptance, Weighed, has_to_wait, meaning_of
 from fleetjobs.control.noting import note
 from fleetjobs.control.rewiring import Bearings
+from fleetjobs.documents import decode
 from fleetjobs.errors import Conflict, NotFound, Outdated
 from fleetjobs.interfaces import Action
 from fleetjobs.jobs import Job, Kind, Pending
-from fleetjobs.messages import Request, decode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.nodes import SILENT_AFTER
 from fleetjobs.plans.checks import check_data
+from fleetjobs.requests import Request
 from fleetjobs.signing import account_key_id, peek
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.accepting import insert_runs

@@ -16,8 +16,9 @@ from fleetjobs.contract import Next
 from fleetjobs.control.acceptance import Acceptance, Survey, meaning_of
 from fleetjobs.errors import Denied, QueueFull, Refused
 from fleetjobs.jobs import Job, Link
-from fleetjobs.messages import Reply, Request
+from fleetjobs.messages import Reply
 from fleetjobs.names import JobId, NodeId
+from fleetjobs.requests import Request
 from fleetjobs.signing import node_key_id
 from fleetjobs.states import Reason, StartIf, State, WaitReason
 from fleetjobs.store.access import get_account

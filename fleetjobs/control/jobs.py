@@ -29,9 +29,9 @@ from fleetjobs.control.windows import Windows
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.jobs import Kind
-from fleetjobs.messages import Request
 from fleetjobs.names import JobId
 from fleetjobs.plans.documents import PlanRequest
+from fleetjobs.requests import Request
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import get_job
 from fleetjobs.store.runs import nodes_without_success

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from fleetjobs.control.acceptance import Weighed, has_to_wait, meaning_of
 from fleetjobs.jobs import Job
-from fleetjobs.messages import Request
+from fleetjobs.requests import Request
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.accepting import Plain, insert_job, insert_jobs
 from fleetjobs.store.bells import CHANGES, DISPATCH, NEW

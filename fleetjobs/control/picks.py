@@ -3,9 +3,9 @@
 from sqlalchemy import Connection
 
 from fleetjobs.errors import NoNodes, UnknownAgent
-from fleetjobs.messages import Request
 from fleetjobs.names import NODE_ID, NodeId
 from fleetjobs.nodes import Node
+from fleetjobs.requests import Request
 from fleetjobs.store.nodes import list_nodes
 from fleetjobs.targets import Target, pick
 

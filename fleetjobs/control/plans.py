@@ -14,11 +14,12 @@ from fleetjobs.control.foresight import foresee
 from fleetjobs.control.limits import Limits
 from fleetjobs.control.submissions import Submission, find_earlier
 from fleetjobs.crashpoints import crash_point
+from fleetjobs.documents import decode
 from fleetjobs.errors import Conflict
 from fleetjobs.jobs import Job
-from fleetjobs.messages import Request, decode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import PlanRequest
+from fleetjobs.requests import Request
 from fleetjobs.signing import peek
 from fleetjobs.store.bells import CHANGES, DISPATCH
 from fleetjobs.store.database import Database, ring

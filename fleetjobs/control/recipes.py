@@ -14,11 +14,11 @@ from fleetjobs.control.acceptance import Weighed
 from fleetjobs.declarations import Undo
 from fleetjobs.errors import InvalidPlan, Refused
 from fleetjobs.interfaces import Action, Interface
-from fleetjobs.messages import Request
 from fleetjobs.plans.documents import Leg, OnFailure, PlanRequest
 from fleetjobs.plans.references import find_references, is_plain
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.plans.undoing import Recipe, undoing_data, undoing_id
+from fleetjobs.requests import Request
 from fleetjobs.undos import check_undo
 
 Weigh = Callable[[str, Request], Weighed]  #: a sealed request against the fleet

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from fleetjobs.control.detours import Detours, Known
 from fleetjobs.control.holds import release
+from fleetjobs.documents import decode
 from fleetjobs.errors import Conflict, InvalidPlan
 from fleetjobs.jobs import Pending
-from fleetjobs.messages import Request, decode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import PlanRequest, RetryMode
 from fleetjobs.plans.shapes import Shape, arrange, leg_id
+from fleetjobs.requests import Request
 from fleetjobs.signing import peek
 from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.attempts import begin_attempt, give_up_attempt

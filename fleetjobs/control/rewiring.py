@@ -7,16 +7,17 @@ import msgspec
 from sqlalchemy import Connection
 
 from fleetjobs.control.wiring import links_of, wire
+from fleetjobs.documents import decode
 from fleetjobs.errors import Conflict, InvalidPlan
 from fleetjobs.inputs import InputType
 from fleetjobs.jobs import Dependency, Job, Link
-from fleetjobs.messages import After, decode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.checks import output_type
 from fleetjobs.plans.detours import way_back
 from fleetjobs.plans.documents import PlanRequest, RetryMode
 from fleetjobs.plans.references import Reference, find_references, is_plain, read_reference
 from fleetjobs.plans.shapes import Placed, Shape, arrange, leg_id
+from fleetjobs.requests import After
 from fleetjobs.shares import share_of
 from fleetjobs.signing import peek
 from fleetjobs.store.dependencies import blocked_runs, judge, named_states, replace_links

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from fleetjobs.jobs import Job
-from fleetjobs.messages import Request
 from fleetjobs.names import NodeId
+from fleetjobs.requests import Request
 from fleetjobs.rollouts import FACT, Rollout, begin, order_nodes
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.nodes import list_nodes

@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 from fleetjobs.control.acceptance import check_org, meaning_of
 from fleetjobs.errors import Conflict
 from fleetjobs.jobs import Job
-from fleetjobs.messages import Request
 from fleetjobs.names import JobId
 from fleetjobs.plans.documents import PlanRequest
+from fleetjobs.requests import Request
 from fleetjobs.store.jobs import get_job, job_meaning
 
 

@@ -18,9 +18,9 @@ from fleetjobs.control.limits import Limits
 from fleetjobs.control.resolving import Resolved, resolve
 from fleetjobs.errors import Refused
 from fleetjobs.jobs import Job, Kind
-from fleetjobs.messages import After, Request
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import PlanRequest
+from fleetjobs.requests import After, Request
 from fleetjobs.schedules.documents import Call, Work
 from fleetjobs.signing import digest
 from fleetjobs.states import Reason, StartIf, State, Tally

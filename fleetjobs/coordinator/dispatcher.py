@@ -12,8 +12,9 @@ from fleetjobs.coordinator.expected import Expected
 from fleetjobs.coordinator.packing import Packer
 from fleetjobs.coordinator.warden import Warden
 from fleetjobs.crashpoints import crash_point
+from fleetjobs.documents import encode
 from fleetjobs.errors import DatabaseAway
-from fleetjobs.messages import Order, Question, encode
+from fleetjobs.messages import Order, Question
 from fleetjobs.signing import SigningKey
 from fleetjobs.store.agenda import Errands, look_for_errands
 from fleetjobs.store.bells import DISPATCH

@@ -7,7 +7,8 @@ from itertools import groupby
 
 from fleetjobs.broker.parcels import Parcel
 from fleetjobs.broker.tasks import make_deliveries_parcel, make_parcel
-from fleetjobs.messages import TOGETHER_BYTES, Deliveries, Delivery, encode
+from fleetjobs.documents import encode
+from fleetjobs.messages import TOGETHER_BYTES, Deliveries, Delivery
 from fleetjobs.signing import SigningKey, digest
 from fleetjobs.store.handovers import Handover
 

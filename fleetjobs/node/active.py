@@ -9,8 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from fleetjobs.documents import decode
 from fleetjobs.errors import BrokenRun, Fault, SpoolFull
-from fleetjobs.messages import Reply, decode
+from fleetjobs.messages import Reply
 from fleetjobs.names import JobId
 from fleetjobs.node.hosting import RunnerHost, Word
 from fleetjobs.node.lanes import Lanes, lane_of

@@ -9,14 +9,16 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from fleetjobs.broker.tasks import read_documents
+from fleetjobs.documents import decode
 from fleetjobs.errors import InvalidDocument, Misaddressed, Stale, Unauthentic
 from fleetjobs.interfaces import Action
 from fleetjobs.layouts import Agent
-from fleetjobs.messages import Deliveries, Delivery, Order, Question, Request, decode
+from fleetjobs.messages import Deliveries, Delivery, Order, Question
 from fleetjobs.names import NodeId
 from fleetjobs.node.documents import as_meant
 from fleetjobs.policy import Policy
 from fleetjobs.registry import Registry
+from fleetjobs.requests import Request
 from fleetjobs.signing import (
     COORDINATOR,
     SERVER,

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from fleetjobs.messages import TOGETHER, Beat, Inventory, encode
+from fleetjobs.documents import encode
+from fleetjobs.messages import TOGETHER, Beat, Inventory
 from fleetjobs.names import NodeId
 from fleetjobs.node.facts import gather_facts, read_classes
 from fleetjobs.registry import Registry

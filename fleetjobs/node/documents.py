@@ -6,8 +6,9 @@ import msgspec
 
 from fleetjobs.contract import RequestDocument
 from fleetjobs.interfaces import Action
-from fleetjobs.messages import Delivery, Request
+from fleetjobs.messages import Delivery
 from fleetjobs.plans.references import fill
+from fleetjobs.requests import Request
 
 
 def as_meant(request: Request, delivery: Delivery) -> Request:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from time import monotonic
 
-from fleetjobs.documents import Document
-from fleetjobs.messages import TOGETHER, TOGETHER_BYTES, Replies, Reply, encode
+from fleetjobs.documents import Document, encode
+from fleetjobs.messages import TOGETHER, TOGETHER_BYTES, Replies, Reply
 from fleetjobs.names import NodeId
 
 PATIENCE_S = 0.02  #: a reply waits no longer for those that come after it

@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from fleetjobs.documents import decode
 from fleetjobs.errors import Fault, SpoolFull
-from fleetjobs.messages import Delivery, Reply, decode
+from fleetjobs.messages import Delivery, Reply
 from fleetjobs.names import JobId
 from fleetjobs.node.active import PAUSE_MAX_S, ActiveRuns, OnFinished
 from fleetjobs.node.backlog import Backlog

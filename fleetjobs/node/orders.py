@@ -6,8 +6,9 @@ from datetime import datetime
 from threading import Lock
 
 from fleetjobs.crashpoints import crash_point
+from fleetjobs.documents import encode
 from fleetjobs.errors import BrokenRun, Unauthentic
-from fleetjobs.messages import Order, Stage, Verb, encode
+from fleetjobs.messages import Order, Stage, Verb
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.replies import fenced, final_reply, standing
 from fleetjobs.node.verdict import cancel, fail

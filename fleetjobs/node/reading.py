@@ -8,8 +8,9 @@ from typing import Literal
 import msgspec
 
 from fleetjobs.contract import Progress
+from fleetjobs.documents import decode
 from fleetjobs.errors import Fault, NotFound
-from fleetjobs.messages import Delivery, LogPart, Reply, RunReport, Stage, decode
+from fleetjobs.messages import Delivery, LogPart, Reply, RunReport, Stage
 from fleetjobs.names import JobId
 from fleetjobs.node.lanes import lane_of
 from fleetjobs.signing import peek

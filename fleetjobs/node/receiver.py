@@ -8,11 +8,11 @@ from datetime import datetime
 
 from fleetjobs.broker.tasks import task_id
 from fleetjobs.crashpoints import crash_point
-from fleetjobs.documents import Document
+from fleetjobs.documents import Document, encode
 from fleetjobs.errors import DuplicateRun, InvalidDocument, Refused, SpoolFull
 from fleetjobs.interfaces import Action
 from fleetjobs.layouts import Agent
-from fleetjobs.messages import Order, Question, Refusal, Reply, encode
+from fleetjobs.messages import Order, Question, Refusal, Reply
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.admission import Admission, Letter, Mail
 from fleetjobs.node.announcer import Announcer

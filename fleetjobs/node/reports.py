@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from fleetjobs.documents import encode
 from fleetjobs.errors import SpoolFull
-from fleetjobs.messages import Headway, Reply, RunHeadway, Stage, encode
+from fleetjobs.messages import Headway, Reply, RunHeadway, Stage
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.replies import final_reply
 from fleetjobs.node.verdict import Verdict

@@ -11,8 +11,9 @@ from datetime import datetime
 import msgspec
 
 from fleetjobs.crashpoints import crash_point
+from fleetjobs.documents import decode, encode
 from fleetjobs.errors import BrokenRun, Fault, UnknownAction, UnknownAgent
-from fleetjobs.messages import Delivery, Output, Request, Stage, decode, encode
+from fleetjobs.messages import Delivery, Output, Stage
 from fleetjobs.node.attendance import Attendance, Attended, Child, Cut, Orphan
 from fleetjobs.node.documents import as_meant
 from fleetjobs.node.process import holder, is_alive
@@ -24,6 +25,7 @@ from fleetjobs.node.streams import Streams
 from fleetjobs.node.verdict import Ending, Verdict, cancel, fail
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.registry import Registry
+from fleetjobs.requests import Request
 from fleetjobs.signing import SigningKey, peek
 from fleetjobs.spool.attempts import Program, RunDirectory, RunKey
 from fleetjobs.spool.fences import Fence

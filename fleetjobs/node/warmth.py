@@ -12,10 +12,12 @@ from pathlib import Path
 import msgspec
 
 from fleetjobs import agent as python
-from fleetjobs.messages import Delivery, Reply, Request, Stage, decode, encode
+from fleetjobs.documents import decode, encode
+from fleetjobs.messages import Delivery, Reply, Stage
 from fleetjobs.names import NodeId
 from fleetjobs.node.process import holder
 from fleetjobs.node.verdict import ReplyDocument
+from fleetjobs.requests import Request
 from fleetjobs.signing import SigningKey, digest, peek
 from fleetjobs.spool.attempts import Accepted, Program
 from fleetjobs.states import State

@@ -12,14 +12,16 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from fleetjobs.contract import Progress
+from fleetjobs.documents import decode, encode
 from fleetjobs.errors import BrokenRun
-from fleetjobs.messages import Delivery, Reply, Request, Verb, decode, encode
+from fleetjobs.messages import Delivery, Reply, Verb
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.host import wake_up
 from fleetjobs.node.reading import log_part, progress
 from fleetjobs.node.runner import ORDER_SIGNAL, Runner
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.registry import Registry
+from fleetjobs.requests import Request
 from fleetjobs.signing import SigningKey, digest, node_key_id, peek
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 from fleetjobs.spool.fences import Fence

@@ -37,8 +37,8 @@ from fleetjobs.coordinator.pruner import Pruner, Retention
 from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.coordinator.scheduler import Scheduler
 from fleetjobs.coordinator.warden import Warden
+from fleetjobs.documents import encode
 from fleetjobs.errors import Fault, Unavailable
-from fleetjobs.messages import encode
 from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.listening import Listening, Work, wait_s
 from fleetjobs.programs.logs import set_up_logs

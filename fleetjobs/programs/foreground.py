@@ -10,15 +10,17 @@ from typing import Any
 import msgspec
 from uuid_utils import uuid7
 
+from fleetjobs.documents import decode
 from fleetjobs.errors import Fault, InvalidDocument, InvalidSetting
 from fleetjobs.installed import Installed
-from fleetjobs.messages import Request, RunReport, decode
+from fleetjobs.messages import RunReport
 from fleetjobs.names import node_id
 from fleetjobs.node.reading import reports
 from fleetjobs.programs.alone import Alone, now
 from fleetjobs.programs.settings import NodeSettings
 from fleetjobs.programs.workplaces import workplace_of
 from fleetjobs.registry import Registry
+from fleetjobs.requests import Request
 from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.spool.spool import Spool
 from fleetjobs.states import State

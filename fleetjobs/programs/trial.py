@@ -16,12 +16,13 @@ from uuid_utils import uuid7
 
 from fleetjobs.errors import Fault, InvalidDocument, InvalidInterface
 from fleetjobs.layouts import Agent
-from fleetjobs.messages import Reply, Request
+from fleetjobs.messages import Reply
 from fleetjobs.names import NodeId, node_id
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.programs.alone import Alone, Shown, Told, now
 from fleetjobs.programs.places import AGENTS
 from fleetjobs.registry import Registry
+from fleetjobs.requests import Request
 from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.targets import Target
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from fleetjobs.documents import decode
 from fleetjobs.errors import Fault, SpoolFull
-from fleetjobs.messages import Delivery, decode
+from fleetjobs.messages import Delivery
 from fleetjobs.signing import peek
 from fleetjobs.spool.attempts import RunDirectory
 from fleetjobs.spool.seen import Seen

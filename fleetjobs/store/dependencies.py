@@ -21,8 +21,8 @@ from sqlalchemy import (
 )
 
 from fleetjobs.jobs import Dependency
-from fleetjobs.messages import After
 from fleetjobs.names import JobId, NodeId
+from fleetjobs.requests import After
 from fleetjobs.states import StartIf, State
 from fleetjobs.store import dialect
 from fleetjobs.store.bulk import write_rows

@@ -8,8 +8,8 @@ import msgspec
 from sqlalchemy import select
 
 from fleetjobs.jobs import Job, Pending
-from fleetjobs.messages import After
 from fleetjobs.names import NodeId
+from fleetjobs.requests import After
 from fleetjobs.store.dependencies import set_dependencies
 from fleetjobs.store.entries import JobEntry, RunEntry
 from fleetjobs.store.ledger import Ledger

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from fleetjobs.jobs import Dependency
-from fleetjobs.messages import After
 from fleetjobs.names import JobId
+from fleetjobs.requests import After
 from fleetjobs.states import Reason, StartIf, State
 from fleetjobs.store import dialect
 from fleetjobs.store.dependencies import (

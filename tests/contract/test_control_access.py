@@ -14,10 +14,10 @@ from fleetjobs.control.jobs import Control
 from fleetjobs.control.rights import Register
 from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.coordinator.warden import Warden
+from fleetjobs.documents import encode
 from fleetjobs.errors import Denied
 from fleetjobs.jobs import Pending
 from fleetjobs.messages import Verb as Order
-from fleetjobs.messages import encode
 from fleetjobs.names import JobId
 from fleetjobs.signing import COORDINATOR, SigningKey, account_key_id
 from fleetjobs.states import Reason, State, WaitReason

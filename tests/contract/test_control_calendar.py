@@ -13,7 +13,7 @@ import pytest
 
 from fleetjobs.coordinator import scheduler as schedulers
 from fleetjobs.coordinator.scheduler import Scheduler
-from fleetjobs.messages import encode
+from fleetjobs.documents import encode
 from fleetjobs.store.database import Database
 from tests.calendars import calculate, complaints, draw
 from tests.desk import KEY

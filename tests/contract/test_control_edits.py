@@ -10,9 +10,11 @@ import pytest
 
 from fleetjobs.control import edits
 from fleetjobs.control.jobs import Control
+from fleetjobs.documents import decode
 from fleetjobs.errors import Conflict, InvalidInput, NotFound, Outdated
 from fleetjobs.jobs import Pending
-from fleetjobs.messages import After, Request, Verb, decode
+from fleetjobs.messages import Verb
+from fleetjobs.requests import After, Request
 from fleetjobs.signing import peek
 from fleetjobs.states import State
 from fleetjobs.store.database import Database

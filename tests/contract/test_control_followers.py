@@ -14,10 +14,12 @@ from fleetjobs.contract import Next
 from fleetjobs.control import followers as module
 from fleetjobs.control.followers import DEEPEST, Followers, follower_id
 from fleetjobs.control.jobs import Control
+from fleetjobs.documents import encode
 from fleetjobs.jobs import Job
-from fleetjobs.messages import Reply, Request, decode_from_node, encode
+from fleetjobs.messages import Reply, decode_from_node
 from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Group, Need
+from fleetjobs.requests import Request
 from fleetjobs.signing import SERVER, unseal
 from fleetjobs.states import Completion, Reason, State
 from fleetjobs.store.access import Account, create_account, get_account, set_account

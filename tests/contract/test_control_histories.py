@@ -15,8 +15,9 @@ from fleetjobs.control.jobs import Control
 from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.errors import Conflict, InvalidTime
 from fleetjobs.jobs import Event
-from fleetjobs.messages import After, Stage
+from fleetjobs.messages import Stage
 from fleetjobs.names import JobId, NodeId
+from fleetjobs.requests import After
 from fleetjobs.states import MOVES, Reason, State, completion
 from fleetjobs.store.database import Database
 from fleetjobs.targets import Target

@@ -22,8 +22,9 @@ from fleetjobs.errors import (
     UnknownAction,
     UnknownAgent,
 )
-from fleetjobs.messages import Inventory, Request
+from fleetjobs.messages import Inventory
 from fleetjobs.names import JobId
+from fleetjobs.requests import Request
 from fleetjobs.states import State, WaitReason
 from fleetjobs.store.bells import CHANGES, DISPATCH, NEW
 from fleetjobs.store.database import Database

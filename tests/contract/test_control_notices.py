@@ -14,8 +14,8 @@ from fleetjobs.control.jobs import Control
 from fleetjobs.coordinator.notifier import FIRST, GIVE_UP, Alarm, Notifier
 from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.coordinator.scheduler import Scheduler
+from fleetjobs.documents import encode
 from fleetjobs.errors import InvalidNotification, InvalidTime, NotFound
-from fleetjobs.messages import encode
 from fleetjobs.names import JobId
 from fleetjobs.notices import FORBIDDEN, Kind, Topic
 from fleetjobs.schedules.documents import Call, Misfire, Overlap, Schedule, Work

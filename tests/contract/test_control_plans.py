@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from fleetjobs.control.jobs import Control
+from fleetjobs.documents import encode
 from fleetjobs.errors import Conflict, InvalidInput, InvalidPlan, MissingInput, NoNodes
 from fleetjobs.jobs import Kind
-from fleetjobs.messages import After, encode
 from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Group, Need, OnFailure, Pace
 from fleetjobs.plans.shapes import leg_id
+from fleetjobs.requests import After
 from fleetjobs.states import Completion, Reason, StartIf, State, WaitReason
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import get_job

@@ -14,9 +14,9 @@ from fleetjobs.control.outlooks import Outlooks
 from fleetjobs.coordinator.lead import Lead
 from fleetjobs.coordinator.reaper import Reaper
 from fleetjobs.coordinator.scheduler import Scheduler
+from fleetjobs.documents import encode
 from fleetjobs.errors import Conflict, InvalidSchedule, NotFound, Outdated, UnknownAction
 from fleetjobs.jobs import Job, Kind
-from fleetjobs.messages import encode
 from fleetjobs.plans.documents import Leg, Need, Plan
 from fleetjobs.schedules.documents import Call, Misfire, Overlap, Schedule, Work
 from fleetjobs.schedules.due import Fate

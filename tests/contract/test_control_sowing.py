@@ -12,9 +12,9 @@ from fleetjobs.control.schedules import Schedules
 from fleetjobs.control.sowing import Sowing
 from fleetjobs.control.templates import Author
 from fleetjobs.coordinator.scheduler import Scheduler
+from fleetjobs.documents import encode
 from fleetjobs.errors import InvalidSetting
 from fleetjobs.jobs import Job
-from fleetjobs.messages import encode
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.seeds.nightly import MAINTENANCE, SEEDS
 from fleetjobs.states import State

@@ -42,7 +42,7 @@ def test_each_node_begins_at_its_place_and_none_too_late(desk: Desk) -> None:
 
 
 def test_what_waits_for_another_is_spread_from_when_that_ended(desk: Desk) -> None:
-    from fleetjobs.messages import After
+    from fleetjobs.requests import After
 
     first = desk.submit("web1")
     second = desk.submit("web1", "web2", splay_s=TEN_MINUTES, after=(After(job=first),))

@@ -10,6 +10,7 @@ from fleetjobs.control.jobs import Control
 from fleetjobs.control.templates import Author
 from fleetjobs.control.works import AT_ONCE, Start
 from fleetjobs.coordinator.scheduler import Scheduler
+from fleetjobs.documents import encode
 from fleetjobs.errors import (
     Conflict,
     Denied,
@@ -20,7 +21,6 @@ from fleetjobs.errors import (
     Outdated,
 )
 from fleetjobs.jobs import Job, Kind
-from fleetjobs.messages import encode
 from fleetjobs.schedules.documents import Overlap, Schedule, TemplateCall, Work
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.states import State

@@ -7,8 +7,9 @@ import pytest
 from fleetjobs.control.jobs import Control
 from fleetjobs.errors import Conflict, NotFound
 from fleetjobs.jobs import Pending
-from fleetjobs.messages import After, Stage, Verb
+from fleetjobs.messages import Stage, Verb
 from fleetjobs.names import JobId, NodeId
+from fleetjobs.requests import After
 from fleetjobs.states import Reason, StartIf, State, WaitReason
 from fleetjobs.store.database import Database
 from tests.desk import MINUTE, WHO, Desk

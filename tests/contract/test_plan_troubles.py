@@ -8,8 +8,8 @@ import pytest
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.retries import Manner
 from fleetjobs.declarations import Undo
+from fleetjobs.documents import encode
 from fleetjobs.errors import Conflict, InvalidPlan
-from fleetjobs.messages import encode
 from fleetjobs.plans.documents import Group, Need, OnFailure, RetryMode
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.rollouts import Rollout

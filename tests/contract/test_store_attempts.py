@@ -8,8 +8,9 @@ import pytest
 
 from fleetjobs.control.jobs import Control
 from fleetjobs.coordinator.reaper import Reaper
+from fleetjobs.documents import encode
 from fleetjobs.errors import Conflict
-from fleetjobs.messages import Inventory, Output, Stage, encode
+from fleetjobs.messages import Inventory, Output, Stage
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.states import Reason, State, WaitReason
 from fleetjobs.store.attempts import list_attempts

@@ -7,8 +7,8 @@ import pytest
 
 from fleetjobs.control.jobs import Control
 from fleetjobs.errors import InvalidDocument, UnknownDependency
-from fleetjobs.messages import After
 from fleetjobs.names import JobId
+from fleetjobs.requests import After
 from fleetjobs.states import Reason, StartIf, State, WaitReason
 from fleetjobs.store.database import Database
 from fleetjobs.store.dependencies import judge, list_dependencies

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.retries import Manner
 from fleetjobs.declarations import Undo
+from fleetjobs.documents import decode, encode
 from fleetjobs.errors import Conflict, InvalidPlan
-from fleetjobs.messages import Request, decode, encode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import Leg, OnFailure, RetryMode
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.plans.undoing import undoing_id
+from fleetjobs.requests import Request
 from fleetjobs.signing import peek
 from fleetjobs.states import Reason, Rollback, State
 from fleetjobs.store.attempts import list_attempts

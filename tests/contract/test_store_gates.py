@@ -13,8 +13,9 @@ from fleetjobs.coordinator import dispatcher as dispatcher_module
 from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.coordinator.lead import Lead
 from fleetjobs.crashpoints import CrashPoint
+from fleetjobs.documents import decode
 from fleetjobs.errors import Conflict, DatabaseAway, NotFound
-from fleetjobs.messages import Delivery, Stage, Verb, decode
+from fleetjobs.messages import Delivery, Stage, Verb
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.schedules.windows import Opening, Window, WindowKind

@@ -10,11 +10,12 @@ from fleetjobs.control.jobs import Control
 from fleetjobs.control.templates import Author
 from fleetjobs.control.works import AT_ONCE
 from fleetjobs.coordinator.dispatcher import Dispatcher
+from fleetjobs.documents import encode
 from fleetjobs.limits import Limit, Scope
-from fleetjobs.messages import Request, encode
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import PlanRequest
 from fleetjobs.plans.shapes import leg_id
+from fleetjobs.requests import Request
 from fleetjobs.schedules.documents import Call, Schedule, TemplateCall, Work
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.signing import COORDINATOR, SigningKey

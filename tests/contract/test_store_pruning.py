@@ -6,10 +6,11 @@ import pytest
 
 from fleetjobs.control.jobs import Control
 from fleetjobs.coordinator.pruner import Pruner, Retention
-from fleetjobs.messages import After, Output
+from fleetjobs.messages import Output
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import Need
 from fleetjobs.plans.shapes import leg_id
+from fleetjobs.requests import After
 from fleetjobs.states import StartIf, State
 from fleetjobs.store.attempts import list_attempts
 from fleetjobs.store.database import Database

@@ -7,13 +7,15 @@ import pytest
 
 from fleetjobs.control.jobs import Control
 from fleetjobs.declarations import Undo
+from fleetjobs.documents import encode
 from fleetjobs.errors import Conflict
 from fleetjobs.jobs import Job
-from fleetjobs.messages import After, Inventory, encode
+from fleetjobs.messages import Inventory
 from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Group, Leg, Need, OnFailure
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.plans.undoing import undoing_id
+from fleetjobs.requests import After
 from fleetjobs.states import Reason, Rollback, State, WaitReason
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import get_job

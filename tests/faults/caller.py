@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from uuid_utils import uuid7
 
 from fleetjobs.client.jobs import Job
+from fleetjobs.documents import encode
 from fleetjobs.errors import Problem, ServerAway
-from fleetjobs.messages import After, Request, encode
 from fleetjobs.programs.premises import ACCOUNT, ORG
+from fleetjobs.requests import After, Request
 from fleetjobs.signing import SigningKey, account_key_id
 from fleetjobs.states import TERMINAL, StartIf, State
 from fleetjobs.targets import Target

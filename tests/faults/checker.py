@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleetjobs.messages import Reply, decode
+from fleetjobs.documents import decode
+from fleetjobs.messages import Reply
 from fleetjobs.names import JobId
 from fleetjobs.signing import peek
 from fleetjobs.spool.attempts import RunKey

@@ -16,8 +16,10 @@ from fleetjobs.broker.connections import REPLIES, node_queue_name
 from fleetjobs.broker.parcels import Parcel
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.tasks import JOSE, make_parcel
-from fleetjobs.messages import Delivery, Request, encode
+from fleetjobs.documents import encode
+from fleetjobs.messages import Delivery
 from fleetjobs.programs.premises import ACCOUNT, ORG
+from fleetjobs.requests import Request
 from fleetjobs.signing import COORDINATOR, SigningKey, account_key_id, digest, node_key_id
 from fleetjobs.targets import Target
 from tests.faults.fleet import Fleet

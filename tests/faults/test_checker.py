@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from fleetjobs.messages import Reply, Stage, encode
+from fleetjobs.documents import encode
+from fleetjobs.messages import Reply, Stage
 from fleetjobs.programs.premises import Premises
 from fleetjobs.signing import SigningKey, node_key_id
 from fleetjobs.spool.attempts import RunKey

@@ -14,8 +14,9 @@ from uuid_utils import uuid7
 
 from fleetjobs.client.profile import read_profile
 from fleetjobs.client.transport import Transport
+from fleetjobs.documents import encode
 from fleetjobs.errors import Fault
-from fleetjobs.messages import Reply, Stage, encode
+from fleetjobs.messages import Reply, Stage
 from fleetjobs.programs.premises import ORG
 from fleetjobs.signing import COORDINATOR, SERVER, SigningKey, account_key_id, digest, node_key_id
 from fleetjobs.states import Reason, State

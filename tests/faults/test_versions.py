@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from fleetjobs.messages import Reply, Stage, encode
+from fleetjobs.documents import encode
+from fleetjobs.messages import Reply, Stage
 from fleetjobs.states import State
 from tests.faults.caller import Call, Caller
 from tests.faults.checker import violations

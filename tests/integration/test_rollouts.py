@@ -8,8 +8,9 @@ import pytest
 from uuid_utils import uuid7
 
 from fleetjobs.crashpoints import CrashPoint
-from fleetjobs.messages import Request, encode
+from fleetjobs.documents import encode
 from fleetjobs.programs.premises import ACCOUNT, ORG
+from fleetjobs.requests import Request
 from fleetjobs.rollouts import Rollout
 from fleetjobs.signing import SigningKey, account_key_id
 from fleetjobs.states import TERMINAL, State

@@ -9,7 +9,7 @@ import pytest
 
 from fleetjobs.cli.main import run
 from fleetjobs.client.fleet import Fleet
-from fleetjobs.messages import Request
+from fleetjobs.requests import Request
 from fleetjobs.states import StartIf
 from tests.fake_fleet import FakeNode, ok, silent
 from tests.fake_http import TOKEN

@@ -12,8 +12,9 @@ from fleetjobs import rpcclient
 from fleetjobs.client.conditions import make_conditions, read_after
 from fleetjobs.client.jobs import Job
 from fleetjobs.client.rpc import RpcClient
+from fleetjobs.documents import decode, encode
 from fleetjobs.errors import InvalidDocument, InvalidSetting, InvalidTime, Problem
-from fleetjobs.messages import Request, decode, encode
+from fleetjobs.requests import Request
 from fleetjobs.signing import SERVER, SigningKey, account_key_id, unseal
 from fleetjobs.states import StartIf, State
 from tests.fake_fleet import RPCUTIL, FakeNode, ok, silent

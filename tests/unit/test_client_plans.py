@@ -18,8 +18,8 @@ from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.plans import PlanJob, make_plan, submit_plan
 from fleetjobs.client.profile import Profile
 from fleetjobs.client.rpc import RpcClient, rpcclient
+from fleetjobs.documents import decode
 from fleetjobs.errors import InvalidInput, InvalidPlan, InvalidSetting, ServerAway
-from fleetjobs.messages import decode
 from fleetjobs.plans.documents import OnFailure, Plan, PlanRequest
 from fleetjobs.signing import SigningKey, account_key_id, unseal
 from fleetjobs.targets import Target, make_target

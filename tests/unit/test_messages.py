@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetjobs.documents import LIMIT_BYTES, Document
+from fleetjobs.documents import LIMIT_BYTES, Document, decode, encode
 from fleetjobs.errors import InvalidDocument
 from fleetjobs.messages import (
     Beat,
@@ -21,12 +21,10 @@ from fleetjobs.messages import (
     Refusal,
     Replies,
     Reply,
-    Request,
     Stage,
-    decode,
     decode_from_node,
-    encode,
 )
+from fleetjobs.requests import Request
 from fleetjobs.states import Reason, State
 from fleetjobs.targets import Target
 

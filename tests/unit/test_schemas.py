@@ -9,8 +9,9 @@ import jsonschema
 import msgspec
 import pytest
 
+from fleetjobs.documents import decode
 from fleetjobs.errors import InvalidDocument
-from fleetjobs.messages import Request, decode
+from fleetjobs.requests import Request
 
 DOCS = Path(__file__).parents[2] / "docs"
 MAKER = runpy.run_path(str(DOCS / "make_schemas.py"))

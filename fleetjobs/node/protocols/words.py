@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 from fleetjobs.interfaces import Action
 from fleetjobs.layouts import Agent
-from fleetjobs.messages import Output, Request
+from fleetjobs.messages import Output
 from fleetjobs.node.verdict import Ending, Verdict
+from fleetjobs.requests import Request
 
 
 @dataclass(frozen=True, slots=True)

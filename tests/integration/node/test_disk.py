@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fleetjobs.documents import decode
 from fleetjobs.errors import SpoolFull
-from fleetjobs.messages import Output, Reply, Stage, decode
+from fleetjobs.messages import Output, Reply, Stage
 from fleetjobs.node.process import is_alive
 from fleetjobs.signing import unseal
 from fleetjobs.states import Reason, State

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from fleetjobs.messages import Reply, Stage, decode
+from fleetjobs.documents import decode
+from fleetjobs.messages import Reply, Stage
 from fleetjobs.signing import peek
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 from fleetjobs.states import Reason, State

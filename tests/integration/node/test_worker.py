@@ -19,7 +19,7 @@ from fleetjobs.broker.parcels import Parcel, Publisher
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.broker.subscribers import open_subscriber
 from fleetjobs.broker.tasks import make_order_parcel, make_parcel, make_question_parcel
-from fleetjobs.documents import Document
+from fleetjobs.documents import Document, decode, encode
 from fleetjobs.errors import BrokerAway
 from fleetjobs.messages import (
     Answer,
@@ -31,9 +31,7 @@ from fleetjobs.messages import (
     Reply,
     Stage,
     Verb,
-    decode,
     decode_from_node,
-    encode,
 )
 from fleetjobs.signing import SigningKey, node_key_id, peek, unseal
 from fleetjobs.spool.attempts import RunKey

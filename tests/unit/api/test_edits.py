@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from starlette.testclient import TestClient
 
-from fleetjobs.messages import Request, decode, encode
+from fleetjobs.documents import decode, encode
+from fleetjobs.requests import Request
 from fleetjobs.signing import peek
 from tests.api_house import House
 from tests.unit.api.conftest import Submit

@@ -11,8 +11,9 @@ from starlette.testclient import TestClient
 from uuid_utils import uuid7
 
 from fleetjobs.api.watch import Watch
-from fleetjobs.messages import Request, encode
+from fleetjobs.documents import encode
 from fleetjobs.names import JobId
+from fleetjobs.requests import Request
 from fleetjobs.signing import SigningKey, account_key_id, unseal
 from fleetjobs.states import State
 from fleetjobs.store.jobs import get_job

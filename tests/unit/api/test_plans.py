@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 
 from fleetjobs.api.job_documents import JobDocument
 from fleetjobs.api.views import pep3
-from fleetjobs.messages import encode
+from fleetjobs.documents import encode
 from fleetjobs.plans.documents import Leg, Plan, PlanRequest
 from fleetjobs.states import State
 from tests.api_house import House

@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from fleetjobs.coordinator.scheduler import Scheduler
-from fleetjobs.messages import encode
+from fleetjobs.documents import encode
 from tests.api_house import House
 
 SCHEDULES = "/api/v1/schedules"

@@ -9,10 +9,10 @@ from fleetjobs.contract import Progress
 from fleetjobs.coordinator import collector as module
 from fleetjobs.coordinator.collector import BATCH, Collector
 from fleetjobs.crashpoints import CrashPoint, crash_point
-from fleetjobs.documents import Document
+from fleetjobs.documents import Document, encode
 from fleetjobs.errors import DatabaseAway
 from fleetjobs.jobs import Event
-from fleetjobs.messages import Headway, Refusal, Replies, RunHeadway, Stage, encode
+from fleetjobs.messages import Headway, Refusal, Replies, RunHeadway, Stage
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import SigningKey
 from fleetjobs.states import State

@@ -6,8 +6,9 @@ import pytest
 
 from fleetjobs.broker.tasks import read_documents
 from fleetjobs.coordinator.dispatcher import BATCH, SICK_PAUSE, Dispatcher
+from fleetjobs.documents import decode
 from fleetjobs.errors import BrokerAway
-from fleetjobs.messages import Delivery, decode
+from fleetjobs.messages import Delivery
 from fleetjobs.names import NodeId
 from fleetjobs.signing import COORDINATOR, SigningKey, digest, unseal
 from fleetjobs.states import Reason, State

@@ -5,8 +5,9 @@ from datetime import timedelta
 from fleetjobs.coordinator.collector import Collector
 from fleetjobs.coordinator.dispatcher import PATIENCE, Dispatcher
 from fleetjobs.coordinator.expected import Expected
+from fleetjobs.documents import encode
 from fleetjobs.errors import DatabaseAway
-from fleetjobs.messages import Stage, encode
+from fleetjobs.messages import Stage
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.signing import COORDINATOR, SigningKey
 from fleetjobs.states import State

@@ -7,7 +7,8 @@ import pytest
 from fleetjobs.broker.parcels import Parcel
 from fleetjobs.broker.tasks import DELIVERIES, read_documents
 from fleetjobs.coordinator.packing import Packer
-from fleetjobs.messages import TOGETHER_BYTES, Deliveries, decode
+from fleetjobs.documents import decode
+from fleetjobs.messages import TOGETHER_BYTES, Deliveries
 from fleetjobs.names import NodeId
 from fleetjobs.signing import COORDINATOR, SigningKey, digest, unseal
 from fleetjobs.store.handovers import Handover

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from fleetjobs.messages import Delivery, Request, Stage, decode
+from fleetjobs.documents import decode
+from fleetjobs.messages import Delivery, Stage
 from fleetjobs.node.documents import as_meant
+from fleetjobs.requests import Request
 from fleetjobs.signing import SERVER, peek
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.states import Reason, State, Status

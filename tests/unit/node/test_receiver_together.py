@@ -2,8 +2,9 @@
 
 import pytest
 
+from fleetjobs.documents import decode
 from fleetjobs.errors import SpoolFull
-from fleetjobs.messages import Delivery, Refusal, Replies, Reply, Stage, decode
+from fleetjobs.messages import Delivery, Refusal, Replies, Reply, Stage
 from fleetjobs.signing import peek
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.states import Reason, State

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleetjobs.documents import LIMIT_BYTES as MESSAGE_BYTES
+from fleetjobs.documents import decode, encode
 from fleetjobs.interfaces import read_interface
 from fleetjobs.layouts import Agent
-from fleetjobs.messages import Reply, decode, encode
+from fleetjobs.messages import Reply
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.node.protocols.choice import protocol_of
 from fleetjobs.node.protocols.words import Asked
