@@ -1,12 +1,12 @@
 """`fj attention`: what waits for a person."""
 
-from fleetjobs.cli.columns import Column, draw
+from fleetjobs.cli.columns import Column, draw, fits
 from fleetjobs.cli.commands import group
 from fleetjobs.cli.documents import in_json, style_of
 from fleetjobs.cli.exits import EPILOG, Exit
 from fleetjobs.cli.node_warnings import tell_warnings
 from fleetjobs.cli.options import json_option
-from fleetjobs.cli.screen import Screen, stderr, stdout
+from fleetjobs.cli.screen import Screen, line, stderr, stdout
 from fleetjobs.cli.session import fleet, program
 from fleetjobs.cli.words import ago, local
 from fleetjobs.client.replies import Document
@@ -77,7 +77,26 @@ def _table(screen: Screen, items: list[Document]) -> None:
         ]
         for item in items
     ]
-    draw(screen, columns, rows)
+    if fits(screen, columns, rows):
+        draw(screen, columns, rows)
+    else:
+        _by_job(screen, items)
+
+
+def _by_job(screen: Screen, items: list[Document]) -> None:
+    """Each job once, with its nodes below: where a table would leave out why it waits."""
+    now = clock_now()
+    last = None
+    for item in items:
+        if item["job"] != last:
+            of = f"  leg {line(item['leg'])} of {line(item['plan'])}" if item.get("leg") else ""
+            action = line(f"{item['agent']}.{item['action']}")
+            screen.write_folded(f"{screen.paint(line(item['job']), 'bold')}  {action}{of}", 3)
+            last = item["job"]
+        began = f"began {ago(item['started_at'], now)}, " if item["started_at"] else ""
+        until = local(item["give_up_at"]) or "never"
+        words = [line(item["node"]), screen.paint(line(item["state"]), "yellow"), line(_why(item))]
+        screen.write_folded(f"   {'  '.join(words)}; {began}given up: {until}", 6)
 
 
 def _why(item: Document) -> str:
@@ -91,13 +110,13 @@ def _why(item: Document) -> str:
 
 def _say_what_to_do(screen: Screen) -> None:
     screen.write()
-    screen.write(
-        "A node that comes back settles its runs; without it they fail when given up. Else:"
+    screen.write_folded(
+        "A node that comes back settles its runs; without it they fail when given up. Else:", 0
     )
     for verb, about in (
         ("retry JOB", "try again"),
-        ("retry JOB --to LEG", "the same, having undone that leg and done it again"),
-        ("resume JOB", "go on, with the next batch of a rollout"),
+        ("retry JOB --to LEG", "having undone that leg first"),
+        ("resume JOB", "go on, with the next batch"),
         ("resolve JOB --as succeeded|failed", "say what came of it"),
         ("skip JOB", "of a plan: leave the leg out"),
         ("rollback PLAN", "undo what the plan has done"),

@@ -153,7 +153,14 @@ def _table(jobs: list[Document]) -> None:
 )
 @_JSON
 def show(job: str, *, node: str | None, verbose: bool, live: bool, as_json: bool) -> int:
-    """Show how a job stands, and how it went on each node."""
+    """Show how a job stands, and how it went on each node.
+
+    [bold]Examples[/]
+
+    fj job show last --verbose
+
+    fj job show last/start --node web1
+    """
     asked = fleet()
     found = find_job(asked, job)
     if live:
@@ -172,6 +179,9 @@ def show(job: str, *, node: str | None, verbose: bool, live: bool, as_json: bool
         details(screen, asked, found, runs)
     else:
         runs_table(screen, runs)
+        if screen.is_terminal and any(run["data"] for run in runs):
+            hint = f"`{program()} job show {job} --verbose` tells what they replied."
+            screen.write(f"\n{screen.paint(hint, 'dim')}")
     return Exit.OK
 
 

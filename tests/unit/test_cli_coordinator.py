@@ -1,10 +1,12 @@
 """What waits for a person, and what the coordinator is told, from the command line."""
 
+import io
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from fleetjobs.cli.main import run
+from fleetjobs.cli.screen import Screen
 from tests.fake_fleet import FakeNode, ok
 from tests.fake_http import TOKEN
 from tests.fake_server import FakeServer
@@ -65,6 +67,32 @@ def test_attention_tells_which_leg_failed_how_often_and_what_it_said(
     title, row, *_ = out.splitlines()
     assert title.split()[:5] == ["JOB", "NODE", "STATE", "ACTION", "LEG"]
     assert "vm.start  start  it failed too often (2 tries): no image" in row
+
+
+@pytest.mark.spec("S4-13")
+def test_a_narrow_terminal_is_told_why_something_waits(
+    fj: Fj, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of 80 columns had eleven of them for the reason."""
+    seen = io.StringIO()
+    screen = Screen(file=seen, is_terminal=True, has_colour=False, width=80)
+    monkeypatch.setattr("fleetjobs.cli.attention.stdout", lambda: screen)
+    server.attention += [
+        {"job": "j1", "node": node, "state": "paused", "reason": "attempts_exhausted"}
+        | {"agent": "vm", "action": "start", "leg": "start", "plan": "p1", "tries": 2}
+        | {"statusmsg": "no image under /srv/images", "started_at": None, "give_up_at": None}
+        for node in ("web1", "web2")
+    ]
+
+    fj("attention", "list")
+
+    rows = seen.getvalue().splitlines()
+    assert rows[0] == "j1  vm.start  leg start of p1"
+    assert rows[1:3] == [
+        "   web1  paused  it failed too often (2 tries): no image under /srv/images;",
+        "      given up: never",
+    ]
+    assert max(map(len, rows)) <= 80
 
 
 @pytest.mark.parametrize(
