@@ -16,7 +16,7 @@ from fleetjobs.control.blackouts import Blackouts
 from fleetjobs.control.forecasts import START_WITHIN_S
 from fleetjobs.control.keeping import keep_plain
 from fleetjobs.control.works import Asker, Mark, Seal, Start
-from fleetjobs.errors import Denied, Refused
+from fleetjobs.errors import Denied, InvalidSchedule, Refused
 from fleetjobs.names import JobId
 from fleetjobs.schedules.documents import Misfire, Overlap
 from fleetjobs.schedules.due import Due, Fate, jitter, judge_due
@@ -27,6 +27,7 @@ from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import ring
 from fleetjobs.store.entries import COORDINATOR
+from fleetjobs.store.followers import followers_of
 from fleetjobs.store.judging import settle
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schedules import (
@@ -59,10 +60,18 @@ class Sitting:
     def serve(self, entries: Sequence[Entry]) -> None:
         """Give what has come of these schedules, which are locked, its fates."""
         self._live = live_jobs_of(self.connection, [entry.id for entry in entries])
-        served = [Round(sitting=self, entry=entry).take() for entry in entries]
+        served = [self._serve(entry) for entry in entries]
         self._keep()
         note_occurrences(self.connection, self.found)
         advance_entries(self.connection, served)
+
+    def _serve(self, entry: Entry) -> Entry:
+        """What has come of one of them; one that cannot be read any more keeps up no other."""
+        try:
+            return Round(sitting=self, entry=entry).take()
+        except InvalidSchedule as error:  # its zone may be gone from the list of zones
+            logger.error("schedule %s: %s", entry.label, error)
+            return Round(sitting=self, entry=entry).give_up(str(error))
 
     def live(self, schedule: str) -> list[JobId]:
         """The schedule's jobs that have not ended, the oldest first."""
@@ -130,6 +139,14 @@ class Round:
         self.entry = dataclasses.replace(self.entry, seen_at=max(seen_at, self.entry.seen_at))
         return dataclasses.replace(self.entry, next_at=next_of(self.entry))
 
+    def give_up(self, why: str) -> Entry:
+        """Await nothing more, until a person has changed it; a job that failed says why."""
+        at = self.entry.next_at or self.now
+        mark, name = self._count(0), job_of(self.entry.id, at)
+        self._fail(name, Start(), mark, State.FAILED, Reason.INVALID, why)
+        self._note(at, Fate.RAN, None, name)
+        return dataclasses.replace(self.entry, seen_at=self.now, next_at=None)
+
     def _come(self) -> Iterable[datetime]:
         entry = self.entry
         moments = occurrences(entry.document.rule, entry.anchor, entry.seen_at)
@@ -176,8 +193,13 @@ class Round:
         return live[-1] if len(live) >= room else None
 
     def _cancel(self, live: list[JobId]) -> None:
-        ledger = Ledger.of_jobs(self.connection, live, self.now)
-        for job in live:
+        """Call them off, and with them what their actions asked for."""
+        whole = [*live, *followers_of(self.connection, live)]
+        ledger = Ledger.of_jobs(self.connection, whole, self.now)
+        for job in whole:
+            entry = ledger.job_named(job)
+            if not entry.state.is_terminal:
+                ledger.touch(entry, called_off=True)
             for run in ledger.runs_of(job):
                 call_off(ledger, run, actor=COORDINATOR, is_alive=True, force=False)
         ring(self.connection, CHANGES, ",".join(sorted(settle(ledger))))

@@ -19,7 +19,7 @@ from fleetjobs.control.occurrences import next_of
 from fleetjobs.control.submissions import Submission
 from fleetjobs.control.verbs import Verbs
 from fleetjobs.control.works import Asker, Mark, Seal, Start
-from fleetjobs.errors import InvalidSchedule, Outdated
+from fleetjobs.errors import InvalidSchedule, NotFound, Outdated
 from fleetjobs.names import JobId
 from fleetjobs.notices import check_sinks
 from fleetjobs.schedules.documents import Overlap, Schedule, Work
@@ -33,8 +33,8 @@ from fleetjobs.store.schedules import (
     Entry,
     get_entry,
     insert_entry,
-    list_entries,
     live_jobs,
+    lock_entries,
     save_entry,
 )
 
@@ -126,7 +126,7 @@ class Schedules:
 
     def delete(self, name: str, *, org: str, account: str, cancel_running: bool = False) -> Entry:
         """End it; its jobs and its history stay, its label is free again. Twice is once."""
-        with self._entry(name, org, account) as (connection, found):
+        with self._entry(name, org, account, ended=True) as (connection, found):
             entry = found
             if found.ended_at is None:
                 changed = dataclasses.replace(found, ended_at=self.clock())
@@ -160,17 +160,11 @@ class Schedules:
 
     def reinitialize(self, *, org: str, account: str) -> int:
         """Have all the org's schedules look for their next occurrence from now on; how many."""
-        done, cursor = 0, None
         with self.database.transaction() as connection:
-            while True:
-                page = list_entries(connection, org=org, cursor=cursor, limit=500)
-                for entry in page.items:
-                    self._save(connection, entry, "schedule.reinitialized", account)
-                    done += 1
-                cursor = page.next
-                if cursor is None:
-                    break
-            told = {"schedules": done}
+            entries = lock_entries(connection, org)
+            for entry in entries:
+                self._save(connection, entry, "schedule.reinitialized", account)
+            told = {"schedules": len(entries)}
             note(
                 self,
                 connection,
@@ -180,7 +174,7 @@ class Schedules:
                 org=org,
                 after=told,
             )
-        return done
+        return len(entries)
 
     def vet(
         self, connection: Connection, schedule: Schedule, org: str, account: str, anchor: datetime
@@ -217,11 +211,16 @@ class Schedules:
 
     @contextmanager
     def _entry(
-        self, name: str, org: str, account: str | None = None
+        self, name: str, org: str, account: str | None = None, *, ended: bool = False
     ) -> Iterator[tuple[Connection, Entry]]:
-        """The schedule, locked; for an account that is to change it. Raises NotFound, Denied."""
+        """The schedule, locked; for an account that is to change it. Raises NotFound, Denied.
+
+        `ended`: also if it was deleted.
+        """
         with self.database.transaction() as connection:
             entry = get_entry(connection, name, org=org, lock=True)
+            if entry.ended_at is not None and not ended:
+                raise NotFound(f"the schedule {entry.label} was deleted")
             if account is not None:
                 self._check_manages(connection, entry.document.work, org, account)
             yield connection, entry

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     String,
     bindparam,
+    delete,
     exists,
     func,
     insert,
@@ -65,7 +66,7 @@ def insert_plan(
     """Keep a plan, the first part, with the others; False if there is a job of its id.
 
     They are shown in this order. Raises Conflict if there is a job of another part's id: then
-    nothing may be kept.
+    nothing is kept.
     """
     plan = parts[0].job
     statement = dialect.insert(connection, jobs).on_conflict_do_nothing()
@@ -78,6 +79,7 @@ def insert_plan(
     ids = dialect.name_values(connection, [part.job.id for part in parts[1:]])
     taken = _listed(jobs.c.id, sqlite=dialect.is_sqlite(connection))
     if connection.execute(taken.limit(1), ids).first() is not None:
+        connection.execute(delete(jobs).where(jobs.c.id == plan.id))  # the caller may go on
         raise Conflict(f"the id of a leg of {plan.id} was used before")
     write_rows(connection, _KEEPING, rows[1:])
     insert_parts_runs(connection, parts)

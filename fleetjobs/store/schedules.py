@@ -133,6 +133,13 @@ def builtin_entries(connection: Connection) -> list[Entry]:
     return [_entry(row) for row in connection.execute(query.with_for_update()).mappings()]
 
 
+def lock_entries(connection: Connection, org: str) -> list[Entry]:
+    """The org's schedules that were not deleted, by label; locked."""
+    live = (schedules.c.org == org) & schedules.c.ended_at.is_(None)
+    query = select(schedules).where(live).order_by(schedules.c.label)
+    return [_entry(row) for row in connection.execute(query.with_for_update()).mappings()]
+
+
 def list_entries(
     connection: Connection,
     *,

@@ -148,10 +148,11 @@ def list_templates(
 def get_version(connection: Connection, template: Template, number: int | None = None) -> Version:
     """That version of it, or the newest. Raises NotFound."""
     wanted = template.version if number is None else number
+    there = 1 <= wanted <= template.version  # a database takes no number beyond its own
     query = select(template_versions).where(
         template_versions.c.template == template.id, template_versions.c.number == wanted
     )
-    row = connection.execute(query).mappings().first()
+    row = connection.execute(query).mappings().first() if there else None
     if row is None:
         raise NotFound(
             f"the template {template.label} has no version {wanted};"

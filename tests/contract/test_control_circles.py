@@ -14,13 +14,18 @@ from fleetjobs.control import applying
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.sowing import Sowing
 from fleetjobs.control.templates import Author, note_change, put_new, put_next
+from fleetjobs.schedules.documents import Call, Schedule, Work
+from fleetjobs.schedules.rules import Rule
 from fleetjobs.seeds.nightly import SEEDS
 from fleetjobs.store.database import Database
 from fleetjobs.store.dialect import is_sqlite
+from fleetjobs.store.schedules import advance_entries, get_entry
 from fleetjobs.store.templates import find_template, list_templates
+from fleetjobs.targets import Target
 from fleetjobs.templates.documents import Duplicates, File, Files
 from fleetjobs.templates.reading import Written, read_template
-from tests.makers import NOW, ORG, Clock
+from tests.desk import WHO
+from tests.makers import NOW, ORG, Clock, enroll
 from tests.workbench import wait_for
 
 BOB = Author(org=ORG, account="bob")
@@ -156,3 +161,22 @@ def test_an_installation_is_brought_up_to_date_while_a_template_of_it_is_edited(
 
     assert done == 2 * len(SEEDS) - 1
     assert texts(control)[last] == 2
+
+
+def test_schedules_are_reinitialized_while_one_of_them_makes_jobs(control: Control) -> None:
+    """What others write about it meanwhile stays written."""
+    enroll(control.database, "web1")
+    web1 = Target(identities=("web1",))
+    call = Call(agent="demo", action="echo", data={"text": "hi"}, target=web1)
+    wish = Schedule(label="s", work=Work(call=call), rule=Rule(cron="0 4 * * *"))
+    made = control.schedules.create(wish, **WHO)
+    with ThreadPoolExecutor(1) as pool, control.database.transaction() as connection:
+        found = get_entry(connection, made.id, org=ORG, lock=True)
+        elsewhere = pool.submit(control.schedules.reinitialize, **WHO)
+        seven = [dataclasses.replace(found, made=7)]
+        come_between(control.database, lambda: advance_entries(connection, seven), elsewhere)
+        connection.commit()
+        assert elsewhere.result() == 1
+
+    with control.database.reading() as connection:
+        assert get_entry(connection, made.id, org=ORG).made == 7
