@@ -37,7 +37,7 @@ def run_fj(
     state: Path, *arguments: str, code: int = 0, within: float = 120.0
 ) -> subprocess.CompletedProcess[str]:
     """A command line on that fleet, when it has ended; with `code`, or the test fails."""
-    argv = [sys.executable, "-m", "fleetjobs.cli.main", "--config", str(state / "client.toml")]
+    argv = [sys.executable, "-m", "fleetjobs.cli.start", "--config", str(state / "client.toml")]
     done = subprocess.run(
         [*argv, *arguments], capture_output=True, text=True, timeout=within, check=False
     )

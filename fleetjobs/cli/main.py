@@ -18,8 +18,6 @@ from fleetjobs.cli.lazy import LazyGroup
 from fleetjobs.cli.screen import stderr, stdout
 from fleetjobs.errors import Fault
 
-GARBAGE = 50_000  #: objects; most commands end before it is worth while to look for any
-
 _HERE = "fleetjobs.cli."
 COMMANDS = {
     "rpc": ("rpc:rpc", "Call an action now and show the replies as they come"),
@@ -159,7 +157,6 @@ def cli(config: Path | None, as_org: str | None) -> None:  # read by session
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run a command line and exit."""
-    gc.set_threshold(GARBAGE)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # what a terminal cannot show must not stop us
             stream.reconfigure(errors="backslashreplace")
@@ -207,7 +204,3 @@ def _invoke(args: list[str], name: str) -> int:
     except CommandEnd as end:
         return end.exit_code
     return code if isinstance(code, int) else Exit.OK
-
-
-if __name__ == "__main__":
-    main()

@@ -25,7 +25,7 @@ NODE, OTHER = "node1", "node2"
 
 def fj(fleet: Fleet, *args: str, database: str | None = None) -> str:
     """A command line beside the server, on that database; what it printed."""
-    argv = [sys.executable, "-m", "fleetjobs.cli.main", *args]
+    argv = [sys.executable, "-m", "fleetjobs.cli.start", *args]
     environment = {**os.environ, **fleet.server.environment}
     if database is not None:
         environment["FLEETJOBS_SERVER_DATABASE"] = database

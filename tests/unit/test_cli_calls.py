@@ -205,7 +205,7 @@ def test_ping_tells_how_long_each_took(fj: Fj) -> None:
 
 def test_ctrl_c_says_that_the_job_goes_on(server: FakeServer) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "fleetjobs.cli.main", "rpc", "rpcutil", "ping"],
+        [sys.executable, "-m", "fleetjobs.cli.start", "rpc", "rpcutil", "ping"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -226,7 +226,7 @@ def test_ctrl_c_says_that_the_job_goes_on(server: FakeServer) -> None:
 
 def test_a_reader_that_goes_away_ends_it_quietly(server: FakeServer) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "fleetjobs.cli.main", "rpc", "rpcutil", "ping", "-C", "web"],
+        [sys.executable, "-m", "fleetjobs.cli.start", "rpc", "rpcutil", "ping", "-C", "web"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -308,7 +308,7 @@ def on_a_terminal(*args: str, **environ: str) -> str:
     pid, terminal = pty.fork()
     if pid == 0:  # pragma: no cover  the child
         os.environ.update(environ, TERM="xterm-256color", COLUMNS="100")
-        os.execv(sys.executable, [sys.executable, "-m", "fleetjobs.cli.main", *args])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-m", "fleetjobs.cli.start", *args])  # noqa: S606
     output = b""
     try:
         while piece := os.read(terminal, 65536):

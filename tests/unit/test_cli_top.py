@@ -55,7 +55,7 @@ def test_of_each_action_the_newest_job_is_shown(capfd: pytest.CaptureFixture[str
 @pytest.mark.usefixtures("server")
 def test_a_terminal_is_given_back_as_it_was() -> None:
     ours, theirs = os.openpty()
-    argv = [sys.executable, "-m", "fleetjobs.cli.main", "top", "-n", "2", "--every", "0.1s"]
+    argv = [sys.executable, "-m", "fleetjobs.cli.start", "top", "-n", "2", "--every", "0.1s"]
     with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         seen = b"".join(iter(lambda: _read(ours), b""))
