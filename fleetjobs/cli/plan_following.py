@@ -62,6 +62,7 @@ class _Following:
         self._bar: Bar | None = None
         self._seen: dict[str, str] = {}
         self._failed: dict[str, int] = {}
+        self._shown: dict[str, set[str]] = {}  # nodes by legs
         self._is_paused = False
 
     def follow(self, timeout: timedelta | None) -> bool:
@@ -102,15 +103,19 @@ class _Following:
         if is_new and not self._quiet:
             self._print(_step(self._screen, leg))
         if bad > self._failed.get(leg["id"], 0):
-            if self._failed.get(leg["id"], 0) < FEW and not self._silent:
+            if not self._silent:
                 self._show_failures(leg)
             self._failed[leg["id"]] = bad
 
     def _show_failures(self, leg: Document) -> None:
-        """Nodes where the leg failed, those that were shown before left out."""
+        """Nodes where the leg failed: a few, and each once, whichever fails after another."""
+        shown = self._shown.setdefault(leg["id"], set())
+        if len(shown) >= FEW:
+            return
         query = [("state", "failed"), ("state", "expired")]
-        known = self._failed.get(leg["id"], 0)
-        for run in self._plan.runs_of(leg["id"], query, most=FEW)[known:]:
+        found = self._plan.runs_of(leg["id"], query, most=FEW + len(shown))
+        for run in [run for run in found if run["node"] not in shown][: FEW - len(shown)]:
+            shown.add(run["node"])
             why = line(run["statusmsg"] or run["reason"] or run["state"])
             name = self._screen.paint(line(run["node"]), "red")
             self._print(f"     {line(leg['key'])} on {name}: {why}")

@@ -87,6 +87,34 @@ def test_nodes_that_fail_are_named_as_they_do(fj: Fj, file: str, server: PlanSer
     assert "The plan has failed" in out
 
 
+class Growing(dict[str, Any]):
+    """Runs of a leg, more at each look."""
+
+    def get(self, name: str, _: object = None) -> Any:
+        """As many as there are by now."""
+        looks = self[name]
+        return looks.pop(0) if len(looks) > 1 else looks[0]
+
+
+def test_each_node_that_fails_is_named_once_in_whatever_order(
+    fj: Fj, file: str, server: PlanServer
+) -> None:
+    """They are listed by name: one that failed later may stand before one that was shown."""
+    broken = [
+        {"node": f"web{n}", "statusmsg": "broken", "reason": None, "state": "failed"}
+        for n in (1, 2, 3)
+    ]
+    server.runs = Growing({"id-make": [[broken[0], broken[2]], broken]})
+    two, three = ({"running": 3 - bad, "failed": bad} for bad in (2, 3))
+    server.scenes = [[leg("make", "running", tally=two)], [leg("make", "failed", tally=three)]]
+    server.end = "failed"
+
+    _, out, _ = fj("plan", "run", file, "-p", "name=x")
+
+    named = [row.split()[2] for row in out.splitlines() if "make on " in row]
+    assert named == ["web1:", "web3:", "web2:"]
+
+
 def test_a_plan_can_go_on_in_the_background(fj: Fj, file: str, server: PlanServer) -> None:
     code, out, _ = fj("plan", "run", file, "-p", "name=x", "--background", "--on-failure", "pause")
 
