@@ -1,4 +1,4 @@
-"""Moorings: make sure that a state directory and a port are ours before a fleet ties up there."""
+"""Moorings: what a fleet needs before it ties up: a state directory, a port, a broker."""
 
 import fcntl
 import os
@@ -7,10 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from fleetjobs.errors import Conflict, InvalidSetting
+from fleetjobs.errors import Conflict, InvalidSetting, Unavailable
 
 LEFTOVERS_S = 20.0  #: how long the processes of a killed fleet may take to notice and end
+BROKER_PORTS = {"amqp": 5672, "amqps": 5671, "redis": 6379, "rediss": 6379}
+BROKER_WAIT_S = 5.0  #: how long a broker may take to accept a connection
 
 
 @contextmanager
@@ -69,3 +72,25 @@ def free_or_refuse(port: int, option: str) -> None:
             raise Conflict(
                 f"port {port} cannot be used: {error.strerror}; give another {option}"
             ) from None
+
+
+def reach_broker(url: str) -> None:
+    """Nothing, if somebody listens where a broker is said to be.
+
+    Else every part of a fleet would wait for it in silence. Raises InvalidSetting, Unavailable.
+    """
+    place = urlsplit(url)
+    if place.scheme == "redis+socket":
+        return
+    try:
+        where = place.hostname or "127.0.0.1", place.port or BROKER_PORTS[place.scheme]
+    except (KeyError, ValueError):
+        raise InvalidSetting(
+            "--broker names no broker that is known; write"
+            " amqp://user:password@127.0.0.1:5672/fleet, or redis://127.0.0.1:6379/0"
+        ) from None
+    try:
+        socket.create_connection(where, timeout=BROKER_WAIT_S).close()
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise Unavailable(f"the broker at {where[0]}:{where[1]} does not answer: {why}") from None

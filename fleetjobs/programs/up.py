@@ -22,7 +22,7 @@ from fleetjobs.programs.embedded import EmbeddedBroker, free_port, prepare_broke
 from fleetjobs.programs.family import Child, Family, Stop, module, program
 from fleetjobs.programs.hosts import raise_hosts
 from fleetjobs.programs.logs import set_up_logs
-from fleetjobs.programs.moorings import free_or_refuse, hold
+from fleetjobs.programs.moorings import free_or_refuse, hold, reach_broker
 from fleetjobs.programs.premises import (
     Premises,
     default_state,
@@ -112,6 +112,8 @@ def _run(wish: Wish, lock: int) -> int:
     free_or_refuse(wish.port, "--port")
     if wish.flower_port is not None:
         free_or_refuse(wish.flower_port, "--flower-port")
+    if wish.broker:
+        reach_broker(wish.broker)
     prepare(wish.premises, wish.nodes)
     family, stop = Family(), Stop()
     try:

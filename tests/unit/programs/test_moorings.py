@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fleetjobs.errors import Conflict, InvalidSetting
+from fleetjobs.errors import Conflict, InvalidSetting, Unavailable
 from fleetjobs.programs import moorings
-from fleetjobs.programs.moorings import free_or_refuse, hold
+from fleetjobs.programs.moorings import free_or_refuse, hold, reach_broker
 
 
 def test_a_second_fleet_on_the_same_state_is_refused(tmp_path: Path) -> None:
@@ -63,3 +63,24 @@ def test_a_state_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> 
         hold(tmp_path / "file" / "lock"),
     ):
         pass
+
+
+def test_a_broker_that_nobody_is_at_is_told_at_once() -> None:
+    """Every part would wait for it, and the terminal would stay empty."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        reach_broker(f"amqp://user:hunter2@127.0.0.1:{port}/fleet")
+
+    with pytest.raises(Unavailable, match=f"127.0.0.1:{port} does not answer") as refusal:
+        reach_broker(f"amqp://user:hunter2@127.0.0.1:{port}/fleet")
+    assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("url", ["foo", "http://127.0.0.1/", "amqp://127.0.0.1:many/", ""])
+def test_what_is_no_broker_is_told_with_what_would_be(url: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"redis://127\.0\.0\.1:6379/0"):
+        reach_broker(url)
+
+
+def test_a_broker_behind_a_socket_file_is_left_to_those_who_use_it() -> None:
+    reach_broker("redis+socket:///run/redis.sock")
