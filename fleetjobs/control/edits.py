@@ -26,7 +26,7 @@ from fleetjobs.store.accepting import insert_runs
 from fleetjobs.store.bells import CHANGES
 from fleetjobs.store.cancels import call_off
 from fleetjobs.store.database import Database, ring
-from fleetjobs.store.dependencies import begin_adding, leads_to
+from fleetjobs.store.dependencies import begin_adding, leads_to, named_states
 from fleetjobs.store.edits import apply_edit, edit_of, forget_place
 from fleetjobs.store.entries import JobEntry, RunEntry
 from fleetjobs.store.jobs import get_job
@@ -76,6 +76,7 @@ class Edits:
         with self.database.transaction() as connection:
             if request.after:
                 begin_adding(connection)
+                named_states(connection, request.after)  # locked before it, as when they end
             ledger = Ledger.of_jobs(connection, [name], now)
             _check(ledger.job_named(name), version)
             blocked = bool(request.after) and has_to_wait(connection, request, org)

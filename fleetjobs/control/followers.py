@@ -120,7 +120,8 @@ class Asking:
     def _barred(self, depth: int) -> Refused | None:
         """Why none of them may be, whatever it is; None: each for itself."""
         account = get_account(self.ledger.connection, self.origin.caller)
-        if account is None or account.org != self.origin.org:
+        everywhere = account is not None and account.role is Role.FLEET_ADMIN
+        if account is None or not (everywhere or account.org == self.origin.org):
             return Denied(f"{self.origin.caller} has no account in {self.origin.org} any more")
         if account.role is Role.VIEWER:
             return Denied(f"{self.origin.caller} may only look")

@@ -16,10 +16,11 @@ from fleetjobs.control.acceptance import Acceptance
 from fleetjobs.control.limits import NO_MORE, Limits
 from fleetjobs.control.noting import note
 from fleetjobs.control.occurrences import next_of
+from fleetjobs.control.resolving import resolve
 from fleetjobs.control.submissions import Submission
 from fleetjobs.control.verbs import Verbs
 from fleetjobs.control.works import Asker, Mark, Seal, Start
-from fleetjobs.errors import InvalidSchedule, NotFound, Outdated
+from fleetjobs.errors import InvalidSchedule, NotFound, Outdated, Refused
 from fleetjobs.names import JobId
 from fleetjobs.notices import check_sinks
 from fleetjobs.schedules.documents import Overlap, Schedule, Work
@@ -230,7 +231,7 @@ class Schedules:
         rights = self.acceptance.rights
         if rights is None:
             return
-        for action in actions_of(work):
+        for action in _actions_of(connection, work, org):
             rights.check(connection, Verb.MANAGE, action, caller=account, org=org)
 
     def _save(
@@ -285,6 +286,16 @@ class Schedules:
             job=None if job is None else JobId(job),
             detail={"schedule": entry.id, "label": entry.label, "version": entry.version},
         )
+
+
+def _actions_of(connection: Connection, work: Work, org: str) -> list[str]:
+    """The same, also of a template's, as long as it can be read."""
+    if work.template is None:
+        return actions_of(work)
+    try:
+        return actions_of(resolve(connection, work, org=org).work)
+    except Refused:
+        return []  # who keeps such a schedule is told elsewhere; anybody may end it
 
 
 def actions_of(work: Work) -> list[str]:

@@ -27,6 +27,7 @@ from fleetjobs.states import StartIf, State
 from fleetjobs.store import dialect
 from fleetjobs.store.bulk import write_rows
 from fleetjobs.store.entries import RunName
+from fleetjobs.store.locking import plans_of
 from fleetjobs.store.schema.jobs import dependencies, jobs
 from fleetjobs.store.schema.runs import runs
 
@@ -184,11 +185,15 @@ def named_states(
 ) -> list[tuple[After, State | None]]:
     """How the named jobs and runs stand, locked until the transaction ends; None: unknown.
 
-    `org` None: whosever they are.
+    Their plans first, as whoever ends them does. `org` None: whosever they are.
     """
     ids = sorted({item.job for item in after})
     if not ids:
         return []
+    whole = plans_of(connection, [JobId(name) for name in ids])
+    if whole and not dialect.is_sqlite(connection):
+        above = select(jobs.c.id).where(jobs.c.id.in_(sorted(whole))).order_by(jobs.c.id)
+        connection.execute(above.with_for_update()).all()
     locked = select(jobs.c.id, jobs.c.state).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)
     if org is not None:
         locked = locked.where(jobs.c.org == org)

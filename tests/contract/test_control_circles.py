@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier, BrokenBarrierError
 from typing import Any
 
@@ -14,18 +15,23 @@ from fleetjobs.control import applying
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.sowing import Sowing
 from fleetjobs.control.templates import Author, note_change, put_new, put_next
+from fleetjobs.plans.documents import Need, Pace
+from fleetjobs.plans.shapes import leg_id
+from fleetjobs.requests import After
 from fleetjobs.schedules.documents import Call, Schedule, Work
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.seeds.nightly import SEEDS
 from fleetjobs.store.database import Database
 from fleetjobs.store.dialect import is_sqlite
+from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schedules import advance_entries, get_entry
 from fleetjobs.store.templates import find_template, list_templates
 from fleetjobs.targets import Target
 from fleetjobs.templates.documents import Duplicates, File, Files
 from fleetjobs.templates.reading import Written, read_template
 from tests.desk import WHO
-from tests.makers import NOW, ORG, Clock, enroll
+from tests.makers import NOW, ORG, Clock, enroll, make_request
+from tests.plans import PlanDesk, make_leg
 from tests.workbench import wait_for
 
 BOB = Author(org=ORG, account="bob")
@@ -161,6 +167,38 @@ def test_an_installation_is_brought_up_to_date_while_a_template_of_it_is_edited(
 
     assert done == 2 * len(SEEDS) - 1
     assert texts(control)[last] == 2
+
+
+def test_a_job_is_to_follow_two_legs_while_one_ends_and_frees_the_other(control: Control) -> None:
+    """Whatever their ids are."""
+    desk = PlanDesk(control, Clock())
+    enroll(control.database, "web1")
+    for _ in range(3):
+        plan = desk.plan(
+            make_leg("a", "web1"), make_leg("b", "web1", needs=(Need(leg="a", pace=Pace.BARRIER),))
+        )
+        legs = [leg_id(plan, key) for key in "ab"]
+        wish = make_request(after=tuple(After(job=leg) for leg in legs))
+        with ThreadPoolExecutor(1) as pool, control.database.transaction() as connection:
+            ledger = Ledger.of_jobs(connection, [max(legs)], NOW)
+            elsewhere = pool.submit(desk.hand_in, wish)
+            come_between(control.database, lambda: ledger.lock([min(legs)]), elsewhere)  # noqa: B023  called at once
+            connection.commit()
+            elsewhere.result()
+
+
+def test_a_job_is_made_to_follow_another_while_that_ends(control: Control) -> None:
+    """Whoever ends it looks at what waits for it then."""
+    desk = PlanDesk(control, Clock())
+    enroll(control.database, "web1")
+    first = desk.submit("web1", not_before=NOW + timedelta(hours=5))
+    second = desk.submit("web1", not_before=NOW + timedelta(hours=5))
+    with ThreadPoolExecutor(1) as pool, control.database.transaction() as connection:
+        ledger = Ledger.of_jobs(connection, [first], NOW)
+        elsewhere = pool.submit(desk.edit, second, after=(After(job=first),), version=1)
+        come_between(control.database, lambda: ledger.lock([second]), elsewhere)
+        connection.commit()
+        assert elsewhere.result().id == second
 
 
 def test_schedules_are_reinitialized_while_one_of_them_makes_jobs(control: Control) -> None:

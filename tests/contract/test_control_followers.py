@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleetjobs.access import Role
+from fleetjobs.access import FLEET, Role
 from fleetjobs.contract import Next
 from fleetjobs.control import followers as module
 from fleetjobs.control.followers import DEEPEST, Followers, follower_id
@@ -431,3 +431,16 @@ def test_whatever_is_asked_for_the_reply_counts(
     asking: Callable[[list[Any]], None], following: list[Any]
 ) -> None:
     asking(following)
+
+
+def test_what_a_fleet_admin_asked_for_in_an_org_is_followed_there(desk: FollowersDesk) -> None:
+    """They have their account in no org, and act in all."""
+    with desk.control.database.transaction() as connection:
+        if get_account(connection, "root") is None:
+            root = Account(name="root", org=FLEET, role=Role.FLEET_ADMIN, verify_key=None)
+            create_account(connection, root, now=NOW)
+    job = desk.submit("web1", caller="root")
+
+    (follower,) = desk.ask(job, echo())
+
+    assert (follower.state, follower.caller, follower.org) == (State.WAITING, "root", ORG)

@@ -76,6 +76,19 @@ def test_keeping_schedules_is_denied_by_itself(door: Door) -> None:
     assert door["edith"].post("/jobs", json=PING).status_code == 202
 
 
+def test_no_template_hides_what_a_schedule_does(door: Door) -> None:
+    text = "name: ping\naction: rpcutil.ping\n"
+    assert door["ann"].post("/templates", json={"text": text}).status_code == 201
+    wish = schedule() | {"work": {"template": {"name": "ping"}}}
+    assert door["edith"].post("/schedules", json=wish).status_code == 201
+    deny(door, "edith", "manage")
+
+    assert door["edith"].post("/schedules", json=wish | {"label": "other"}).status_code == 403
+    assert door["edith"].post("/schedules/nightly/disable").status_code == 403
+    assert door["ann"].delete("/templates/ping").status_code == 200
+    assert door["edith"].delete("/schedules/nightly").status_code == 200
+
+
 @pytest.mark.spec("S2-10")
 @pytest.mark.parametrize(
     ("method", "path", "body"),
