@@ -92,13 +92,15 @@ def _leg(screen: Screen, leg: Document) -> str:
 
 
 def tally_in_words(leg: Document) -> str:
-    """How far its nodes are: `3 of 20, 1 failed`; nothing for a group, or before it begins."""
+    """How far its nodes are: `3 of 20, 1 failed`; nothing of a group, or before it begins."""
     tally = leg["tally"]
     total, good = sum(tally.values()), tally.get("succeeded", 0)
-    bad = sum(tally.get(state, 0) for state in ("failed", "expired", "cancelled"))
-    if leg["kind"] == "group" or not good + bad:
+    bad = sum(tally.get(state, 0) for state in ("failed", "expired"))
+    off = tally.get("cancelled", 0)
+    if leg["kind"] == "group" or not good + bad + off:
         return ""
-    return f"{good} of {total}" + (f", {bad} failed" if bad else "")
+    told = (f"{good} of {total}", f"{bad} failed" * bool(bad), f"{off} cancelled" * bool(off))
+    return ", ".join(word for word in told if word)
 
 
 def needs_in_words(needs: Sequence[Document]) -> str:

@@ -12,7 +12,7 @@ from fleetjobs.client.conditions import LATE, NEVER, Moment, read_moment
 from fleetjobs.client.fleet import Fleet
 from fleetjobs.client.replies import Document
 from fleetjobs.documents import decode, encode
-from fleetjobs.errors import InvalidSetting, Problem, Unauthentic
+from fleetjobs.errors import Conflict, InvalidSetting, Problem, Unauthentic
 from fleetjobs.requests import Request
 from fleetjobs.signing import unseal
 from fleetjobs.targets import Target
@@ -32,12 +32,14 @@ def edit(
     splay: timedelta | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Document:
-    """Change a job as it was last seen; the job then. Raises Problem, InvalidTime.
+    """Change a job as it was last seen; the job then. Raises Problem, InvalidTime, Conflict.
 
     A job that is moved may start as much later than `at` as before, unless that is given too.
     What its caller signed is signed again, so that nodes see who wanted it so; where we cannot
     (it is somebody else's), the server signs.
     """
+    if job.get("kind", "action") != "action":
+        raise Conflict(f"{job['id']} is a {job['kind']}; its legs can be changed, one by one")
     now = clock()
     changes: dict[str, Any] = {}
     if data:

@@ -181,7 +181,8 @@ def _check(entry: JobEntry, version: int) -> None:
         raise Outdated(f"{entry.id} is at version {entry.version}, no longer at {version}")
     begun = entry.started_at is not None and entry.state is not State.SCHEDULED
     if begun or entry.state not in _EDITABLE:
-        raise Conflict(f"{entry.id} is {entry.state}; only what has not begun can be changed")
+        how = "has begun" if begun and entry.state in _EDITABLE else f"is {entry.state}"
+        raise Conflict(f"{entry.id} {how}; only what has not begun can be changed")
 
 
 @dataclass(slots=True)

@@ -396,3 +396,17 @@ def test_the_schema_of_plans_is_printed(fj: Fj) -> None:
 def test_a_plan_is_listed_with_how_many_legs_it_has(fj: Fj) -> None:
     """It has no nodes of its own, and "0" beside "2 ok" made no sense."""
     assert "2 legs" in fj("job", "list")[1]
+
+
+def test_a_plan_as_a_whole_is_not_edited(fj: Fj) -> None:
+    """What its caller signed is no request, and was told to be no document that is known."""
+    code, _, err = fj("job", "edit", PLAN, "--at", "2030-12-01T04:00:00Z")
+
+    assert (code, f"{PLAN} is a plan; its legs can be changed" in err) == (1, True)
+
+
+def test_what_was_called_off_is_not_said_to_have_failed(fj: Fj, server: PlanServer) -> None:
+    tally = {"succeeded": 1, "failed": 1, "cancelled": 2}
+    server.scenes = [[leg("make", "cancelled", tally=tally)]]
+
+    assert "1 of 4, 1 failed, 2 cancelled" in fj("job", "graph", PLAN)[1]
