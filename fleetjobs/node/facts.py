@@ -11,14 +11,19 @@ import platform
 import socket
 import subprocess
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
 
+from fleetjobs.errors import Fault, InvalidInput
+from fleetjobs.values import check_value
+
 logger = logging.getLogger(__name__)
 
+MOST_BYTES = 1024 * 1024  #: of facts in one file: all of them travel in one message
 PROGRAM_LIMIT_S = 10  #: a fact program that takes longer is ended and left out
 _FAMILY = {"ubuntu": "Debian", "debian": "Debian", "fedora": "RedHat", "rhel": "RedHat"}
 
@@ -124,4 +129,27 @@ def _read(path: Path) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         logger.error("facts left out: %s: not an object but %s", path, type(found).__name__)
         return {}
-    return {str(name): value for name, value in found.items()}
+    try:
+        return _plain(found)
+    except (Fault, TypeError, ValueError, RecursionError) as error:
+        logger.error("facts left out: %s: %s", path, error)
+        return {}
+
+
+def _plain(found: dict[Any, Any]) -> dict[str, Any]:
+    """Facts that everyone can be told: YAML knows dates, too, and names that are no text.
+
+    Raises InvalidInput, TypeError, ValueError.
+    """
+    text = json.dumps(found, default=_in_words)
+    if len(text) > MOST_BYTES:
+        raise InvalidInput(f"longer than {MOST_BYTES} bytes")
+    facts: dict[str, Any] = json.loads(text)
+    check_value(facts, "a fact")
+    return facts
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, date):  # or a datetime, which is one
+        return value.isoformat()
+    raise TypeError(f"holds a {type(value).__name__}, which JSON has not")

@@ -30,6 +30,16 @@ def test_files_and_programs_overlay_the_basics(tmp_path: Path) -> None:
     assert facts["from"] == "program"
 
 
+def test_what_only_yaml_knows_is_told_in_words(tmp_path: Path) -> None:
+    """As it came, it could not be told, and the node did not start."""
+    (tmp_path / "a.yaml").write_text("since: 2024-01-31\nat: 2024-01-31 04:00:00\n3: three\n")
+
+    facts = gather_facts("web1", (tmp_path,))
+
+    assert (facts["since"], facts["at"]) == ("2024-01-31", "2024-01-31T04:00:00")
+    assert facts["3"] == "three"
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -39,6 +49,12 @@ def test_files_and_programs_overlay_the_basics(tmp_path: Path) -> None:
         ("a.json", b"[" * 100_000),
         ("a.yaml", b"a: [b"),
         ("a.yaml", b"!!python/object/apply:os.system [id]"),
+        ("a.yaml", b"a: &a [*a]"),
+        ("a.yaml", b"a: .nan"),
+        ("a.yaml", b"? [a, b]\n: c"),
+        ("a.yaml", b"a: !!set {b}"),
+        ("a.json", b'{"a": "\\ud800"}'),
+        ("a.json", b'{"a": "' + b"x" * 1_100_000 + b'"}'),
     ],
 )
 def test_rubbish_is_left_out_and_logged(
