@@ -2,13 +2,14 @@
 
 import threading
 from collections import deque
+from collections.abc import Iterator
 from time import monotonic
 
 from fleetjobs.broker.parcels import Publisher
 from fleetjobs.broker.tasks import reply_parcel
 from fleetjobs.crashpoints import crash_point
 from fleetjobs.errors import BrokerAway
-from fleetjobs.spool.spool import Spool
+from fleetjobs.spool.spool import OutboxEntry, Spool
 
 BATCH = 200  #: documents handed to the broker at once
 LOOK_EVERY_S = 2.0  #: the outbox is looked at even if nobody says that there is something
@@ -63,8 +64,16 @@ class Sender:
                     self._loose.popleft()
 
     def _send_outbox(self) -> None:
-        while entries := self._spool.outbox(limit=BATCH):
-            self._publisher.publish([reply_parcel(entry.sealed()) for entry in entries])
+        while readable := list(self._readable()):
+            self._publisher.publish([reply_parcel(sealed) for _, sealed in readable])
             crash_point("after_send")
-            for entry in entries:
+            for entry, _ in readable:
                 self._spool.confirm(entry)
+
+    def _readable(self) -> Iterator[tuple[OutboxEntry, str]]:
+        """Some of the outbox; what cannot be read goes out of the way of all others."""
+        for entry in self._spool.outbox(limit=BATCH):
+            try:
+                yield entry, entry.sealed()
+            except OSError:
+                self._spool.set_aside(entry.path)

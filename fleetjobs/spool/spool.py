@@ -30,7 +30,7 @@ class OutboxEntry:
     path: Path
 
     def sealed(self) -> str:
-        """The reply as it is to be sent. Raises SpoolFull if nothing can be read now."""
+        """What is to be sent. Raises OSError, or SpoolFull if nothing can be read now."""
         return read_file(self.path).decode("ascii", "replace")
 
 
@@ -216,7 +216,7 @@ class Spool:
             except FileNotFoundError:  # confirmed before, or its run is gone
                 entry.path.unlink(missing_ok=True)
             except IsADirectoryError:  # of a program; nothing that is sent may wait for it
-                self._set_aside(place, f"{entry.key}.final")
+                self.set_aside(place, f"{entry.key}.final")
                 entry.path.rename(place)
         else:
             entry.path.unlink(missing_ok=True)
@@ -243,10 +243,11 @@ class Spool:
             raise SpoolFull(f"{directory} cannot be read now: {error.strerror}") from error
         for path, name in read:
             if name is None:
-                self._set_aside(Path(path))
+                self.set_aside(Path(path))
         return [(Path(path), *name) for path, name in read if name is not None]
 
-    def _set_aside(self, path: Path, name: str = "") -> None:
+    def set_aside(self, path: Path, name: str = "") -> None:
+        """Put what is no part of a spool, or cannot be read, where it stops nothing."""
         logger.error("%s is no part of a spool, set aside in %s", path, self._broken)
         try:
             path.rename(self._broken / (name or path.name))

@@ -1,5 +1,6 @@
 """The sender forgets a reply only when the broker has confirmed it."""
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,3 +97,20 @@ def test_more_than_a_batch_is_sent_in_one_step(spool: Spool) -> None:
     sender.step()
 
     assert broker.bodies == [str(number).encode() for number in range(450)]
+
+
+@pytest.mark.timeout(10)
+def test_a_reply_that_cannot_be_read_holds_up_no_other(spool: Spool) -> None:
+    """It is the oldest, so all others were behind it."""
+    broker = Broker()
+    sender = Sender(broker, spool)
+    odd = spool.root / "outbox" / f"{KEY.job}.7.finished"
+    os.mkfifo(odd)
+    os.utime(odd, (0, 0))
+    spool.put_reply(KEY, Stage.FINISHED, "on.disk")
+
+    sender.wake()
+    sender.step()
+
+    assert broker.bodies == [b"on.disk"]
+    assert (spool.outbox(), spool.broken()) == ([], [odd.name])
