@@ -20,6 +20,7 @@ from fleetjobs.node.backlog import Backlog
 from fleetjobs.node.gathering import Gathering
 from fleetjobs.node.orders import Orders
 from fleetjobs.node.questions import Questions
+from fleetjobs.node.recent import Recent
 from fleetjobs.node.rejection import TooLate, rejection
 from fleetjobs.node.replies import ended
 from fleetjobs.node.verdict import cancel, fail
@@ -31,8 +32,6 @@ from fleetjobs.states import Reason, Status
 
 logger = logging.getLogger(__name__)
 audit = logging.getLogger("fleetjobs.audit")
-
-RECENT = 1_000  #: inline replies kept in memory, should the broker lose them
 
 Acknowledge = Callable[[], None]
 Inline = Callable[[Agent, Action, Letter], Reply]  #: acts at once and gives the final reply
@@ -57,7 +56,7 @@ class Receiver:
     backlog: Backlog
     announcer: Announcer
     clock: Callable[[], datetime]
-    recent: dict[RunKey, Reply] = field(default_factory=dict)  # oldest first
+    recent: Recent = field(default_factory=Recent)
     held: list[Letter] = field(default_factory=list)  # inline, until the backlog was read
 
     def receive(self, body: bytes, acknowledge: Acknowledge, claimed: str = "") -> None:
@@ -214,9 +213,7 @@ class Receiver:
         self.seen.add(key, until=letter.delivery.start_before)
         crash_point("after_seen")
         reply = self.inline(agent, action, letter)
-        self.recent[key] = reply
-        if len(self.recent) > RECENT:
-            del self.recent[next(iter(self.recent))]
+        self.recent.add(key, reply)
         gathering.add(reply)  # killed before: it comes again at once, and its end can be told
         self.announcer.received(letter, action)
         self.announcer.ended(reply, started=True)
@@ -247,8 +244,9 @@ class Receiver:
 
     def _ended_without_spool(self, key: RunKey, now: datetime) -> str | None:
         """The end of an inline attempt, or of one whose directory is gone."""
-        if key in self.recent:
-            return self._seal(self.recent[key])
+        told = self.recent.find(key)
+        if told is not None:
+            return self.signer.seal(told)
         if key in self.seen:
             why = "the action was begun and its reply was lost with the worker"
         elif key in self.gone:

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 
+STALE_MOST = 1000  #: entries kept of runs that wait no more, beside as many as wait
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
@@ -42,9 +44,16 @@ class WaitingRuns:
         if waiting.not_before is None:
             self._make_ready(waiting.since, key)
         else:
-            heapq.heappush(self._timed, (waiting.not_before, key))
+            self._push(self._timed, (waiting.not_before, key))
         if waiting.start_before is not None:
-            heapq.heappush(self._by_end, (waiting.start_before, key))
+            self._push(self._by_end, (waiting.start_before, key))
+
+    def _push(self, heap: list[tuple[datetime, RunKey]], entry: tuple[datetime, RunKey]) -> None:
+        """Put it there; who waits no more goes: a day's runs would stay till its end."""
+        heapq.heappush(heap, entry)
+        if len(heap) > 2 * len(self._known) + STALE_MOST:
+            heap[:] = {each for each in heap if self._is_current(*each)}
+            heapq.heapify(heap)
 
     def find(self, key: RunKey) -> Waiting | None:
         """That run, if it waits."""

@@ -1,5 +1,6 @@
 """The receiver takes what is signed, addressed, fresh, new, valid and allowed; no more."""
 
+import dataclasses
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from fleetjobs.errors import SpoolFull
 from fleetjobs.messages import Refusal, Reply, Stage
+from fleetjobs.node.recent import Recent
 from fleetjobs.signing import SERVER, SigningKey
 from fleetjobs.spool.attempts import RunKey
 from fleetjobs.states import Reason, State
@@ -108,7 +110,7 @@ def test_an_inline_action_is_acted_on_once(bench: Bench) -> None:
     letter = bench.letter("look")
     bench.receive(letter)
     bench.receive(letter)
-    bench.receiver.recent.clear()
+    bench.receiver = dataclasses.replace(bench.receiver, recent=Recent())
     bench.receive(letter)
 
     first, again, lost = bench.documents()

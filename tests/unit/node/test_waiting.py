@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetjobs.names import JobId
-from fleetjobs.node.waiting import Waiting, WaitingRuns
+from fleetjobs.node.waiting import STALE_MOST, Waiting, WaitingRuns
 from fleetjobs.spool.attempts import RunDirectory, RunKey
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
@@ -108,3 +108,16 @@ def test_every_run_is_taken_exactly_once(
 
     assert sorted(taken) == [waiting(number).run.key for number in range(len(all_times))]
     assert len(runs) == 0
+
+
+def test_what_was_started_is_forgotten_long_before_it_would_have_been_too_late() -> None:
+    """One that waits stands before all of a day's, which had a day to start."""
+    runs = WaitingRuns()
+    runs.add(waiting(1, due=5, end=10))
+    for number in range(2, 5000):
+        runs.add(waiting(number, end=86400 + number))
+        assert runs.take_due(at(4)) is not None
+
+    assert len(runs._by_end) <= STALE_MOST + 3
+    assert runs.next_end() == at(10)
+    assert runs.next_due(at(4)) == at(5)
