@@ -48,6 +48,7 @@ class Fences:
         self._directory = directory
         self._incoming = incoming
         self._lock = threading.Lock()
+        self._is_synced = True  # else one is there that a power cut may take away
 
     def find(self, key: RunKey) -> Fence | None:
         """What was ordered of the attempt, if anything was.
@@ -73,7 +74,7 @@ class Fences:
         with self._lock:
             known = self.find(key)
             raised = higher(known, fence)
-            if raised != known:
+            if raised != known or not self._is_synced:
                 self._write(key, raised)
             return raised
 
@@ -81,8 +82,10 @@ class Fences:
         aside = self._incoming / f"{os.getpid()}.{key}.fence"
         try:
             write_file(aside, msgspec.json.encode(fence))
+            self._is_synced = False
             aside.rename(self._path(key))
             sync_directory(self._directory)
+            self._is_synced = True
         except OSError as error:
             aside.unlink(missing_ok=True)
             raise SpoolFull(f"{self._directory} takes no more: {error.strerror}") from error

@@ -120,3 +120,22 @@ def test_a_fence_that_cannot_be_read_just_now_is_no_stop(
 
 def without_descriptors(path: Path, *_: object) -> int:
     raise OSError(EMFILE, os.strerror(EMFILE), str(path))
+
+
+def test_a_fence_that_could_not_be_made_to_last_is_written_again(
+    fences: Fences, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there, but a power cut would take it away: the order that comes again is not over."""
+    synced: list[Path] = []
+
+    def refuse(_: Path) -> None:
+        raise OSError(EMFILE, os.strerror(EMFILE))
+
+    monkeypatch.setattr(module, "sync_directory", refuse)
+    with pytest.raises(SpoolFull):
+        fences.put(KEY, fence(1))
+    monkeypatch.setattr(module, "sync_directory", synced.append)
+    fences.put(KEY, fence(1))
+    fences.put(KEY, fence(1))
+
+    assert len(synced) == 1
