@@ -167,13 +167,14 @@ class Receiver:
         except Refused as refused:
             gathering.add(self._reject(key, letter, refused, now))
             return False
-        audit.info("allowed %s %s by %s", letter.task, task_id(letter.delivery), letter.signer)
         begin = letter.delivery.not_before
-        if action.inline and (begin is None or begin <= now):
-            if self.backlog.wait_s():
-                self.held.append(letter)
-            else:
-                self._act_inline(key, letter, agent, action, gathering)
+        at_once = action.inline and (begin is None or begin <= now)
+        if at_once and self.backlog.wait_s():
+            self.held.append(letter)
+            return False
+        audit.info("allowed %s %s by %s", letter.task, task_id(letter.delivery), letter.signer)
+        if at_once:
+            self._act_inline(key, letter, agent, action, gathering)
             return False
         self._keep(key, letter, action, now)  # what comes ahead of its time waits, whatever it is
         return True
