@@ -57,7 +57,8 @@ def _try(ledger: Ledger, run: RunEntry, actor: str, manner: Manner | None) -> No
         raise Conflict(
             f"{job.id} is being taken back on {run.node} ({run.step}): retry that, without a mode"
         )
-    if manner is not None and manner.mode != RetryMode.AS_IS:
+    is_new = "detour" not in job.changes  # by the run before: it is the same for all
+    if manner is not None and manner.mode != RetryMode.AS_IS and is_new:
         _set_detour(ledger, job, manner)
     as_is = manner is not None and manner.mode == RetryMode.AS_IS
     step = None if as_is else run.step or next_step(ledger.connection, job, run)

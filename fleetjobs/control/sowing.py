@@ -1,6 +1,7 @@
 """Sowing: what an installation has from the beginning; what people did with it stays."""
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,8 @@ from fleetjobs.store.schedules import Entry, builtin_entries, insert_entry, save
 from fleetjobs.store.templates import Template, find_template, lock_templates
 from fleetjobs.templates.reading import read_template
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Sowing:
@@ -33,7 +36,8 @@ class Sowing:
         """Have the templates and their schedules; how many were made or brought up to date.
 
         What was edited stays as it is, what was disabled stays disabled, what was deleted stays
-        deleted. Raises Conflict if another org has the account.
+        deleted, and a schedule that has a label before one of them has it keeps it.
+        Raises Conflict if another org has the account.
         """
         author = Author(org=org, account=MAINTENANCE, of_fleet=True)
         with self.database.transaction() as connection:
@@ -97,7 +101,11 @@ class Sowing:
                 seed=seed.version,
                 created_at=self.now,
             )
-            insert_entry(connection, dataclasses.replace(entry, next_at=next_of(entry)))
+            try:
+                insert_entry(connection, dataclasses.replace(entry, next_at=next_of(entry)))
+            except Conflict:
+                logger.warning("%s: there is another schedule %s, which stays", org, entry.label)
+                return 0
             return 1
         if found.ended_at is not None or found.seed is None or found.seed >= seed.version:
             return 0

@@ -20,10 +20,16 @@ from fleetjobs.seeds.nightly import MAINTENANCE, SEEDS
 from fleetjobs.states import State
 from fleetjobs.store.database import Database
 from fleetjobs.store.jobs import JobFilter, list_jobs
-from fleetjobs.store.schedules import Entry, builtin_entries, get_entry, list_occurrences
+from fleetjobs.store.schedules import (
+    Entry,
+    builtin_entries,
+    get_entry,
+    insert_entry,
+    list_occurrences,
+)
 from fleetjobs.store.templates import find_template, get_version, list_templates
 from tests.desk import KEY
-from tests.makers import NOW, ORG, Clock
+from tests.makers import NOW, ORG, Clock, new_id
 
 RULER = Author(org=ORG, account="ruth", of_fleet=True)
 NIGHT = "prune-history-default"
@@ -103,6 +109,25 @@ def test_what_was_edited_survives_an_upgrade_and_the_rest_follows_it(
         assert get_version(connection, vacuum).text.count("better ") == 1
     assert entry(database).document.rule == Rule(every_s=3600)
     assert sowing.sow(ORG, NEWER) == 0
+
+
+def test_a_label_that_somebody_has_already_stays_theirs(database: Database) -> None:
+    sowing, first = Sowing(database, NOW), SEEDS[0].schedule.label
+    sowing.sow(ORG, SEEDS[1:])
+    theirs = dataclasses.replace(
+        entry(database, SEEDS[1].schedule.label),
+        id=new_id(),
+        label=first,
+        owner="bob",
+        builtin=False,
+        seed=None,
+    )
+    with database.transaction() as connection:
+        insert_entry(connection, theirs)
+
+    assert sowing.sow(ORG) == 1  # the template
+    assert sowing.sow(ORG) == 0
+    assert entry(database, first).owner == "bob"
 
 
 def _reschedule(schedules: Schedules, found: Entry, rule: Rule) -> None:
