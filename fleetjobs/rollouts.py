@@ -30,7 +30,7 @@ class Rollout(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     sleep_s: Seconds = 0  # between one batch and the next
     max_failures: Share = "0"  # once more have failed, no further node begins
     order: Annotated[str, Meta(pattern=r"\A(listed|random|fact:.+)\Z")] = "listed"
-    seed: int | None = None  # of `random`
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None  # of `random`
     reach_s: Annotated[float, Meta(gt=0, le=3660 * 24 * 3600, description="seconds")] = (
         300  # a node that has not begun so long after its turn came counts as failed
     )

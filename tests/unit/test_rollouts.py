@@ -141,3 +141,10 @@ def test_a_course_survives_being_kept() -> None:
     course = begin(20, Rollout(batch="7", canary="1", sleep_s=5, by_hand=True), pauses=True)
 
     assert msgspec.convert(msgspec.to_builtins(course), Course) == course
+
+
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1, 2**80])
+def test_a_seed_that_no_document_can_hold_is_refused(seed: int) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"order": "random", "seed": seed}, Rollout)
+    assert msgspec.convert({"seed": 2**63 - 1}, Rollout).seed == 2**63 - 1
