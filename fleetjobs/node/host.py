@@ -19,9 +19,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from fleetjobs.errors import SpoolFull
-from fleetjobs.installed import Installed
 from fleetjobs.node.runner import ORDER_SIGNAL, Runner
-from fleetjobs.node.warmth import warm_up
 from fleetjobs.node.workplace import Workplace
 from fleetjobs.registry import Registry
 from fleetjobs.signing import SigningKey, node_key_id
@@ -38,14 +36,18 @@ class Host:
     """Forks and reaps; single-threaded, for only then a fork is whole."""
 
     def __init__(
-        self, connection: socket.socket, workplace: Workplace, clock: Callable[[], datetime]
+        self,
+        connection: socket.socket,
+        workplace: Workplace,
+        registry: Registry,
+        clock: Callable[[], datetime],
     ) -> None:
         """Read once what all runners need. Raises InvalidSetting without a key."""
         self._connection = connection
         self._workplace = workplace
         self._clock = clock
         self._spool = Spool(workplace.spool)
-        self._registry = Registry(workplace.agents, workplace.libdirs, installed=Installed())
+        self._registry = registry
         self._signer = SigningKey.load(node_key_id(workplace.node), workplace.key)
         self._runners: dict[int, str] = {}
         self._unread = b""
@@ -54,8 +56,6 @@ class Host:
     def serve(self) -> None:
         """Until the worker closes the connection, or dies."""
         wakeup = wake_up()
-        warm_up(self._workplace.node, self._signer, self._clock())
-        gc.collect()
         gc.freeze()  # what is there stays: collecting it in a runner would copy its pages
         with selectors.DefaultSelector() as selector:
             selector.register(self._connection, selectors.EVENT_READ)

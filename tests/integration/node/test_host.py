@@ -14,6 +14,7 @@ from fleetjobs.node import hosting
 from fleetjobs.node.host import FORKED, START, Host
 from fleetjobs.node.hosting import RunnerHost
 from fleetjobs.programs import runner_host
+from fleetjobs.programs.registries import for_runners
 from fleetjobs.spool.attempts import RunKey
 from tests.workbench import Desk, make_key, wait_for
 
@@ -90,7 +91,7 @@ def test_a_host_may_be_forked_for_a_worker(desk: Desk) -> None:
     if pid == 0:
         ours.close()
         try:
-            runner_host.serve(theirs, desk.workplace)
+            runner_host.serve(theirs, desk.workplace, for_runners(desk.workplace))
         finally:
             os._exit(0)
     theirs.close()
@@ -113,7 +114,7 @@ def test_a_host_and_its_worker_never_wait_for_each_other(desk: Desk) -> None:
         ours.close()
         Host._fork = lambda self, asked: self._say({FORKED: asked[START]})  # type: ignore[method-assign]
         try:
-            runner_host.serve(theirs, desk.workplace)
+            runner_host.serve(theirs, desk.workplace, for_runners(desk.workplace))
         finally:
             os._exit(0)
     theirs.close()
