@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from urllib.parse import urlsplit
 
+import redis.utils
 from amqp.exceptions import AMQPError
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import KombuError
@@ -20,6 +22,9 @@ VISIBILITY_S = 60
 
 #: RabbitMQ 4 drops a message of a quorum queue after 20 deliveries unless told otherwise.
 DELIVERY_LIMIT = 1_000_000
+
+#: redis-py asks it for each connection, and would read its whole description each time
+redis.utils.get_lib_version = cache(redis.utils.get_lib_version)
 
 #: what the client libraries raise about a broker
 FAILURES = (AMQPError, KombuError, RedisError, OSError, EOFError)

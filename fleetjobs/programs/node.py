@@ -29,7 +29,6 @@ from fleetjobs.broker.app import make_app
 from fleetjobs.broker.publishers import open_publisher
 from fleetjobs.clocks import now, patience
 from fleetjobs.errors import Fault
-from fleetjobs.installed import Installed
 from fleetjobs.names import NodeId, node_id
 from fleetjobs.node.activation import Activator
 from fleetjobs.node.admission import Admission
@@ -51,6 +50,7 @@ from fleetjobs.programs.arguments import Parser
 from fleetjobs.programs.foreground import run_request, show_jobs, show_key
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.loops import Loops
+from fleetjobs.programs.registries import for_worker
 from fleetjobs.programs.settings import NodeSettings, load_settings
 from fleetjobs.programs.workplaces import workplace_of
 from fleetjobs.registry import Registry
@@ -63,6 +63,7 @@ logger = logging.getLogger(__name__)
 
 PRUNE_EVERY_S = 600.0  #: how often what is kept is looked through
 ACTIVATE_EVERY_S = 5.0  #: how often agents are looked for; no other's rests for less
+SOFTWARE = version("fleetjobs")  #: looked up once for all that are forked
 LAUNCH_EVERY_S = 5.0  #: the launcher looks around even if nobody wakes it
 
 
@@ -101,7 +102,9 @@ class Node:
         self.beater.step()
 
 
-def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: RunnerHost) -> Node:
+def make_node(
+    settings: NodeSettings, registry: Registry, sender: Sender, spool: Spool, host: RunnerHost
+) -> Node:
     """Put the parts together. Raises InvalidSetting."""
     identity = node_id(settings.identity)
     workplace = workplace_of(settings)
@@ -113,9 +116,7 @@ def make_node(settings: NodeSettings, sender: Sender, spool: Spool, host: Runner
         signer=signer,
         sender=sender,
         spool=spool,
-        registry=Registry(
-            workplace.agents, workplace.libdirs, clock=now, asks=True, installed=Installed()
-        ),
+        registry=registry,
         orders=Orders(node=identity, spool=spool, signer=signer, clock=now),
         announcer=Announcer(),
         backlog=Backlog(),
@@ -189,7 +190,7 @@ def _beater(ground: _Ground, launcher: Launcher) -> Beater:
     slots = ground.settings.slots
     return Beater(
         node=ground.identity,
-        software=version("fleetjobs"),
+        software=SOFTWARE,
         signer=ground.signer,
         registry=ground.registry,
         fact_directories=ground.settings.facts,
@@ -233,20 +234,27 @@ def _admission(ground: _Ground, beater: Beater) -> Admission:
     )
 
 
-def run_worker(settings: NodeSettings, host_socket: socket.socket | None = None) -> int:
+def run_worker(
+    settings: NodeSettings,
+    host_socket: socket.socket | None = None,
+    registry: Registry | None = None,
+) -> int:
     """Be the node until SIGTERM or SIGINT; the exit status. Raises InvalidSetting.
 
     `host_socket` leads to a runner host that was forked for it; without, it starts its own.
+    `registry` was read before this process was forked; without, it reads the agents itself.
     """
     set_up_logs(settings.log_level)
     setup_logging.connect(_leave_logs_alone)
     # Managing a machine takes root; Celery warns because of pickle, which is not accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     spool = Spool(settings.state / "spool")
-    host = RunnerHost(workplace_of(settings), host_socket)
+    workplace = workplace_of(settings)
+    host = RunnerHost(workplace, host_socket)
+    registry = registry or for_worker(workplace)
     app = make_app(settings.broker, settings.identity)
     with closing(open_publisher(settings.broker)) as publisher:
-        node = make_node(settings, Sender(publisher, spool), spool, host)
+        node = make_node(settings, registry, Sender(publisher, spool), spool, host)
         app.node = node
         take_over_control()
         loops = Loops()

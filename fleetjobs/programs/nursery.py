@@ -18,27 +18,42 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import redis.utils
 from kombu.transport import get_transport_cls
 
+from fleetjobs.clocks import now
+from fleetjobs.node import warmth
 from fleetjobs.programs.family import Child, Family, Stop
 from fleetjobs.programs.logs import set_up_logs
 from fleetjobs.programs.node import run_worker
+from fleetjobs.programs.registries import Registries, for_worker
 from fleetjobs.programs.settings import NodeSettings, load_settings
+from fleetjobs.programs.workplaces import workplace_of
+from fleetjobs.registry import Registry
 
 _WARM = (  # what a worker imports only once it starts: imported before the fork, all share it
     "re2",
+    "email.parser",
     "encodings.idna",
+    "hmac",
     "billiard.pool",
+    "celery.app.amqp",
+    "celery.app.control",
+    "celery.app.events",
+    "celery.app.log",
     "celery.app.routes",
     "celery.app.trace",
+    "celery.apps.worker",
     "celery.backends.base",
     "celery.concurrency.solo",
     "celery.events.receiver",
+    "celery.fixups.django",
     "celery.loaders.app",
     "celery.worker.autoscale",
     "celery.worker.components",
     "celery.worker.consumer",
     "celery.worker.control",
+    "celery.worker.strategy",
     "celery.worker.worker",
     "kombu.pidbox",
 )
@@ -58,11 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_up_logs("INFO")
     places = [_read(place) for place in options.places]
     warm_up({settings.broker for settings, _ in places})
+    registries = Registries(for_worker)
+    for settings, _ in places:
+        registries.of(workplace_of(settings))
     gc.freeze()  # what is there stays: collecting it in a child would copy its pages
     family, stop = Family(), Stop()
     sockets = [descriptor for _, descriptor in places if descriptor is not None]
     for settings, descriptor in places:
-        worker = _Worker(settings, descriptor)
+        worker = _Worker(settings, registries.of(workplace_of(settings)), descriptor)
         closing = [other for other in sockets if other != descriptor]
         log = options.logs / f"{settings.identity}.log"
         name = f"worker of {settings.identity}"
@@ -78,11 +96,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def warm_up(brokers: Iterable[str]) -> None:
-    """Import what every worker will need, for these brokers."""
+    """Import what every worker will need, for these brokers, and use it once where that lasts."""
     for name in _WARM:
         importlib.import_module(name)
     for url in brokers:
         get_transport_cls(url.partition(":")[0])
+    redis.utils.get_lib_version()  # type: ignore[no-untyped-call]  # theirs bears no types
+    warmth.warm_up(now())
 
 
 def _read(place: str) -> tuple[NodeSettings, int | None]:
@@ -94,13 +114,14 @@ def _read(place: str) -> tuple[NodeSettings, int | None]:
 @dataclass(slots=True)
 class _Worker:
     settings: NodeSettings
+    registry: Registry
     descriptor: int | None  # None from the second start on
 
     def run(self) -> None:
         """In the child: be the worker."""
         set_up_logs(self.settings.log_level)
         host = None if self.descriptor is None else socket.socket(fileno=self.descriptor)
-        run_worker(self.settings, host)
+        run_worker(self.settings, host, self.registry)
 
 
 if __name__ == "__main__":
