@@ -167,21 +167,19 @@ def test_a_queue_that_vanished_is_made_anew(broker_url: str, publisher: Publishe
         assert [arrival.body for arrival in take_all(subscriber, 1)] == [b"two"]
 
 
-def test_a_queue_that_is_there_and_is_another_holds_up_no_other(broker_url: str) -> None:
+def test_a_queue_that_is_there_and_is_another_holds_up_no_other(rabbit_url: str) -> None:
     """Say one that was declared by hand, or by a version that declared queues otherwise."""
-    if not is_amqp(broker_url):
-        pytest.skip("Redis declares nothing")
-    with connect(broker_url) as connection:
+    with connect(rabbit_url) as connection:
         connection.channel().queue_declare("odd", durable=True, auto_delete=False)
     odd, good = parcels(b"odd", queue="odd"), parcels(b"1", b"2")
 
-    with closing(open_publisher(broker_url)) as publisher:
+    with closing(open_publisher(rabbit_url)) as publisher:
         with pytest.raises(Unconfirmed) as refused:
             publisher.publish([good[0], *odd, good[1]])
         publisher.publish(parcels(b"3"))
 
     assert refused.value.parcels == (odd[0],)
-    with closing(open_subscriber(broker_url, "replies")) as subscriber:
+    with closing(open_subscriber(rabbit_url, "replies")) as subscriber:
         assert [arrival.body for arrival in take_all(subscriber, 3)] == [b"1", b"2", b"3"]
 
 
