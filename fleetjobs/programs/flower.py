@@ -46,11 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or ctrl-C; the exit status."""
     options, others = make_parser().parse_known_args(arguments)
     try:
-        broker = find_broker(options)
+        _serve(find_broker(options), options, others)
     except Fault as fault:
         sys.stderr.write(f"fj flower: {fault}\n")
         return 1
-    _serve(broker, options, others)
     return 0
 
 

@@ -33,3 +33,9 @@ def test_a_program_says_what_it_does_not_understand(
     assert said.startswith("fj ")
     assert why in said
     assert "--help` tells more" in said
+
+
+def test_flower_says_which_brokers_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is told where the URL is used first, and that was outside of what catches refusals."""
+    assert flower.main(["--broker", "foo"]) == 1
+    assert capsys.readouterr().err.startswith("fj flower: '' is no broker we know; expected amqp")
