@@ -15,7 +15,7 @@ from fleetjobs.cli.options import json_option, take_target, target_options
 from fleetjobs.cli.plan_trial import try_out
 from fleetjobs.cli.screen import clean, read_text, stderr, stdout
 from fleetjobs.cli.session import fleet, program
-from fleetjobs.cli.words import Duration
+from fleetjobs.cli.words import Duration, Share
 from fleetjobs.client.asking import utc_now
 from fleetjobs.client.conditions import make_conditions
 from fleetjobs.client.jobs import new_id
@@ -73,7 +73,12 @@ _CHANGES = (
         type=click.Choice([each.value for each in OnFailure]),
         help="What follows when a leg has failed; by default what the plan says.",
     ),
-    click.option("--max-failures", metavar="N|N%", help="So many of its legs and groups may fail."),
+    click.option(
+        "--max-failures",
+        type=Share(),
+        metavar="N|N%",
+        help="So many of its legs and groups may fail.",
+    ),
     click.option(
         "--priority",
         type=click.IntRange(-100, 100),

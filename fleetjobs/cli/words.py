@@ -1,5 +1,6 @@
-"""Words of the command line that are neither text nor number: durations and moments."""
+"""Words of the command line that are neither text nor number: durations, shares, moments."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,18 @@ import click
 from fleetjobs.clocks import now
 from fleetjobs.errors import InvalidTime
 from fleetjobs.times import UNITS, read_duration
+
+
+class Share(click.ParamType[str]):
+    """So many, as a number or a percentage; its values are texts."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Let it pass, or say what a share looks like."""
+        if not re.fullmatch("[0-9]{1,9}%?", value):
+            self.fail(f"{value!r} is neither a number, such as 2, nor a percentage", param, ctx)
+        return str(value)
 
 
 class Duration(click.ParamType[timedelta]):

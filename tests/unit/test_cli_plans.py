@@ -410,3 +410,10 @@ def test_what_was_called_off_is_not_said_to_have_failed(fj: Fj, server: PlanServ
     server.scenes = [[leg("make", "cancelled", tally=tally)]]
 
     assert "1 of 4, 1 failed, 2 cancelled" in fj("job", "graph", PLAN)[1]
+
+
+def test_how_many_may_fail_is_a_number_or_a_percentage(fj: Fj, file: str) -> None:
+    code, _, err = fj("plan", "run", file, "-p", "name=x", "--max-failures", "some")
+
+    assert code == 1
+    assert "'some' is neither a number, such as 2, nor a percentage" in err
