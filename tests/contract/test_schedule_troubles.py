@@ -14,8 +14,8 @@ from fleetjobs.control.jobs import Control
 from fleetjobs.control.occurrences import job_of
 from fleetjobs.control.templates import Author
 from fleetjobs.control.works import AT_ONCE
+from fleetjobs.documents import encode
 from fleetjobs.errors import NotFound
-from fleetjobs.messages import encode
 from fleetjobs.names import JobId
 from fleetjobs.plans.documents import Plan
 from fleetjobs.plans.shapes import leg_id
