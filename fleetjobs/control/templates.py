@@ -17,6 +17,7 @@ from fleetjobs.control.resolving import Resolved, fill, resolve
 from fleetjobs.control.submissions import Submission
 from fleetjobs.control.works import Asker, Seal, Start
 from fleetjobs.errors import Conflict, Denied, NotFound, Outdated
+from fleetjobs.jobs import Job
 from fleetjobs.names import JobId
 from fleetjobs.schedules.documents import TemplateCall, Work
 from fleetjobs.signing import account_key_id
@@ -118,19 +119,20 @@ class Templates:
         """
         work = Work(template=call)
         with self.database.transaction() as connection:
-            earlier = get_job(connection, id, org=org)
+            earlier = _earlier(connection, call, id, org)
             if earlier is not None:
-                template = get_template(connection, call.name, org=org)
-                if earlier.template != template.id:
-                    raise Conflict(f"the id {id} was used before, for something else")
                 return Submission(earlier, created=False)
-            if job_meaning(connection, id) is not None:
-                raise Conflict(f"the id {id} was used before, for something else")
             warnings: list[str] = []
             asker = dataclasses.replace(
                 self._asker(connection, org, account, seal), warnings=warnings
             )
-            job = asker.ask(work, id, start, lambda job: job)
+            try:
+                job = asker.ask(work, id, start, lambda job: job)
+            except Conflict:  # somebody may have asked for it at the same moment
+                earlier = _earlier(connection, call, id, org)
+                if earlier is None:
+                    raise
+                return Submission(earlier, created=False)
             return Submission(job, created=True, warnings=warnings)
 
     def check(
@@ -169,6 +171,16 @@ class Templates:
             now=self.clock(),
             limits=self.limits,
         )
+
+
+def _earlier(connection: Connection, call: TemplateCall, id: JobId, org: str) -> Job | None:  # noqa: A002  the job's, as in every document
+    """The job that was made of that template under that id. Raises Conflict if another has it."""
+    found = get_job(connection, id, org=org)
+    if found is None and job_meaning(connection, id) is None:
+        return None
+    if found is None or found.template != get_template(connection, call.name, org=org).id:
+        raise Conflict(f"the id {id} was used before, for something else")
+    return found
 
 
 def check_level(org: str | None, author: Author) -> None:

@@ -16,7 +16,7 @@ from fleetjobs.control.foresight import foresee
 from fleetjobs.control.keeping import keep_job, plain_of
 from fleetjobs.control.limits import Limits
 from fleetjobs.control.resolving import Resolved, resolve
-from fleetjobs.errors import Refused
+from fleetjobs.errors import Conflict, Refused
 from fleetjobs.jobs import Job, Kind
 from fleetjobs.names import JobId, NodeId
 from fleetjobs.plans.documents import PlanRequest
@@ -78,7 +78,8 @@ class Asker:
             plan = dataclasses.replace(plan, job=resolved.mark(mark(plan.job)))
             self._check_room({node for part in draft.parts for node in part.nodes})
             self._foresee(draft)
-            insert_plan(self.connection, [plan, *draft.parts[1:]], draft.links)
+            if not insert_plan(self.connection, [plan, *draft.parts[1:]], draft.links):
+                raise Conflict(f"the id {id} was used before")
             ring(self.connection, DISPATCH)
             ring(self.connection, CHANGES, request.id)
             return plan.job
@@ -91,7 +92,10 @@ class Asker:
         if self.later is not None and plain is not None:
             self.later.append(plain)
             return job
-        return keep_job(self.connection, request, weighed, self.now) or job
+        kept = keep_job(self.connection, request, weighed, self.now)
+        if kept is None:
+            raise Conflict(f"the id {id} was used before")
+        return kept
 
     def fail(
         self,
@@ -111,7 +115,10 @@ class Asker:
         """
         job = self._ended(work, id, start, state, reason)
         job = mark(dataclasses.replace(job, data=data))
-        insert_job(self.connection, job, [], meaning=digest(job.sealed), dispatch_at=None)
+        meaning = digest(job.sealed)
+        if not insert_job(self.connection, job, [], meaning=meaning, dispatch_at=None):
+            logger.warning("job %s: %s; and somebody else has its id", id, why)
+            return
         ended = event_row(
             at=self.now,
             kind=f"job.{state}",

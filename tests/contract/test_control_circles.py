@@ -11,26 +11,30 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from fleetjobs.control import applying
+from fleetjobs.control import applying, templates
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.sowing import Sowing
 from fleetjobs.control.templates import Author, note_change, put_new, put_next
+from fleetjobs.control.works import AT_ONCE
+from fleetjobs.documents import encode
+from fleetjobs.errors import Conflict
 from fleetjobs.plans.documents import Need, Pace
 from fleetjobs.plans.shapes import leg_id
 from fleetjobs.requests import After
-from fleetjobs.schedules.documents import Call, Schedule, Work
+from fleetjobs.schedules.documents import Call, Schedule, TemplateCall, Work
 from fleetjobs.schedules.rules import Rule
 from fleetjobs.seeds.nightly import SEEDS
 from fleetjobs.store.database import Database
 from fleetjobs.store.dialect import is_sqlite
+from fleetjobs.store.jobs import get_job
 from fleetjobs.store.ledger import Ledger
 from fleetjobs.store.schedules import advance_entries, get_entry
 from fleetjobs.store.templates import find_template, list_templates
 from fleetjobs.targets import Target
 from fleetjobs.templates.documents import Duplicates, File, Files
 from fleetjobs.templates.reading import Written, read_template
-from tests.desk import WHO
-from tests.makers import NOW, ORG, Clock, enroll, make_request
+from tests.desk import KEY, WHO
+from tests.makers import NOW, ORG, Clock, enroll, make_request, new_id
 from tests.plans import PlanDesk, make_leg
 from tests.workbench import wait_for
 
@@ -199,6 +203,36 @@ def test_a_job_is_made_to_follow_another_while_that_ends(control: Control) -> No
         come_between(control.database, lambda: ledger.lock([second]), elsewhere)
         connection.commit()
         assert elsewhere.result().id == second
+
+
+@pytest.mark.parametrize("second", ["a", "b"])
+def test_of_two_templates_run_under_one_id_at_a_time_there_is_one_job(
+    control: Control, monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    enroll(control.database, "web1")
+    for label in ("a", "b"):
+        text = written(label, "hi").text + "target: {identities: web1}\n"
+        control.templates.create(text, BOB, label=None, is_fleet=False)
+    both, name = Barrier(2), new_id()
+
+    def look(*about: Any, **more: Any) -> Any:
+        found = get_job(*about, **more)
+        with contextlib.suppress(BrokenBarrierError):
+            both.wait(0.5)  # the other has not made it yet, either, or waits until we have ended
+        return found
+
+    def run(label: str) -> Any:
+        seal = {"seal": lambda asked: KEY.seal(encode(asked)), "id": name}
+        return control.templates.run(TemplateCall(name=label), AT_ONCE, **WHO, **seal)
+
+    monkeypatch.setattr(templates, "get_job", look)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(run, label) for label in ("a", second)]
+        refused = [one.exception() for one in asked if one.exception() is not None]
+
+    assert [type(error) for error in refused] == ([] if second == "a" else [Conflict])
+    created = [one.result().created for one in asked if one.exception() is None]
+    assert sorted(created) == ([False, True] if second == "a" else [True])
 
 
 def test_schedules_are_reinitialized_while_one_of_them_makes_jobs(control: Control) -> None:
