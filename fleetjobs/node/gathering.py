@@ -7,7 +7,7 @@ from fleetjobs.documents import Document, encode
 from fleetjobs.messages import TOGETHER, TOGETHER_BYTES, Replies, Reply
 from fleetjobs.names import NodeId
 
-PATIENCE_S = 0.02  #: a reply waits no longer for those that come after it
+PATIENCE_S = 0.1  #: a reply waits no longer for those that come after it
 
 
 class Gathering:
