@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks.desk import Desk
-from benchmarks.fanout import BROKERS, ping
+from benchmarks.fanout import BROKERS, connect, ping
 from benchmarks.processes import family, pss_mib
 
 ALONE = "alone"  #: identity of the node that shares no memory with the fleet's others
@@ -40,8 +40,9 @@ def weigh(broker: str, nodes: int) -> dict[str, list[float]]:
         BROKERS[broker](Path(directory)) as server,
         Desk(server.url, nodes) as desk,
     ):
+        client = connect(desk, nodes)
         for _ in range(5):
-            ping(desk, nodes)
+            ping(client, nodes)
         time.sleep(SETTLE_S)
         found = _shares("worker", "host", "nursery", "server", "coordinator", "up", "broker")
         desk.add_node(ALONE)
