@@ -27,8 +27,8 @@ from fleetjobs.api.template_documents import (
     VersionDocument,
 )
 from fleetjobs.api.waiting import answer
+from fleetjobs.control.authoring import Author
 from fleetjobs.control.submissions import Submission
-from fleetjobs.control.templates import Author
 from fleetjobs.control.works import Start
 from fleetjobs.documents import encode
 from fleetjobs.names import JobId
@@ -73,13 +73,14 @@ class VersionsQuery(Parameters):
     limit: int = Field(100, ge=1, le=500)
 
 
-def author_of(caller: Acting) -> Author:
+def author_of(desk: Desk, caller: Acting) -> Author:
     """The account as one who writes templates."""
     return Author(
         org=caller.org,
         account=caller.name,
         of_fleet=caller.role is Role.FLEET_ADMIN,
         address=caller.address,
+        rights=desk.control.acceptance.rights,
     )
 
 
@@ -97,7 +98,7 @@ async def create(
     template = await run_in_threadpool(
         desk.control.templates.create,
         wish.text,
-        author_of(caller),
+        author_of(desk, caller),
         label=wish.label,
         is_fleet=wish.level is Level.FLEET,
     )
@@ -124,7 +125,7 @@ async def apply(request: Request, desk: AtDesk, caller: Editor) -> AppliedFiles:
     """All of them or none; the same again changes nothing. With `dry_run` nothing is kept."""
     raw = await read_body(request, kinds={JSON}, limit=_MANY_BYTES)
     files = decode_body(Files, raw)
-    found = await run_in_threadpool(desk.control.applying.apply, files, author_of(caller))
+    found = await run_in_threadpool(desk.control.applying.apply, files, author_of(desk, caller))
     return AppliedFiles(dry_run=files.dry_run, items=[AppliedDocument.of(one) for one in found])
 
 
@@ -166,7 +167,7 @@ async def change(
         desk.control.templates.change,
         name,
         wish.text,
-        author_of(caller),
+        author_of(desk, caller),
         version=read_version(if_match),
     )
     return await run_in_threadpool(_told, desk, response, template)
@@ -175,7 +176,7 @@ async def change(
 @router.delete("/templates/{name}", summary="Delete a template")
 def delete(desk: AtDesk, caller: Editor, name: Named) -> TemplateDocument:
     """Nobody runs it any more; its versions and its jobs stay. Its label is free."""
-    return TemplateDocument.of(desk.control.templates.delete(name, author_of(caller)))
+    return TemplateDocument.of(desk.control.templates.delete(name, author_of(desk, caller)))
 
 
 @router.get("/templates/{name}/versions", summary="All versions of a template")

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from fleetjobs.control.templates import Author, check_level, note_change, put_new, put_next
+from fleetjobs.control.authoring import Author, check_level, note_change, put_new, put_next
 from fleetjobs.errors import Conflict, InvalidPlan
 from fleetjobs.store.database import Database
 from fleetjobs.store.templates import (

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
 from fleetjobs.access import Role
+from fleetjobs.control.authoring import Author, note_change, put_new, put_next
 from fleetjobs.control.occurrences import next_of
-from fleetjobs.control.templates import Author, note_change, put_new, put_next
 from fleetjobs.errors import Conflict, InvalidSetting
 from fleetjobs.seeds.nightly import MAINTENANCE, SEEDS, Seed
 from fleetjobs.store.access import Account, create_account, org_of_account

@@ -8,45 +8,28 @@ from datetime import datetime
 from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
-from fleetjobs.access import FLEET
 from fleetjobs.control.acceptance import Acceptance, Weighed
+from fleetjobs.control.authoring import Author, check_level, note_change, put_new, put_next
 from fleetjobs.control.drafts import Draft
 from fleetjobs.control.foresight import foresee
 from fleetjobs.control.limits import Limits
 from fleetjobs.control.resolving import Resolved, fill, resolve
 from fleetjobs.control.submissions import Submission
 from fleetjobs.control.works import Asker, Seal, Start
-from fleetjobs.errors import Conflict, Denied, NotFound, Outdated
+from fleetjobs.errors import Conflict, NotFound, Outdated
 from fleetjobs.jobs import Job
 from fleetjobs.names import JobId
 from fleetjobs.schedules.documents import TemplateCall, Work
-from fleetjobs.signing import account_key_id
-from fleetjobs.store import audit
-from fleetjobs.store.audit import add_record
 from fleetjobs.store.database import Database
-from fleetjobs.store.events import add_event
 from fleetjobs.store.jobs import get_job, job_meaning
 from fleetjobs.store.templates import (
     Template,
-    Version,
-    add_version,
     get_template,
     get_version,
-    insert_template,
     save_template,
 )
 from fleetjobs.templates.documents import Trial
-from fleetjobs.templates.reading import Written, check_template, read_template
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Author:
-    """Who changes templates."""
-
-    org: str
-    account: str
-    of_fleet: bool = False  # may change the fleet's, too
-    address: str = ""  # from where they ask, for the audit
+from fleetjobs.templates.reading import read_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +81,7 @@ class Templates:
             template = get_template(connection, name, org=author.org, lock=True)
             check_level(template.org, author)
             if template.ended_at is None:
+                author.check(connection, get_version(connection, template).text, template.label)
                 template = dataclasses.replace(template, ended_at=self.clock())
                 save_template(connection, template)
                 note_change(connection, template, "template.deleted", author, self.clock())
@@ -181,100 +165,3 @@ def _earlier(connection: Connection, call: TemplateCall, id: JobId, org: str) ->
     if found is None or found.template != get_template(connection, call.name, org=org).id:
         raise Conflict(f"the id {id} was used before, for something else")
     return found
-
-
-def check_level(org: str | None, author: Author) -> None:
-    """Let who may change templates of that org, or the fleet's. Raises Denied."""
-    if org is None and not author.of_fleet:
-        raise Denied(f"{author.account} may not change what belongs to the whole fleet")
-
-
-def put_new(
-    connection: Connection,
-    written: Written,
-    author: Author,
-    *,
-    is_fleet: bool,
-    now: datetime,
-    id: str | None = None,  # noqa: A002  as in every document
-    seed: int | None = None,
-) -> Template:
-    """Keep a new template. Raises InvalidPlan, and Conflict if its label is taken.
-
-    That it was made is noted by `note_change`, once everything is locked that is to be.
-    """
-    check_template(written)
-    template = Template(
-        id=id or str(uuid7()),
-        org=None if is_fleet else author.org,
-        label=written.label,
-        description=written.plan.description,
-        seed=seed,
-        builtin=seed is not None,
-        created_at=now,
-        changed_at=now,
-    )
-    insert_template(connection, template, _version(template, written, author, now))
-    return template
-
-
-def put_next(
-    connection: Connection,
-    template: Template,
-    written: Written,
-    author: Author,
-    *,
-    now: datetime,
-    seed: int | None = None,
-) -> Template:
-    """Keep its next version, unless it reads so already; noted as a new one. Raises InvalidPlan."""
-    check_template(written)
-    if get_version(connection, template).text == written.text:
-        return template
-    template = dataclasses.replace(
-        template,
-        description=written.plan.description,
-        version=template.version + 1,
-        changed_at=now,
-        seed=seed,
-    )
-    add_version(connection, _version(template, written, author, now))
-    save_template(connection, template)
-    return template
-
-
-def _version(template: Template, written: Written, author: Author, now: datetime) -> Version:
-    return Version(
-        template=template.id,
-        number=template.version,
-        text=written.text,
-        author=author.account,
-        created_at=now,
-    )
-
-
-def note_change(
-    connection: Connection, template: Template, kind: str, author: Author, now: datetime
-) -> None:
-    """Write what became of a template into the log and the audit.
-
-    Last of all: who adds to the audit has it alone until the transaction ends, and whoever waits
-    for something else then may be waited for.
-    """
-    add_event(
-        connection,
-        at=now,
-        kind=kind,
-        actor=account_key_id(author.account),
-        org=author.org,
-        detail={"template": template.id, "label": template.label, "version": template.version},
-    )
-    add_record(
-        connection,
-        at=now,
-        author=audit.Author(account=author.account, address=author.address),
-        kind=kind,
-        subject=template.label,
-        org=template.org or FLEET,
-        after={"id": template.id, "version": template.version},
-    )

@@ -5,12 +5,13 @@ every leg says what it needs.
 """
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from fleetjobs.errors import InvalidInput, InvalidPlan, InvalidTarget
+from fleetjobs.errors import InvalidInput, InvalidPlan, InvalidTarget, Refused
 from fleetjobs.inputs import Input, InputType
 from fleetjobs.plans.complaints import complaint
 from fleetjobs.plans.documents import Plan
@@ -59,9 +60,21 @@ class WrittenPlan:
         open_ = {name for name, taken in self.parameters.items() if taken.default is None}
         if open_ & set(_named_outside_data(self._marked.value, ())):
             return
+        self._tried(open_)
+
+    def actions(self) -> set[str]:
+        """What it does, as `agent.action`, as far as that is known before its parameters are."""
+        open_ = {name for name, taken in self.parameters.items() if taken.default is None}
+        try:
+            return {f"{leg.agent}.{leg.action}" for leg in self._tried(open_).legs}
+        except Refused:  # only what its parameters are will tell
+            return set()
+
+    def _tried(self, open_: AbstractSet[str]) -> Plan:
+        """The plan with something in the place of these parameters."""
         stand_ins = {name: STAND_INS.get(self.parameters[name].type, "x") for name in open_}
         given = {name: taken.default for name, taken in self.parameters.items()}
-        self._with(given | stand_ins)
+        return self._with(given | stand_ins)
 
     def _with(self, values: Mapping[str, Any]) -> Plan:
         document = self._filled(self._marked.value, (), values)

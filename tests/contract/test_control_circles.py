@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import text
 
 from fleetjobs.control import applying, templates
+from fleetjobs.control.authoring import Author, note_change, put_new, put_next
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.sowing import Sowing
-from fleetjobs.control.templates import Author, note_change, put_new, put_next
 from fleetjobs.control.works import AT_ONCE
 from fleetjobs.documents import encode
 from fleetjobs.errors import Conflict

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from fleetjobs.control.authoring import Author
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.schedules import Schedules
 from fleetjobs.control.sowing import Sowing
-from fleetjobs.control.templates import Author
 from fleetjobs.coordinator.scheduler import Scheduler
 from fleetjobs.documents import encode
 from fleetjobs.errors import InvalidSetting

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from fleetjobs.access import Role
+from fleetjobs.control.authoring import Author
 from fleetjobs.control.jobs import Control
-from fleetjobs.control.templates import Author
 from fleetjobs.control.works import AT_ONCE, Start
 from fleetjobs.coordinator.scheduler import Scheduler
 from fleetjobs.documents import encode

@@ -9,10 +9,10 @@ from sqlalchemy import update
 
 from fleetjobs.access import Role
 from fleetjobs.contract import Next
+from fleetjobs.control.authoring import Author
 from fleetjobs.control.followers import Followers
 from fleetjobs.control.jobs import Control
 from fleetjobs.control.occurrences import job_of
-from fleetjobs.control.templates import Author
 from fleetjobs.control.works import AT_ONCE
 from fleetjobs.documents import encode
 from fleetjobs.errors import NotFound

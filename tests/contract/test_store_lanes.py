@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from fleetjobs.access import Role
+from fleetjobs.control.authoring import Author
 from fleetjobs.control.jobs import Control
-from fleetjobs.control.templates import Author
 from fleetjobs.control.works import AT_ONCE
 from fleetjobs.coordinator.dispatcher import Dispatcher
 from fleetjobs.documents import encode

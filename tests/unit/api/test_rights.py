@@ -89,6 +89,25 @@ def test_no_template_hides_what_a_schedule_does(door: Door) -> None:
     assert door["edith"].delete("/schedules/nightly").status_code == 200
 
 
+def test_keeping_templates_is_denied_by_what_they_do(door: Door) -> None:
+    text = (
+        "name: ping\nparams: {where: {type: string}}\ntarget: {identities: ['${params.where}']}\n"
+    )
+    other, mine = {"text": text + "action: demo.echo\n"}, {"text": text + "action: rpcutil.ping\n"}
+    apply = {"files": [{"name": "ping.yaml", "text": mine["text"]}]}
+    edith, ann = door["edith"], door["ann"]
+    assert ann.post("/templates", json=mine).status_code == 201
+    deny(door, "edith", "manage")
+
+    assert edith.put("/templates/ping", json=other).status_code == 403
+    assert edith.delete("/templates/ping").status_code == 403
+    assert ann.put("/templates/ping", json=other).status_code == 200
+    assert edith.put("/templates/ping", json=mine).status_code == 403
+    assert edith.post("/templates/apply", json=apply).status_code == 403
+    assert edith.delete("/templates/ping").status_code == 200
+    assert edith.post("/templates", json=mine).status_code == 403
+
+
 @pytest.mark.spec("S2-10")
 @pytest.mark.parametrize(
     ("method", "path", "body"),
