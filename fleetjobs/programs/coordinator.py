@@ -51,7 +51,7 @@ from fleetjobs.store.database import Database, ring
 from fleetjobs.store.replies import follow_nothing
 
 LOOK_EVERY_S = 3.0  #: the database is looked at even if no bell rings; see `standing.SOON`
-NOTE_AFTER_S = 0.2  #: what has not ended is noted when no other has ended for so long
+NOTE_AFTER_S = 0.05  #: what has not ended is noted when no other has ended for so long
 NOTE_WITHIN_S = 2.0  #: and after that though one end follows the other
 NOTIFY_EVERY_S = 15.0  #: whether a job takes too long is looked at so often
 RESCHEDULE_S = 5.0  #: schedules are looked at though no bell rings: a clock may have been set
