@@ -138,7 +138,9 @@ def test_what_is_acknowledged_of_a_batch_is_no_more_than_was_said(
 
     with closing(open_subscriber(broker_url, "replies")) as another:
         again = take_all(another, len(left))
-        assert {arrival.body for arrival in again} == left
+        if not left <= {arrival.body for arrival in again}:  # an acknowledgement may be lost
+            again += another.take(limit=3, within=SOON)
+        assert left <= {arrival.body for arrival in again}
         another.acknowledge(again)
 
 

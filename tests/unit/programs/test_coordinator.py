@@ -78,4 +78,4 @@ def test_the_command_line_leads_to_it(
 
     run(["coordinator", *words])
 
-    assert became[0][2:] == ["fleetjobs.programs.coordinator", *words]
+    assert became[0][1:] == ["-P", "-m", "fleetjobs.programs.coordinator", *words]
