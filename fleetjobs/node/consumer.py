@@ -4,9 +4,11 @@ Celery connects, reconnects, declares, acknowledges, beats, and answers remote c
 becomes of a task message is ours: `Consumer.create_task_handler` is the place Celery has for it.
 """
 
+import ctypes
 import gc
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from celery.worker.consumer import Consumer
@@ -51,7 +53,7 @@ class NodeConsumer(Consumer):
         self._send_events_regularly(announcer)
         own = self.app.conf.task_default_queue
         self._read_backlog(self._lying_in(own))
-        gc.freeze()  # what a worker has by now stays: searching it took a sixth of a query's time
+        _settle()
         self.app.node.beat_now.set()  # a beat now tells the fleet that we are back
 
         def on_message(message: Any) -> None:
@@ -161,3 +163,13 @@ def take_over_control() -> None:
     control_command(
         name="terminate", variadic="task_id", args=[("signal", str)], signature=f"<signal> {ids}"
     )(terminate)
+
+
+def _settle() -> None:
+    """Let what a worker has by now stay, and give back what it needed on the way there.
+
+    Searching all of it for garbage took a sixth of a query's time.
+    """
+    gc.freeze()
+    with suppress(AttributeError):  # malloc_trim(3) is glibc's
+        ctypes.CDLL(None).malloc_trim(0)
