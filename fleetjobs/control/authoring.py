@@ -35,19 +35,20 @@ class Author:
     address: str = ""  # from where they ask, for the audit
     rights: Register | None = None  # by which they may manage; None: whatever it does
 
-    def check(self, connection: Connection, text: str, label: str) -> None:
-        """Let them pass who may manage all that a template does, if it can be read. spec E21.
-
-        Raises Denied.
-        """
+    def check(self, connection: Connection, written: Written) -> None:
+        """Let them pass who may manage all that a template does. Raises Denied. spec E21."""
         if self.rights is None:
             return
+        for action in sorted(written.plan.actions()):
+            self.rights.check(connection, Verb.MANAGE, action, caller=self.account, org=self.org)
+
+    def check_kept(self, connection: Connection, text: str, label: str) -> None:
+        """The same of one that is kept, if it can be read still."""
         try:
-            actions = read_template(text, label, label).plan.actions()
+            written = read_template(text, label, label)
         except InvalidPlan:
             return  # of an earlier version of ours; nobody can run it
-        for action in sorted(actions):
-            self.rights.check(connection, Verb.MANAGE, action, caller=self.account, org=self.org)
+        self.check(connection, written)
 
 
 def check_level(org: str | None, author: Author) -> None:
@@ -71,7 +72,7 @@ def put_new(
     That it was made is noted by `note_change`, once everything is locked that is to be.
     """
     check_template(written)
-    author.check(connection, written.text, written.label)
+    author.check(connection, written)
     template = Template(
         id=id or str(uuid7()),
         org=None if is_fleet else author.org,
@@ -103,8 +104,8 @@ def put_next(
     earlier = get_version(connection, template).text
     if earlier == written.text:
         return template
-    for text in (earlier, written.text):
-        author.check(connection, text, template.label)
+    author.check_kept(connection, earlier, template.label)
+    author.check(connection, written)
     template = dataclasses.replace(
         template,
         description=written.plan.description,

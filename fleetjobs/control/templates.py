@@ -81,7 +81,8 @@ class Templates:
             template = get_template(connection, name, org=author.org, lock=True)
             check_level(template.org, author)
             if template.ended_at is None:
-                author.check(connection, get_version(connection, template).text, template.label)
+                text = get_version(connection, template).text
+                author.check_kept(connection, text, template.label)
                 template = dataclasses.replace(template, ended_at=self.clock())
                 save_template(connection, template)
                 note_change(connection, template, "template.deleted", author, self.clock())
