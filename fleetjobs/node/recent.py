@@ -19,8 +19,8 @@ class Recent:
     def add(self, key: RunKey, reply: Reply) -> None:
         """Keep one; the last is there in any case."""
         told = encode(reply)
+        self._bytes += len(told) - len(self._told.pop(key, b""))
         self._told[key] = told
-        self._bytes += len(told)
         while len(self._told) > 1 and (len(self._told) > MOST or self._bytes > self._most_bytes):
             self._bytes -= len(self._told.pop(next(iter(self._told))))
 
