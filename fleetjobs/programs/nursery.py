@@ -74,13 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     places = [_read(place) for place in options.places]
     warm_up({settings.broker for settings, _ in places})
     registries = Registries(for_worker)
-    for settings, _ in places:
-        registries.of(workplace_of(settings))
+    agents = [registries.of(workplace_of(settings)) for settings, _ in places]
     gc.freeze()  # what is there stays: collecting it in a child would copy its pages
     family, stop = Family(), Stop()
     sockets = [descriptor for _, descriptor in places if descriptor is not None]
-    for settings, descriptor in places:
-        worker = _Worker(settings, registries.of(workplace_of(settings)), descriptor)
+    for (settings, descriptor), registry in zip(places, agents, strict=True):
+        worker = _Worker(settings, registry, descriptor)
         closing = [other for other in sockets if other != descriptor]
         log = options.logs / f"{settings.identity}.log"
         name = f"worker of {settings.identity}"
